@@ -1,0 +1,8 @@
+"""``python -m unet_gui`` is the same as ``unet-gui``."""
+
+import sys
+
+from unet_gui.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

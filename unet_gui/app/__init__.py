@@ -1,0 +1,1 @@
+"""The window: PySide6. torch is imported only inside a running job."""

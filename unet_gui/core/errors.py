@@ -1,0 +1,50 @@
+"""Errors that a person is meant to read."""
+
+from __future__ import annotations
+
+import os
+
+
+class UserError(Exception):
+    """Something went wrong that the person can understand and act on.
+
+    Parameters
+    ----------
+    message : str
+        What happened, one plain sentence without a path.
+    path : str or os.PathLike, optional
+        The file or folder it happened to.
+    hint : str, optional
+        What to do about it, one plain sentence.
+    details : str, optional
+        The technical text, shown one click away.
+    """
+
+    def __init__(
+        self, message: str, path: str | os.PathLike[str] | None = None, hint: str = "", details: str = ""
+    ) -> None:
+        self.message = message
+        self.path = None if path is None else os.fspath(path)
+        self.hint = hint
+        self.details = details
+        super().__init__(message, self.path, hint, details)
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{text} {self.hint}".rstrip()
+
+
+class ImageError(UserError):
+    """An image that cannot be read."""
+
+
+class LabelError(UserError):
+    """A label that cannot be read, written or matched to its image."""
+
+
+class ModelError(UserError):
+    """A model file that cannot be used."""
+
+
+class ProjectError(UserError):
+    """A folder that cannot be opened or a project file that cannot be understood."""

@@ -1,0 +1,156 @@
+"""What a person can choose about training and segmenting. Plain data, no torch, can be pickled."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RECIPES = ("fast", "tutorial")
+SCORES = ("auto", "dice", "rand")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Every field that is None is chosen from the data and told in `TrainStarted.plan`.
+
+    Attributes
+    ----------
+    recipe : {"fast", "tutorial"}
+    minutes : float, optional
+        Time budget. ``fast`` without any budget takes ten minutes; ``minutes`` wins over ``epochs`` and ``steps``.
+    epochs, steps : int, optional
+        Budget in passes over the images, or in optimiser steps.
+    val : str, float or sequence of str, optional
+        Validation images: a fraction ``0.2``; numbers and ranges in the natural order of the labelled images by
+        their names' numbers, ``"16-19"`` or ``"3,7,16-19"``; or names (keys, stems). ``0`` or ``"none"``: none.
+        None: a fifth, in a block.
+    only : str or sequence of str, optional
+        Use these labelled images alone (same grammar as ``val``), e.g. ``"0-19"``.
+    score : {"auto", "dice", "rand"}
+    seed : int
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    resume : bool
+        Go on from the checkpoint beside ``out`` if there is one; the budget is then the whole, not an addition.
+    init : Path, optional
+        Model to start from; what fits is kept.
+    width, depth, crop, batch, learning_rate, channels : optional
+        Base channels, levels of pooling, crop side in pixels, crops a step, peak rate, input channels (1 or 3).
+    patience : int, optional
+        Validations without improvement before it stops; 0 = never.
+    checkpoint_seconds : float
+        At least this long between two checkpoints.
+    workers : int
+        Threads that prepare batches; 0 prepares them in the training thread.
+    precision : {"auto", "fp32", "bf16"}
+    deterministic : bool
+        Same seed, same device, same weights.
+    logs : bool
+        Write a TensorBoard log under ``.unet-gui/runs``.
+    """
+
+    recipe: str = "fast"
+    minutes: float | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    val: str | float | Sequence[str] | None = None
+    only: str | Sequence[str] | None = None
+    score: str = "auto"
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+    init: Path | None = None
+    width: int | None = None
+    depth: int | None = None
+    crop: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    channels: int | None = None
+    patience: int | None = None
+    checkpoint_seconds: float = 30.0
+    workers: int = 1
+    precision: str = "auto"
+    deterministic: bool = True
+    logs: bool = True
+
+    def to_json(self) -> str:
+        """Return all fields as a JSON object."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values["init"] = None if self.init is None else str(self.init)
+        return json.dumps(values, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        """Invert `to_json`; unknown keys of a newer version are ignored."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        values = {k: v for k, v in json.loads(text).items() if k in known}
+        if values.get("init") is not None:
+            values["init"] = Path(values["init"])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class SegmentItem:
+    """One image to segment.
+
+    Attributes
+    ----------
+    path : Path
+        The image file.
+    page : int
+        Page of a multi-page TIFF, 0 otherwise.
+    out : Path
+        Where the class ids go, suffix and all: ``.png``, ``.tif`` or ``.tiff``.
+    out_prob : Path, optional
+        Where probabilities go, when they are asked for.
+    out_uncertainty : Path, optional
+        Where the uncertainty map (entropy, 0…255) goes, when it is asked for.
+    pages : int
+        Number of pages the output stack will have (1: an ordinary file).
+    """
+
+    path: Path
+    page: int
+    out: Path
+    out_prob: Path | None = None
+    out_uncertainty: Path | None = None
+    pages: int = 1
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How to segment.
+
+    Attributes
+    ----------
+    model : Path
+        A ``.safetensors`` of this program or a ``best_model.pth`` of the tutorial.
+    device : str
+        As in `TrainConfig`.
+    encoding : {"index", "binary"}
+        What is written: class ids, or 0 and 255 (two classes only).
+    tile : int, optional
+        Side of a tile without its margin; None = chosen by memory and device.
+    batch : int, optional
+        Tiles at once; None = chosen by device.
+    tta : bool
+        Average over flips and quarter turns: slower, a little better.
+    overwrite : bool
+        Segment also what is newer than its image and the model.
+    offsets : tuple of float, optional
+        Another operating point than the model's own.
+    precision : {"auto", "fp32", "bf16"}
+    """
+
+    model: Path
+    device: str = "auto"
+    encoding: str = "index"
+    tile: int | None = None
+    batch: int | None = None
+    tta: bool = False
+    overwrite: bool = False
+    offsets: tuple[float, ...] | None = None
+    precision: str = "auto"

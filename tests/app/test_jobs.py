@@ -1,0 +1,293 @@
+"""The worker: order, ends, cancel, throttling, and that nothing an exception does leaves the window waiting."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QThread
+from pytestqt.qtbot import QtBot
+
+from unet_gui.app.jobs import Job, JobError, JobRunner
+from unet_gui.core.errors import ModelError
+from unet_gui.engine.events import TICK, StepDone, Warned
+
+Events = Generator[Any, None, Any]
+
+
+class Log:
+    """Everything a runner says, in order."""
+
+    def __init__(self, runner: JobRunner) -> None:
+        self.rows: list[tuple[str, int, Any]] = []
+        runner.started.connect(self._started)
+        runner.progressed.connect(self._progressed)
+        runner.finished.connect(self._finished)
+        runner.failed.connect(self._failed)
+        runner.cancelled.connect(self._cancelled)
+
+    def _started(self, job: Job) -> None:
+        self.rows.append(("started", job.id, None))
+
+    def _progressed(self, job: Job, event: Any) -> None:
+        self.rows.append(("progressed", job.id, event))
+
+    def _finished(self, job: Job, result: Any) -> None:
+        self.rows.append(("finished", job.id, result))
+
+    def _failed(self, job: Job, error: JobError) -> None:
+        self.rows.append(("failed", job.id, error))
+
+    def _cancelled(self, job: Job) -> None:
+        self.rows.append(("cancelled", job.id, None))
+
+    def ends(self, job: Job) -> list[str]:
+        """How the job ended; must hold exactly one."""
+        return [name for name, number, _ in self.rows if number == job.id and name not in {"started", "progressed"}]
+
+    def events(self, job: Job) -> list[Any]:
+        """What the job said."""
+        return [event for name, number, event in self.rows if number == job.id and name == "progressed"]
+
+    def value(self, job: Job) -> Any:
+        """The result or error."""
+        return next(v for name, number, v in self.rows if number == job.id and name in {"finished", "failed"})
+
+
+@pytest.fixture
+def runner(qtbot: QtBot) -> Iterator[JobRunner]:
+    runner = JobRunner()
+    yield runner
+    runner.shutdown()
+
+
+@pytest.fixture
+def log(runner: JobRunner) -> Log:
+    return Log(runner)
+
+
+def step(n: int) -> StepDone:
+    return StepDone(n, None, 0.5, 1e-3, 1.0, 0.1, None)
+
+
+def run(qtbot: QtBot, runner: JobRunner, log: Log, *starts: Callable[[], Events]) -> list[Job]:
+    jobs = [runner.submit(Job("test", "Test", start)) for start in starts]
+    qtbot.waitUntil(lambda: not runner.busy)
+    return jobs
+
+
+def test_result_and_every_event_arrive_in_the_window_s_thread(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    seen: dict[str, Any] = {}
+
+    def work() -> Events:
+        seen["worker"] = QThread.currentThread()
+        yield Warned("a")
+        yield Warned("b")
+        return 7
+
+    runner.progressed.connect(lambda *_: seen.setdefault("slot", QThread.currentThread()))
+    (job,) = run(qtbot, runner, log, work)
+    assert log.rows == [
+        ("started", job.id, None),
+        ("progressed", job.id, Warned("a")),
+        ("progressed", job.id, Warned("b")),
+        ("finished", job.id, 7),
+    ]
+    assert seen["worker"] != seen["slot"]
+    assert seen["slot"] == runner.thread()
+
+
+def test_jobs_run_one_after_another(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    order: list[str] = []
+
+    def make(name: str) -> Callable[[], Events]:
+        def work() -> Events:
+            order.append(name + " in")
+            yield Warned(name)
+            order.append(name + " out")
+
+        return work
+
+    run(qtbot, runner, log, make("a"), make("b"), make("c"))
+    assert order == ["a in", "a out", "b in", "b out", "c in", "c out"]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "not enough memory"),
+        (MemoryError(), "not enough memory"),
+        (ValueError("bad shape\nmore"), "bad shape"),
+        (FileNotFoundError(2, "No such file or directory", "/x/y.png"), "No such file"),
+        (StopIteration(), "StopIteration"),
+        (SystemExit(3), "3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+    ],
+)
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_whatever_is_raised_ends_as_failed_and_the_next_job_runs(
+    qtbot: QtBot, runner: JobRunner, log: Log, error: BaseException, text: str, when: str
+) -> None:
+    def bad() -> Events:
+        if when == "later":
+            yield Warned("so far")
+        raise error
+
+    def good() -> Events:
+        yield Warned("fine")
+        return "done"
+
+    first, second = run(qtbot, runner, log, bad, good)
+    assert log.ends(first) == ["failed"]
+    assert text in log.value(first).text + log.value(first).traceback
+    assert "Traceback" in log.value(first).traceback
+    assert log.ends(second) == ["finished"]
+
+
+def test_an_error_for_people_keeps_its_words(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    def bad() -> Events:
+        raise ModelError("The model has 3 classes.", "/m.safetensors", "Choose another.", "header …")
+        yield
+
+    (job,) = run(qtbot, runner, log, bad)
+    error = log.value(job)
+    assert (error.type, error.text, error.hint, error.path) == (
+        "ModelError",
+        "The model has 3 classes.",
+        "Choose another.",
+        "/m.safetensors",
+    )
+    assert error.traceback.startswith("header …")
+
+
+def test_a_start_that_raises_ends_as_failed(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    def bad() -> Events:
+        raise RuntimeError("no generator at all")
+
+    (job,) = run(qtbot, runner, log, bad)
+    assert log.ends(job) == ["failed"]
+
+
+def test_cancel_closes_the_generator_between_two_events(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    closed = threading.Event()
+    cleaned_in: list[QThread] = []
+
+    def endless() -> Events:
+        try:
+            yield Warned("under way")
+            while True:
+                yield TICK
+        finally:
+            cleaned_in.append(QThread.currentThread())
+            closed.set()
+
+    job = Job("test", "Test", endless)
+    with qtbot.waitSignal(runner.progressed):
+        runner.submit(job)
+    runner.cancel(job)
+    qtbot.waitUntil(lambda: not runner.busy)
+    assert log.ends(job) == ["cancelled"]
+    assert closed.is_set()
+    assert cleaned_in[0] != runner.thread()
+
+
+def test_cancel_before_the_start_never_starts(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    gate = threading.Event()
+    touched: list[int] = []
+
+    def first() -> Events:
+        yield Warned("waiting")
+        gate.wait()
+
+    def second() -> Events:
+        touched.append(1)
+        yield Warned("never")
+
+    a, b = runner.submit(Job("t", "A", first)), runner.submit(Job("t", "B", second))
+    runner.cancel(b)
+    gate.set()
+    qtbot.waitUntil(lambda: not runner.busy)
+    assert (log.ends(a), log.ends(b), touched) == (["finished"], ["cancelled"], [])
+
+
+def test_an_error_while_stopping_is_said(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    def work() -> Events:
+        try:
+            yield Warned("under way")
+            while True:
+                yield TICK
+        finally:
+            raise OSError(28, "No space left on device", "/m.safetensors")
+
+    job = Job("test", "Test", work)
+    with qtbot.waitSignal(runner.progressed):
+        runner.submit(job)
+    runner.cancel()
+    qtbot.waitUntil(lambda: not runner.busy)
+    assert log.ends(job) == ["failed"]
+    assert log.value(job).text == "No space left on device."
+    assert log.value(job).path == "/m.safetensors"
+
+
+def test_progress_is_thinned_but_first_last_and_news_arrive(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    many = 20_000
+
+    def work() -> Events:
+        for n in range(many):
+            yield step(n)
+            if n == many // 2:
+                yield Warned("half")
+
+    (job,) = run(qtbot, runner, log, work)
+    events = log.events(job)
+    assert events[0] == step(0)
+    assert events[-1] == step(many - 1)
+    half = events.index(Warned("half"))
+    assert events[half - 1] == step(many // 2), "what came before the news is not overtaken by it"
+    assert len(events) < many // 10
+
+
+def test_ticks_are_never_delivered(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    def work() -> Events:
+        for _ in range(100):
+            yield TICK
+
+    (job,) = run(qtbot, runner, log, work)
+    assert log.events(job) == []
+    assert log.ends(job) == ["finished"]
+
+
+def test_a_flood_of_signals_does_not_use_up_true(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    # PySide6 6.12.0 loses a reference to True with every emit: without the counter-measure this aborts the process
+    def work() -> Events:
+        for n in range(20_000):
+            yield Warned(str(n))
+
+    (job,) = run(qtbot, runner, log, work)
+    assert len(log.events(job)) == 20_000
+    assert sys.version_info >= (3, 12) or sys.getrefcount(True) > 1_000_000
+
+
+def test_shutdown_waits_and_every_job_has_its_end(qtbot: QtBot) -> None:
+    runner = JobRunner()
+    log = Log(runner)
+    left = threading.Event()
+
+    def endless() -> Events:
+        try:
+            while True:
+                yield TICK
+        finally:
+            left.set()
+
+    jobs = [runner.submit(Job("t", str(n), endless)) for n in range(3)]
+    runner.shutdown()
+    assert left.is_set() or log.rows[0][0] == "cancelled"
+    assert [log.ends(job) for job in jobs] == [["cancelled"]] * 3
+    assert not runner.busy
+    with pytest.raises(RuntimeError):
+        runner.submit(Job("t", "late", endless))
+    runner.shutdown()

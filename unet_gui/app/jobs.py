@@ -1,0 +1,279 @@
+"""The one worker: long jobs run one after another in one thread, and each ends in exactly one way."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, Signal, Slot
+
+from unet_gui.core.errors import UserError
+from unet_gui.engine.events import ImageDone, StepDone, Tick, TileDone
+
+PROGRESS_INTERVAL = 0.05
+"""Seconds between two progress events. More would be seen by nobody and would flood the window's event queue."""
+
+_STACK = 16 << 20
+_numbers = itertools.count(1)
+
+
+def is_silent(event: Any) -> bool:
+    """Whether an event only gives its listener a chance to stop the job."""
+    return isinstance(event, Tick)
+
+
+def is_progress(event: Any) -> bool:
+    """Whether an event may be left out because the next one of its kind says more."""
+    return isinstance(event, (StepDone, TileDone)) or (isinstance(event, ImageDone) and event.skipped)
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed.
+
+    Attributes
+    ----------
+    type : str
+        Name of the exception's class.
+    text : str
+        One plain sentence for the person.
+    hint : str
+        What to do about it; empty when nobody knows.
+    path : str or None
+        The file it happened to.
+    traceback : str
+        The technical text, shown one click away.
+    """
+
+    type: str
+    text: str
+    hint: str = ""
+    path: str | None = None
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException) -> JobError:
+        """Describe an exception in words a person understands where there are any."""
+        trace = "".join(traceback.format_exception(error))
+        name = type(error).__name__
+        if isinstance(error, UserError):
+            details = f"{error.details}\n\n{trace}" if error.details else trace
+            return cls(name, error.message, error.hint, error.path, details)
+        if isinstance(error, MemoryError) or "OutOfMemory" in name or "out of memory" in str(error):
+            return cls(name, "There is not enough memory for this job.", _MEMORY_HINT, None, trace)
+        if isinstance(error, OSError) and error.strerror:
+            path = None if error.filename is None else str(error.filename)
+            return cls(name, f"{error.strerror}.", "", path, trace)
+        text = str(error).strip().splitlines()
+        return cls(name, f"The job stopped: {text[0] if text else name}", "", None, trace)
+
+
+_MEMORY_HINT = "Close other programs, choose a smaller crop or tile in the model settings, or use the CPU."
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Something long to do.
+
+    Attributes
+    ----------
+    kind : str
+        ``"train"``, ``"predict"``, ``"segment"`` …
+    title : str
+        What the status bar says meanwhile.
+    start : callable
+        Called on the worker's thread; returns the generator of events whose return value is the job's result.
+    image : str
+        Key of the image the result belongs to; empty when it belongs to none.
+    revision : int
+        Revision of the label when the job was made, so that a late result never lands on something newer.
+    id : int
+        Given by the program.
+    """
+
+    kind: str
+    title: str
+    start: Callable[[], Generator[Any, None, Any]]
+    image: str = ""
+    revision: int = -1
+    id: int = field(default_factory=lambda: next(_numbers))
+    stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+
+class _Worker(QObject):
+    """Runs jobs in the thread it was moved to.
+
+    Signals
+    -------
+    started(job), progressed(job, event)
+    finished(job, result), failed(job, JobError), cancelled(job)
+        Exactly one of these three for each job.
+    """
+
+    started = Signal(object)
+    progressed = Signal(object, object)
+    finished = Signal(object, object)
+    failed = Signal(object, object)
+    cancelled = Signal(object)
+
+    @Slot(object)
+    def run(self, job: Job) -> None:
+        """Run one job to its end. The thread's event queue is the queue of jobs."""
+        if job.stop.is_set():
+            self.cancelled.emit(job)
+            return
+        self.started.emit(job)
+        try:
+            done, result = self._drain(job)
+        except BaseException as error:  # noqa: BLE001 - whatever a job raises, it must end for the window too
+            if job.stop.is_set() and isinstance(error, (GeneratorExit, KeyboardInterrupt)):
+                self.cancelled.emit(job)
+            else:
+                self.failed.emit(job, JobError.of(error))
+            return
+        if done:
+            self.finished.emit(job, result)
+        else:
+            self.cancelled.emit(job)
+
+    def _drain(self, job: Job) -> tuple[bool, Any]:
+        """Pass the job's events on; return whether it came to its end, and its result."""
+        events = job.start()
+        waiting: Any = None
+        last = 0.0
+        try:
+            while not job.stop.is_set():
+                try:
+                    event = next(events)
+                except StopIteration as end:
+                    return True, end.value
+                if is_silent(event):
+                    continue
+                now = time.monotonic()
+                if is_progress(event) and now - last < PROGRESS_INTERVAL:
+                    waiting = event
+                    continue
+                if waiting is not None and not is_progress(event):
+                    self.progressed.emit(job, waiting)
+                waiting = None
+                last = now if is_progress(event) else last
+                self.progressed.emit(job, event)
+            return False, None
+        finally:
+            if waiting is not None:
+                self.progressed.emit(job, waiting)
+            # closing runs the job's own `finally`, which restores and writes; what it raises ends as `failed`
+            events.close()
+
+
+class JobRunner(QObject):
+    """Queue of long jobs, one at a time, in one thread that lives as long as the window.
+
+    Attributes
+    ----------
+    current : Job or None
+        The job that runs now.
+
+    Signals
+    -------
+    queued(job)
+        It waits or starts at once.
+    started(job), progressed(job, event)
+    finished(job, result), failed(job, JobError), cancelled(job)
+        Exactly one of these three for each job that was submitted.
+    """
+
+    queued = Signal(object)
+    started = Signal(object)
+    progressed = Signal(object, object)
+    finished = Signal(object, object)
+    failed = Signal(object, object)
+    cancelled = Signal(object)
+    _handed_over = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.current: Job | None = None
+        self._open: dict[int, Job] = {}
+        self._closed = False
+        self._thread = QThread(self)
+        self._thread.setObjectName("engine jobs")
+        self._thread.setStackSize(_STACK)  # macOS gives a second thread half a megabyte, too little for convolutions
+        self._worker = _Worker()
+        self._worker.moveToThread(self._thread)
+        queued = Qt.ConnectionType.QueuedConnection
+        self._handed_over.connect(self._worker.run, queued)
+        self._worker.started.connect(self._on_started, queued)
+        self._worker.progressed.connect(self._on_progressed, queued)
+        self._worker.finished.connect(self._on_finished, queued)
+        self._worker.failed.connect(self._on_failed, queued)
+        self._worker.cancelled.connect(self._on_cancelled, queued)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return bool(self._open)
+
+    def pending(self, kind: str = "") -> list[Job]:
+        """Return the jobs that run or wait, oldest first; of one kind when given."""
+        return [job for job in self._open.values() if not kind or job.kind == kind]
+
+    def submit(self, job: Job) -> Job:
+        """Put a job at the end of the queue. The thread starts with the first job."""
+        if self._closed:
+            raise RuntimeError("the worker is shut down")
+        if not self._thread.isRunning():
+            self._thread.start()
+        self._open[job.id] = job
+        self.queued.emit(job)
+        self._handed_over.emit(job)
+        return job
+
+    def cancel(self, job: Job | None = None) -> None:
+        """Ask a job, or all of them, to stop. It ends at its next step or tile, or before it began."""
+        for each in [job] if job is not None else list(self._open.values()):
+            each.stop.set()
+
+    def shutdown(self) -> None:
+        """Stop everything and wait for the thread. Every job has had its end when this returns."""
+        self._closed = True
+        self.cancel()
+        self._thread.quit()
+        self._thread.wait()
+        QCoreApplication.sendPostedEvents(self)
+        for job in list(self._open.values()):
+            self._on_cancelled(job)
+
+    @Slot(object)
+    def _on_started(self, job: Job) -> None:
+        self.current = job
+        self.started.emit(job)
+
+    @Slot(object, object)
+    def _on_progressed(self, job: Job, event: Any) -> None:
+        self.progressed.emit(job, event)
+
+    @Slot(object, object)
+    def _on_finished(self, job: Job, result: Any) -> None:
+        self._close(job)
+        self.finished.emit(job, result)
+
+    @Slot(object, object)
+    def _on_failed(self, job: Job, error: JobError) -> None:
+        self._close(job)
+        self.failed.emit(job, error)
+
+    @Slot(object)
+    def _on_cancelled(self, job: Job) -> None:
+        self._close(job)
+        self.cancelled.emit(job)
+
+    def _close(self, job: Job) -> None:
+        self._open.pop(job.id, None)
+        if self.current is job:
+            self.current = None

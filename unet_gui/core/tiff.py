@@ -1,0 +1,329 @@
+"""Pages of a TIFF file, region by region: only the tiles or strips that a region touches are read and decoded."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from unet_gui.core.errors import ImageError
+from unet_gui.core.geometry import Rect
+from unet_gui.core.headers import check_size, open_error, print_free
+
+CACHE_BYTES = 64 * 2**20
+"""Decoded tiles or strips kept per open page."""
+
+_DAMAGED = "is damaged or cut off."
+_AGAIN = "Copy it again from where it came from."
+_MICRONS = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "mm": 1e3}
+
+
+def _tifffile() -> Any:
+    """Import tifffile when the first TIFF comes; what it would log reaches the person as an `ImageError`."""
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    return tifffile
+
+
+class TiffPages:
+    """An open TIFF file.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+
+    Attributes
+    ----------
+    count : int
+        Number of pages. Each image file directory is a page; a single directory followed by the raw planes of a
+        whole stack (ImageJ, above 4 GiB) counts each plane.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, not readable or not a TIFF file that can be understood.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        tifffile = _tifffile()
+        try:
+            self._tif = tifffile.TiffFile(path)
+        except OSError as error:
+            raise open_error(path, error) from error
+        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+            raise ImageError(_DAMAGED, path, _AGAIN, str(error)) from error
+        try:
+            self.count = self._count()
+        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+            self._tif.close()
+            raise ImageError(_DAMAGED, path, _AGAIN, str(error)) from error
+
+    def _count(self) -> int:
+        pages = len(self._tif.pages)
+        self._planes = False
+        if pages == 0:
+            raise ImageError("holds no picture.", self.path, _AGAIN)
+        if pages == 1 and self._tif.is_imagej:
+            stack = self._tif.series[0]
+            planes = int(np.prod(stack.shape)) // max(1, int(np.prod(self._tif.pages[0].shape)))
+            if planes > 1 and stack.dataoffset is not None:
+                self._planes = True
+                return planes
+        return pages
+
+    def page(self, index: int) -> TiffPage:
+        """Return one page.
+
+        Raises
+        ------
+        ImageError
+            There is no such page, it is cut off, too large, or of a kind that cannot be shown.
+        """
+        if not 0 <= index < self.count:
+            raise ImageError(f"has no page {index + 1}, only {self.count}.", self.path, "Was the file replaced?")
+        tifffile = _tifffile()
+        try:
+            page = self._tif.pages[0 if self._planes else index]
+            return TiffPage(self, page, index if self._planes else 0)
+        except OSError as error:
+            raise open_error(self.path, error) from error
+        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+            raise ImageError(_DAMAGED, self.path, _AGAIN, str(error)) from error
+
+    def pixel_size(self) -> float | None:
+        """Return the size of a pixel in µm from the OME, ImageJ or resolution entries, None when unknown."""
+        try:
+            return self._ome_size() or self._resolution_size()
+        except (ValueError, KeyError, TypeError, ZeroDivisionError, IndexError, AttributeError):
+            return None  # an entry that cannot be understood is as good as none
+
+    def _ome_size(self) -> float | None:
+        if not self._tif.is_ome:
+            return None
+        from xml.etree import ElementTree
+
+        try:
+            root = ElementTree.fromstring(self._tif.ome_metadata)
+        except ElementTree.ParseError:
+            return None
+        pixels = root.find(".//{*}Pixels")
+        if pixels is None or "PhysicalSizeX" not in pixels.attrib:
+            return None
+        return float(pixels.attrib["PhysicalSizeX"]) * _MICRONS[pixels.attrib.get("PhysicalSizeXUnit", "µm")]
+
+    def _resolution_size(self) -> float | None:
+        tags = self._tif.pages[0].tags
+        if "XResolution" not in tags:
+            return None
+        top, bottom = tags["XResolution"].value
+        if not top or not bottom:
+            return None
+        size = bottom / top  # one over pixels per unit
+        imagej = self._tif.imagej_metadata
+        unit = (imagej or {}).get("unit")
+        if unit in _MICRONS:
+            return size * _MICRONS[unit]
+        kind = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 2
+        return print_free(size * {2: 25400.0, 3: 10000.0}.get(kind, 0.0))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._tif.close()
+
+
+class TiffPage:
+    """One page of a TIFF file.
+
+    Attributes
+    ----------
+    height, width, channels : int
+        Size; colours that are stored plane by plane count as channels.
+    dtype : numpy.dtype
+        As stored, in the machine's byte order; bilevel pages are uint8 with 0 and 255.
+    """
+
+    def __init__(self, pages: TiffPages, page: Any, plane: int) -> None:
+        self._pages, self._page, self._plane = pages, page, plane
+        self._key = key = page.keyframe
+        self.path = pages.path
+        self.height, self.width = int(key.imagelength), int(key.imagewidth)
+        self.channels = int(key.samplesperpixel)
+        check_size(self.path, self.width, self.height)
+        if key.imagedepth != 1:
+            raise ImageError("is a volume in one page.", self.path, "Save it as a stack of pages.")
+        if key.dtype is None or key.dtype.kind not in "buif":
+            raise ImageError("holds numbers of a kind that cannot be shown.", self.path, "Save it as 8 or 16 bit.")
+        self._bilevel = key.dtype.kind == "b"
+        self.dtype = np.dtype(np.uint8) if self._bilevel else key.dtype.newbyteorder("=")
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._cached = 0
+        self._lock = threading.Lock()
+        self._decode_args: dict[str, Any] = {"_fullsize": bool(key.is_tiled)}
+        if key.compression in (6, 7, 34892, 33007):
+            self._decode_args |= {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
+        self._raw_offset = self._find_raw()
+        self._check_whole()
+
+    @property
+    def white_is_zero(self) -> bool:
+        """Whether small numbers mean bright (the page is shown inverted by other programs)."""
+        return int(self._key.photometric) == 0 and self.dtype.kind == "u"
+
+    @property
+    def colormap(self) -> np.ndarray | None:
+        """Colours of a palette page as uint8 (n, 3), None for other pages."""
+        if int(self._key.photometric) != 3 or self._key.colormap is None:
+            return None
+        return np.ascontiguousarray((self._key.colormap.T >> 8).astype(np.uint8))
+
+    @property
+    def description(self) -> str:
+        """The text stored with the page, "" when there is none."""
+        tag = self._pages._tif.pages[0 if self._pages._planes else self._page.index].aspage().tags.get(270)
+        return tag.value if tag is not None and isinstance(tag.value, str) else ""
+
+    def read(self, rect: Rect) -> np.ndarray:
+        """Return the pixels of a region inside the page.
+
+        Returns
+        -------
+        numpy.ndarray
+            (h, w) or (h, w, channels) in `dtype`, C-contiguous, newly made.
+
+        Raises
+        ------
+        ImageError
+            The region's data cannot be read or decoded.
+        """
+        try:
+            out = self._read_raw(rect) if self._raw_offset is not None else self._read_segments(rect)
+        except OSError as error:
+            raise open_error(self.path, error) from error
+        except (ValueError, RuntimeError, IndexError, KeyError, TypeError, NotImplementedError, EOFError) as error:
+            raise ImageError(
+                "has a damaged or unknown kind of compressed part.", self.path, _AGAIN, str(error)
+            ) from error
+        return out[..., 0] if self.channels == 1 else out
+
+    # ------------------------------------------------------------------ plain rows
+
+    def _find_raw(self) -> int | None:
+        """Return where the pixels begin when they lie row by row, uncompressed, in one piece."""
+        key, page = self._key, self._page
+        bits = key.dtype.itemsize * 8
+        planar = int(key.planarconfig) == 2 and self.channels > 1
+        if self._pages._planes:
+            return int(self._pages._tif.series[0].dataoffset) + self._plane * self._row_bytes() * self.height
+        simple = int(key.compression) == 1 and int(key.predictor) == 1 and int(key.fillorder) == 1
+        if self._bilevel or planar or key.is_tiled or not simple or key.bitspersample != bits or key.is_subsampled:
+            return None
+        offsets, counts = page.dataoffsets, page.databytecounts
+        if any(a + n != b for a, n, b in zip(offsets, counts, offsets[1:], strict=False)):
+            return None
+        return int(offsets[0]) if sum(counts) >= self._row_bytes() * self.height else None
+
+    def _row_bytes(self) -> int:
+        return self.width * self.channels * self._key.dtype.itemsize
+
+    def _read_raw(self, rect: Rect) -> np.ndarray:
+        stored = self._key.dtype.newbyteorder(self._pages._tif.byteorder)
+        pixel, row = self.channels * stored.itemsize, self._row_bytes()
+        out = np.empty((rect.h, rect.w, self.channels), stored)
+        start = (self._raw_offset or 0) + rect.y * row
+        file = self._pages._tif.filehandle
+        with file.lock:
+            if rect.w * 4 >= self.width:
+                file.seek(start)
+                rows = np.empty((rect.h, self.width, self.channels), stored)
+                self._fill(file, rows)
+                out = rows[:, rect.x : rect.x1]
+            else:
+                for y in range(rect.h):
+                    file.seek(start + y * row + rect.x * pixel)
+                    self._fill(file, out[y])
+        return np.ascontiguousarray(out, self.dtype)
+
+    @staticmethod
+    def _fill(file: Any, target: np.ndarray) -> None:
+        if file.readinto(target.data.cast("B")) != target.nbytes:
+            raise ValueError("the file ends before the picture does")
+
+    # ------------------------------------------------------------------ tiles and strips
+
+    def _read_segments(self, rect: Rect) -> np.ndarray:
+        key = self._key
+        across, down = -(-self.width // self._seg_w), -(-self.height // self._seg_h)
+        planes = self.channels if int(key.planarconfig) == 2 and self.channels > 1 else 1
+        out = np.zeros((rect.h, rect.w, self.channels), self.dtype)
+        for plane in range(planes):
+            for row in range(rect.y // self._seg_h, min(down, (rect.y1 - 1) // self._seg_h + 1)):
+                for col in range(rect.x // self._seg_w, min(across, (rect.x1 - 1) // self._seg_w + 1)):
+                    part = self._segment((plane * down + row) * across + col)
+                    if part is None:
+                        continue
+                    place = Rect(col * self._seg_w, row * self._seg_h, part.shape[1], part.shape[0])
+                    both = place.intersect(rect)
+                    target = out[both.shift(-rect.x, -rect.y).slices]
+                    target[..., plane if planes > 1 else slice(None)] = part[both.shift(-place.x, -place.y).slices][
+                        ..., 0 if planes > 1 else slice(None)
+                    ]
+        return out
+
+    @property
+    def _seg_w(self) -> int:
+        return int(self._key.tilewidth) if self._key.is_tiled else self.width
+
+    @property
+    def _seg_h(self) -> int:
+        if self._key.is_tiled:
+            return int(self._key.tilelength)
+        return max(1, min(int(self._key.rowsperstrip), self.height))
+
+    def _segment(self, index: int) -> np.ndarray | None:
+        """Return one decoded tile or strip (h, w, samples), None for one that was left out of the file."""
+        with self._lock:
+            if index in self._cache:
+                self._cache.move_to_end(index)
+                return self._cache[index]
+        offset, count = self._page.dataoffsets[index], self._page.databytecounts[index]
+        if count == 0 or offset == 0:
+            return None
+        file = self._pages._tif.filehandle
+        with file.lock:
+            file.seek(offset)
+            data = file.read(count)
+        decoded = self._key.decode(data, index, **self._decode_args)[0]
+        if decoded is None:
+            return None
+        part = decoded[0]
+        part = part.astype(np.uint8) * np.uint8(255) if self._bilevel else part.astype(self.dtype, copy=False)
+        self._keep(index, part)
+        return part
+
+    def _keep(self, index: int, part: np.ndarray) -> None:
+        with self._lock:
+            if index in self._cache:
+                return
+            self._cache[index] = part
+            self._cached += part.nbytes
+            while self._cached > CACHE_BYTES and len(self._cache) > 1:
+                self._cached -= self._cache.popitem(last=False)[1].nbytes
+
+    def _check_whole(self) -> None:
+        size = self._pages._tif.filehandle.size
+        if self._raw_offset is not None:
+            end = self._raw_offset + self._row_bytes() * self.height
+        else:
+            expected = -(-self.width // self._seg_w) * -(-self.height // self._seg_h)
+            if len(self._page.dataoffsets) < expected or not any(self._page.databytecounts):
+                raise ImageError(_DAMAGED, self.path, _AGAIN, "the list of tiles or strips is too short")
+            end = max(a + n for a, n in zip(self._page.dataoffsets, self._page.databytecounts, strict=False))
+        if end > size:
+            raise ImageError(_DAMAGED, self.path, _AGAIN, f"{end} bytes are needed, the file has {size}")

@@ -1,0 +1,58 @@
+"""What a tool may do to the open image."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageSource
+from unet_gui.core.labels import Edit, LabelImage, Over
+
+
+class EditTarget(Protocol):
+    """The open image as tools see it; the session implements it.
+
+    Attributes
+    ----------
+    labels : LabelImage or None
+        The label; None when no image is open.
+    source : ImageSource or None
+        The image.
+    prediction : ndarray of uint8, shape (h, w), or None
+        Class ids the model gave, None when it has not looked at the image yet.
+    probabilities : ndarray of uint8, shape (c, h, w), or None
+        Probability of every class times 255, None when they were not kept.
+    active_class : int
+        The class that tools paint; tools may set it (pick class).
+    over : Over
+        The over-paint rule; tools may set it.
+    """
+
+    @property
+    def labels(self) -> LabelImage | None: ...
+    @property
+    def source(self) -> ImageSource | None: ...
+    @property
+    def prediction(self) -> NDArray[np.uint8] | None: ...
+    @property
+    def probabilities(self) -> NDArray[np.uint8] | None: ...
+    @property
+    def active_class(self) -> int: ...
+    @active_class.setter
+    def active_class(self, class_id: int) -> None: ...
+    @property
+    def over(self) -> Over: ...
+    @over.setter
+    def over(self, rule: Over) -> None: ...
+
+    def begin_edit(self, name: str) -> Edit | None:
+        """Open an edit of the label. None when that is impossible (read-only); the person has been told why."""
+
+    def end_edit(self, edit: Edit) -> None:
+        """Commit the edit, or nothing after its rollback; it becomes one undo step."""
+
+    def changed(self, rect: Rect) -> None:
+        """Say that the pixels in ``rect`` have changed, after every paint."""

@@ -260,6 +260,67 @@ def test_ticks_are_never_delivered(qtbot: QtBot, runner: JobRunner, log: Log) ->
     assert log.ends(job) == ["finished"]
 
 
+def test_an_urgent_job_runs_between_two_steps_of_the_running_one(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    order: list[str] = []
+    go_on = threading.Event()
+
+    def long() -> Events:
+        try:
+            yield Warned("under way")
+            go_on.wait()
+            while "quick" not in order:
+                yield TICK
+            order.append("long goes on")
+        finally:
+            order.append("long ends")
+
+    def quick() -> Events:
+        order.append("quick")
+        yield Warned("quick")
+        return 3
+
+    first = Job("train", "Train", long)
+    with qtbot.waitSignal(runner.progressed):
+        runner.submit(first)
+    waiting = runner.submit(Job("segment", "Segment", quick))
+    urgent = runner.submit(Job("predict", "Predict", quick, urgent=True))
+    go_on.set()
+    qtbot.waitUntil(lambda: not runner.busy)
+    assert order == ["quick", "long goes on", "long ends", "quick"]
+    assert [log.ends(job) for job in (first, waiting, urgent)] == [["finished"]] * 3
+    names = [(name, number) for name, number, _ in log.rows if name in {"started", "finished"}]
+    assert names == [
+        ("started", first.id),
+        ("started", urgent.id),
+        ("finished", urgent.id),
+        ("finished", first.id),
+        ("started", waiting.id),
+        ("finished", waiting.id),
+    ]
+
+
+def test_an_urgent_job_that_fails_leaves_the_running_one_alone(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    tried = threading.Event()
+
+    def long() -> Events:
+        yield Warned("under way")
+        while not tried.is_set():
+            yield TICK
+        return "whole"
+
+    def bad() -> Events:
+        tried.set()
+        raise RuntimeError("CUDA error")
+        yield
+
+    first = Job("train", "Train", long)
+    with qtbot.waitSignal(runner.progressed):
+        runner.submit(first)
+    urgent = runner.submit(Job("predict", "Predict", bad, urgent=True))
+    qtbot.waitUntil(lambda: not runner.busy)
+    assert (log.ends(urgent), log.ends(first), log.value(first)) == (["failed"], ["finished"], "whole")
+
+
 def test_a_flood_of_signals_does_not_use_up_true(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
     # PySide6 6.12.0 loses a reference to True with every emit: without the counter-measure this aborts the process
     def work() -> Events:

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,6 +93,9 @@ class Job:
         Key of the image the result belongs to; empty when it belongs to none.
     revision : int
         Revision of the label when the job was made, so that a late result never lands on something newer.
+    urgent : bool
+        Runs between two steps of the job that runs now instead of after it: one image is predicted in a moment
+        also while a training of ten minutes is under way.
     id : int
         Given by the program.
     """
@@ -101,6 +105,7 @@ class Job:
     start: Callable[[], Generator[Any, None, Any]]
     image: str = ""
     revision: int = -1
+    urgent: bool = False
     id: int = field(default_factory=lambda: next(_numbers))
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -121,9 +126,24 @@ class _Worker(QObject):
     failed = Signal(object, object)
     cancelled = Signal(object)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.urgent: deque[Job] = deque()
+        """Filled from the window's thread, emptied in this one; a deque does both safely."""
+
     @Slot(object)
     def run(self, job: Job) -> None:
         """Run one job to its end. The thread's event queue is the queue of jobs."""
+        if job.urgent:
+            self._run_urgent()
+        else:
+            self._run(job)
+
+    def _run_urgent(self) -> None:
+        while self.urgent:
+            self._run(self.urgent.popleft())
+
+    def _run(self, job: Job) -> None:
         if job.stop.is_set():
             self.cancelled.emit(job)
             return
@@ -131,10 +151,7 @@ class _Worker(QObject):
         try:
             done, result = self._drain(job)
         except BaseException as error:  # noqa: BLE001 - whatever a job raises, it must end for the window too
-            if job.stop.is_set() and isinstance(error, (GeneratorExit, KeyboardInterrupt)):
-                self.cancelled.emit(job)
-            else:
-                self.failed.emit(job, JobError.of(error))
+            self.failed.emit(job, JobError.of(error))
             return
         if done:
             self.finished.emit(job, result)
@@ -152,6 +169,8 @@ class _Worker(QObject):
                     event = next(events)
                 except StopIteration as end:
                     return True, end.value
+                if not job.urgent:
+                    self._run_urgent()
                 if is_silent(event):
                     continue
                 now = time.monotonic()
@@ -177,7 +196,7 @@ class JobRunner(QObject):
     Attributes
     ----------
     current : Job or None
-        The job that runs now.
+        The job that runs now; the urgent one where one has come in between.
 
     Signals
     -------
@@ -198,7 +217,7 @@ class JobRunner(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.current: Job | None = None
+        self._running: list[Job] = []
         self._open: dict[int, Job] = {}
         self._closed = False
         self._thread = QThread(self)
@@ -215,6 +234,11 @@ class JobRunner(QObject):
         self._worker.cancelled.connect(self._on_cancelled, queued)
 
     @property
+    def current(self) -> Job | None:
+        """The job that runs now."""
+        return self._running[-1] if self._running else None
+
+    @property
     def busy(self) -> bool:
         """Whether a job runs or waits."""
         return bool(self._open)
@@ -224,13 +248,15 @@ class JobRunner(QObject):
         return [job for job in self._open.values() if not kind or job.kind == kind]
 
     def submit(self, job: Job) -> Job:
-        """Put a job at the end of the queue. The thread starts with the first job."""
+        """Put a job at the end of the queue, an urgent one before it. The thread starts with the first job."""
         if self._closed:
             raise RuntimeError("the worker is shut down")
         if not self._thread.isRunning():
             self._thread.start()
         self._open[job.id] = job
         self.queued.emit(job)
+        if job.urgent:
+            self._worker.urgent.append(job)
         self._handed_over.emit(job)
         return job
 
@@ -251,7 +277,7 @@ class JobRunner(QObject):
 
     @Slot(object)
     def _on_started(self, job: Job) -> None:
-        self.current = job
+        self._running.append(job)
         self.started.emit(job)
 
     @Slot(object, object)
@@ -275,5 +301,5 @@ class JobRunner(QObject):
 
     def _close(self, job: Job) -> None:
         self._open.pop(job.id, None)
-        if self.current is job:
-            self.current = None
+        if job in self._running:
+            self._running.remove(job)

@@ -1,0 +1,456 @@
+"""The command line. Everything heavy is imported inside the command that needs it.
+
+Exit codes: 0 all done, 1 some images failed (each named, the rest done), 2 wrong use, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import glob
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unet_gui import __version__
+from unet_gui.core.errors import UserError
+
+if TYPE_CHECKING:
+    from unet_gui.core.project import Dataset
+    from unet_gui.engine.events import Event
+    from unet_gui.engine.recipe import SegmentItem
+
+DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Without a command the window opens."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+        words.insert(0, "window")
+    try:
+        arguments = _parser().parse_args(words)
+    except SystemExit as stop:  # argparse ends the program itself; a caller of main() wants a number
+        return stop.code if isinstance(stop.code, int) else WRONG_USE
+    try:
+        return int(arguments.run(arguments))
+    except UserError as error:
+        _talk(f"unet-gui: {error}")
+        if error.details and getattr(arguments, "verbose", False):
+            _talk(error.details)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        _talk("stopped")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, e.g. `| head`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or the interpreter complains once more when it exits
+        return DONE
+
+
+def _talk(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class _Progress:
+    """Shows a job's events: a bar on a terminal, one JSON object a line with ``--json``, plain lines otherwise."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._json = as_json
+        self._bar: Any = None
+        self._terminal = sys.stderr.isatty() and not as_json
+
+    def follow(self, events: Generator[Event, None, None]) -> Iterator[Event]:
+        """Show each event and hand it on. The job is stopped in an orderly way whatever happens here."""
+        with contextlib.closing(events):
+            try:
+                for event in events:
+                    if event.kind == "tick":
+                        continue
+                    self._show(event)
+                    yield event
+            finally:
+                self._close()
+
+    def _show(self, event: Event) -> None:
+        if self._json:
+            print(json.dumps(event.to_json(), ensure_ascii=False), flush=True)
+            return
+        show: Callable[[Any], None] | None = getattr(self, f"_show_{event.kind}", None)
+        if show is not None:
+            show(event)
+
+    def _line(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            _talk(text)
+
+    def _advance(self, done: int, total: int | None, text: str, unit: str) -> None:
+        if not self._terminal:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit=unit, dynamic_ncols=True, file=sys.stderr, smoothing=0.1)
+        self._bar.total = total
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _show_warned(self, event: Any) -> None:
+        self._line(f"note: {event.text}")
+
+    def _show_train_started(self, event: Any) -> None:
+        for text in event.plan:
+            self._line(text)
+
+    def _show_step_done(self, event: Any) -> None:
+        left = "" if event.left_seconds is None else f" · {_duration(event.left_seconds)} left"
+        self._advance(event.step, event.total, f"loss {event.loss:.3f}{left}", "step")
+
+    def _show_validated(self, event: Any) -> None:
+        name = {"dice": "Dice", "rand": "Rand F"}.get(event.score_name, event.score_name)
+        best = " (best so far)" if event.is_best else ""
+        self._line(f"step {event.step} · {_duration(event.seconds)} · validation {name} {event.score:.4f}{best}")
+
+    def _show_train_finished(self, event: Any) -> None:
+        self._close()
+        self._line(f"{event.reason} {event.steps} steps in {_duration(event.seconds)}.")
+
+    def _show_segment_started(self, event: Any) -> None:
+        if event.note:
+            self._line(event.note)
+
+    def _show_image_done(self, event: Any) -> None:
+        if self._terminal:
+            self._advance(event.done, event.total, event.path.name, "image")
+        elif not event.skipped:
+            self._line(f"[{event.done}/{event.total}] {event.path.name} -> {event.out} ({event.seconds:.2f} s)")
+
+    def _show_image_failed(self, event: Any) -> None:
+        self._line(f"failed: {event.path}: {event.message} {event.hint}".rstrip())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+def _window(arguments: argparse.Namespace) -> int:
+    from unet_gui.app.application import run
+
+    return run(arguments.folder)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    if not arguments.no_window and _has_display():
+        from unet_gui.app.application import run
+
+        return run(arguments.folder, demo=True)
+    from unet_gui.engine.demo import Scores, demo
+
+    folder = Path(arguments.folder or "unet-gui-demo")
+    for event in _Progress(arguments.json).follow(demo(folder, minutes=arguments.minutes, device=arguments.device)):
+        if isinstance(event, Scores) and not arguments.json:
+            print(event.text)
+    return DONE
+
+
+def _has_display() -> bool:
+    if sys.platform.startswith("linux"):
+        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return True
+
+
+def _open_dataset(arguments: argparse.Namespace) -> Dataset:
+    from unet_gui.core.project import Dataset
+
+    dataset = Dataset.open(arguments.folder, labels=getattr(arguments, "labels", None))
+    if getattr(arguments, "unlabelled", None) is not None:
+        dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
+    for note in dataset.notes:
+        _talk(note)
+    return dataset
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from unet_gui.engine.recipe import TrainConfig
+    from unet_gui.engine.train import train
+
+    dataset = _open_dataset(arguments)
+    config = TrainConfig(
+        recipe=arguments.recipe,
+        minutes=arguments.minutes,
+        epochs=arguments.epochs,
+        val=arguments.val,
+        only=arguments.only,
+        score=arguments.score,
+        seed=arguments.seed,
+        device=arguments.device,
+        resume=arguments.resume,
+        init=arguments.init,
+    )
+    for event in _Progress(arguments.json).follow(train(dataset, arguments.out, config)):
+        if event.kind == "train_finished" and not arguments.json:
+            finished: Any = event
+            name = {"dice": "Dice", "rand": "Rand F"}.get(finished.score_name, finished.score_name)
+            score = "not validated" if finished.score != finished.score else f"validation {name} {finished.score:.4f}"
+            print(f"{finished.path}\t{score}")
+    return DONE
+
+
+def _segment(arguments: argparse.Namespace) -> int:
+    from unet_gui.engine.recipe import SegmentConfig
+
+    items, failures = _segment_items(arguments)
+    config = SegmentConfig(
+        model=arguments.model,
+        device=arguments.device,
+        encoding=_output_encoding(arguments),
+        tile=arguments.tile,
+        tta=arguments.tta,
+        overwrite=arguments.overwrite,
+    )
+    if arguments.scheduler:
+        from unet_gui.engine.cluster import segment_on_cluster
+
+        events = segment_on_cluster(items, config, arguments.scheduler)
+    else:
+        from unet_gui.engine.segment import segment
+
+        events = segment(items, config)
+    done = skipped = 0
+    for event in _Progress(arguments.json).follow(events):
+        if event.kind == "segment_finished":
+            finished: Any = event
+            done, skipped = finished.done, finished.skipped
+            failures += finished.failed
+    if not arguments.json:
+        print(f"{done} segmented, {skipped} already up to date, {failures} failed: {arguments.out}")
+    return SOME_FAILED if failures else DONE
+
+
+def _output_encoding(arguments: argparse.Namespace) -> str:
+    """Write what the model learned from: 0/255 where its labels were, class ids otherwise."""
+    if arguments.encoding != "auto":
+        return str(arguments.encoding)
+    from unet_gui.core.images import looks_like_torch_file
+    from unet_gui.core.model_info import read_model_info
+
+    if looks_like_torch_file(arguments.model):  # a best_model.pth of the tutorial, whose masks are 0/255
+        return "binary"
+    trained = read_model_info(arguments.model).trained
+    return "binary" if trained.get("encoding") == "binary" else "index"
+
+
+def _segment_items(arguments: argparse.Namespace) -> tuple[list[SegmentItem], int]:
+    """Return what to segment, and how many of the named inputs cannot even be listed."""
+    from unet_gui.core.errors import ImageError
+    from unet_gui.core.images import image_info
+    from unet_gui.engine.recipe import SegmentItem
+
+    items: list[SegmentItem] = []
+    failures = 0
+    taken: dict[Path, Path] = {}
+    for path, relative in _inputs(arguments.images):
+        try:
+            pages = image_info(path).pages if path.suffix.lower() in (".tif", ".tiff") else 1
+        except ImageError:
+            pages = 1  # segment() names the file and the reason, among the others
+        # masks of a stack stay together in a stack
+        suffix = ".tif" if pages > 1 else f".{arguments.format}"
+        out = arguments.out / relative.with_name(relative.stem + arguments.suffix + suffix)
+        if out in taken:  # a.png beside a.tif: keep both apart by their full names
+            out = out.with_name(relative.name + arguments.suffix + suffix)
+        taken[out] = path
+        if out.resolve() == path.resolve():
+            raise UserError("The mask would overwrite the image.", path, "Choose another folder with --out.")
+        prob = out.with_name(out.stem + "_prob.tif") if arguments.probabilities else None
+        doubt = out.with_name(out.stem + "_uncertainty.tif") if arguments.uncertainty else None
+        items += [SegmentItem(path, page, out, prob, doubt, pages) for page in range(pages)]
+    if not items:
+        raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
+    return items, failures
+
+
+def _inputs(names: Iterable[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield (file, name below the output folder) for files, folders and patterns."""
+    from unet_gui.core.project import Dataset
+
+    for name in names:
+        # Windows hands patterns on as they are
+        matches = sorted(glob.glob(name)) if glob.has_magic(name) and not Path(name).exists() else [name]
+        if not matches:
+            raise UserError("Nothing matches this pattern.", name)
+        for match in map(Path, matches):
+            if match.is_dir():
+                dataset = Dataset.open(match)
+                for ref in dataset.images:
+                    yield dataset.image_path(ref), Path(ref.rel)
+            elif match.exists():
+                yield match, Path(match.name)
+            else:
+                raise UserError("There is no such file or folder.", match)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from unet_gui.core.metrics import evaluate_folders
+
+    result = evaluate_folders(
+        arguments.predicted, arguments.label, membrane=arguments.membrane, unlabelled=arguments.unlabelled
+    )
+    for path, reason in result.failed:
+        _talk(f"failed: {path}: {reason}")
+    print(json.dumps(result.to_json(), ensure_ascii=False) if arguments.json else result.text())
+    return SOME_FAILED if result.failed else DONE
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from unet_gui.core.exchange import export
+
+    dataset = _open_dataset(arguments)
+    result = export(dataset, arguments.format, arguments.out)
+    for path, reason in result.failed:
+        _talk(f"failed: {path}: {reason}")
+    if arguments.json:
+        print(json.dumps({"written": result.written, "failed": [list(map(str, f)) for f in result.failed]}))
+    else:
+        print(f"{result.written} written, {len(result.failed)} failed: {arguments.out}")
+    return SOME_FAILED if result.failed else DONE
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from unet_gui.core.describe import describe
+
+    facts = describe(arguments.path)
+    if arguments.json:
+        print(json.dumps(facts, ensure_ascii=False))
+    else:
+        width = max(map(len, facts))
+        for name, value in facts.items():
+            print(f"{name:<{width}}  {value}")
+    return DONE
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "window": _window,
+    "demo": _demo,
+    "train": _train,
+    "segment": _segment,
+    "evaluate": _evaluate,
+    "export": _export,
+    "info": _info,
+}
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="unet-gui",
+        description="Annotate and segment images with a U-Net. Without a command: the window, on FOLDER if given.",
+        epilog="unet-gui [FOLDER] opens the window. unet-gui COMMAND --help tells more.",
+    )
+    parser.add_argument("--version", action="version", version=f"unet-gui {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=COMMANDS[name])
+        sub.add_argument("--verbose", action="store_true", help="show the technical text of errors")
+        return sub
+
+    window = command("window", "open the window (the default)")
+    window.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of images")
+
+    demo = command("demo", "try everything on the built-in sample: the window, or without a display the same job here")
+    demo.add_argument("folder", nargs="?", metavar="FOLDER", help="where the sample goes (default: unet-gui-demo)")
+    demo.add_argument("--no-window", action="store_true", help="no window even where there is a display")
+    demo.add_argument("--minutes", type=_positive, default=1.0, help="training time (default: 1)")
+    _common(demo)
+
+    _add_train(command("train", "train a model on the labels of a folder"))
+    _add_segment(command("segment", "segment images or folders with a model"))
+
+    evaluate = command(
+        "evaluate", "compare masks with labels: Dice, IoU, pixel error, Rand F, variation of information"
+    )
+    evaluate.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
+    evaluate.add_argument("label", type=Path, metavar="LABEL_DIR")
+    evaluate.add_argument("--membrane", default="auto", metavar="ID", help="class that separates regions, or none")
+    evaluate.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
+    evaluate.add_argument("--json", action="store_true", help="one JSON object")
+
+    export = command("export", "write the masks of a folder in another format")
+    export.add_argument("folder", type=Path, metavar="FOLDER")
+    export.add_argument("--format", choices=["masks"], default="masks")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR")
+    export.add_argument("--json", action="store_true", help="one JSON object")
+
+    info = command("info", "tell what an image, a label, a folder or a model is")
+    info.add_argument("path", type=Path, metavar="PATH")
+    info.add_argument("--json", action="store_true", help="one JSON object")
+    return parser
+
+
+def _common(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda|mps", help="where to compute (default: auto)")
+    sub.add_argument("--json", action="store_true", help="one JSON event a line on stdout")
+
+
+def _add_train(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images with labels")
+    sub.add_argument("--out", type=Path, required=True, metavar="M.safetensors", help="the model file to write")
+    sub.add_argument("--recipe", choices=["fast", "tutorial"], default="fast")
+    budget = sub.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=_positive, metavar="N", help="the best model possible in N minutes")
+    budget.add_argument("--epochs", type=int, metavar="N", help="passes over the images")
+    sub.add_argument(
+        "--val", metavar="IDS|FRACTION", help="validation images: names, numbers (16-19) or a fraction (0.2)"
+    )
+    sub.add_argument("--only", metavar="IDS", help="use these labelled images alone, e.g. 0-19")
+    sub.add_argument("--score", choices=["auto", "dice", "rand"], default="auto", help="what to choose the model by")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--resume", action="store_true", help="go on where the last run with this --out stopped")
+    sub.add_argument("--init", type=Path, metavar="M", help="start from this model; what fits is kept")
+    sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
+    sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
+    _common(sub)
+
+
+def _add_segment(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("images", nargs="+", metavar="IMAGES", help="files, folders or patterns")
+    sub.add_argument("--model", type=Path, required=True, metavar="M", help=".safetensors, or a best_model.pth")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the masks")
+    sub.add_argument("--probabilities", action="store_true", help="also write NAME_prob.tif")
+    sub.add_argument("--uncertainty", action="store_true", help="also write NAME_uncertainty.tif")
+    sub.add_argument("--format", choices=["png", "tif"], default="png")
+    sub.add_argument(
+        "--encoding",
+        choices=["auto", "index", "binary"],
+        default="auto",
+        help="class ids, or 0/255 (default: as learned)",
+    )
+    sub.add_argument("--suffix", default="", metavar="_res", help="added to the name")
+    sub.add_argument("--tile", type=int, metavar="N", help="side of a tile (default: by memory)")
+    sub.add_argument("--tta", action="store_true", help="average over flips and turns: slower, a little better")
+    sub.add_argument("--overwrite", action="store_true", help="segment also what is up to date")
+    sub.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask scheduler to spread the images over")
+    _common(sub)

@@ -1,0 +1,107 @@
+"""What a path is, in words: an image, a label, a folder or a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.images import image_info, looks_like_torch_file, open_image
+from unet_gui.core.model_info import read_model_info
+from unet_gui.core.project import Dataset, Status
+
+
+def describe(path: Path) -> dict[str, object]:
+    """Return facts about a path, in the order to show them.
+
+    Parameters
+    ----------
+    path : Path
+        An image or label file, a folder of images, or a model.
+
+    Returns
+    -------
+    dict
+        Name of the fact → a string, number, list or dict that JSON can hold.
+
+    Raises
+    ------
+    UserError
+        Nothing is there, or it is none of these.
+    """
+    if path.is_dir():
+        return _folder(path)
+    if not path.exists():
+        raise UserError("There is no such file or folder.", path)
+    if path.suffix.lower() in (".safetensors", ".pth", ".pt") or looks_like_torch_file(path):
+        return _model(path)
+    return _image(path)
+
+
+def _folder(path: Path) -> dict[str, object]:
+    dataset = Dataset.open(path)
+    count = dict.fromkeys(Status, 0)
+    unreadable: list[str] = []
+    for ref in dataset.images:
+        try:
+            count[dataset.status(ref)] += 1
+        except UserError as error:
+            unreadable.append(str(error))
+    facts: dict[str, object] = {
+        "kind": "folder",
+        "images": len(dataset.images),
+        "image folder": str(dataset.image_root),
+        "label folder": str(dataset.label_root),
+        "done": count[Status.DONE],
+        "partial": count[Status.PARTIAL],
+        "untouched": count[Status.UNTOUCHED],
+        "encoding": dataset.encoding.describe(),
+        "classes": ", ".join(f"{c.id} {c.name}" for c in dataset.classes),
+    }
+    if dataset.read_only:
+        facts["read-only"] = dataset.read_only
+    if dataset.notes:
+        facts["notes"] = " ".join(dataset.notes)
+    if unreadable:
+        facts["unreadable"] = unreadable
+    return facts
+
+
+def _model(path: Path) -> dict[str, object]:
+    if looks_like_torch_file(path):
+        return {"kind": "model", "format": "PyTorch state_dict (the tutorial's best_model.pth)"}
+    info = read_model_info(path)
+    return {
+        "kind": "model",
+        "architecture": info.arch,
+        "classes": ", ".join(f"{c.id} {c.name}" for c in info.classes),
+        "channels": info.channels,
+        "normalisation": info.normalisation,
+        "operating point": info.offsets,
+        "recipe": info.recipe,
+        "trained": info.trained,
+        "score": info.score,
+        "program version": info.version,
+    }
+
+
+def _image(path: Path) -> dict[str, object]:
+    info = image_info(path)
+    facts: dict[str, object] = {
+        "kind": "image",
+        "size": f"{info.width} x {info.height}",
+        "channels": info.channels,
+        "type": info.dtype,
+        "pages": info.pages,
+    }
+    if info.pixel_size:
+        facts["pixel size (µm)"] = info.pixel_size
+    with open_image(path) as source:
+        pixels = source.read()
+    facts["lowest value"], facts["highest value"] = float(pixels.min()), float(pixels.max())
+    if pixels.ndim == 2 and pixels.dtype.kind in "ui" and pixels.max() <= 255:
+        values, counts = np.unique(pixels, return_counts=True)
+        if len(values) <= 32:  # few values: probably a label, so say which
+            facts["values"] = {int(v): int(n) for v, n in zip(values, counts, strict=True)}
+    return facts

@@ -23,7 +23,7 @@ MAX_HEADER = 100 * 10**6
 """Longest header that is read, the limit of the safetensors library."""
 
 _ZIP = b"PK\x03\x04"
-_PICKLE = b"\x80"
+_PICKLE = tuple(bytes((0x80, version)) for version in range(2, 6))
 
 
 @dataclass
@@ -152,7 +152,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 def _refuse_other(path: Path, start: bytes) -> None:
     if len(start) < 8:
         raise ModelError("is empty or cut off.", path, "Copy it again from where it came from.")
-    if start[:4] == _ZIP or start[:1] == _PICKLE:
+    if _torch_like(start):
         raise ModelError(
             "is a file of Python objects, which could run code.",
             path,
@@ -164,7 +164,11 @@ def looks_like_torch_file(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins like one of ``torch.save`` (a ZIP archive or a pickle); nothing of it is run."""
     try:
         with open(path, "rb") as file:
-            start = file.read(4)
+            return _torch_like(file.read(8))
     except OSError:
         return False
-    return start[:4] == _ZIP or (start[:1] == _PICKLE and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
+
+
+def _torch_like(start: bytes) -> bool:
+    # the length of a header we accept leaves the upper four of the eight bytes zero
+    return start[:4] == _ZIP or (start[:2] in _PICKLE and start[4:8] != b"\0\0\0\0")

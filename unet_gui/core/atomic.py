@@ -1,0 +1,122 @@
+"""Writing a file so that it is either the old one or the new one, whole, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from unet_gui.core.errors import UserError
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_TRIES = 8
+
+
+def write_error(path: str | os.PathLike[str], error: OSError) -> UserError:
+    """Return the plain words for a file that cannot be written."""
+    details = str(error)
+    if error.errno in _FULL:
+        return UserError(
+            "could not be saved: the disk is full.",
+            path,
+            "The old file is untouched. Make room and save again.",
+            details,
+        )
+    if error.errno == errno.EROFS:
+        return UserError("could not be saved: the disk is read-only.", path, "Choose another place.", details)
+    if error.errno in _FORBIDDEN:
+        return UserError(
+            "could not be saved: you may not write there.",
+            path,
+            "Change the permission, or choose another place.",
+            details,
+        )
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return UserError("could not be saved: its folder is gone.", path, "Is the disk still connected?", details)
+    return UserError(
+        f"could not be saved: {error.strerror or error}.", path, "The old file is untouched. Try again.", details
+    )
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; put it in the place of `path` when the block ends well.
+
+    The block writes and closes the temporary file. It is then flushed to the disk and renamed. When anything fails,
+    it is removed and the old file is untouched. A link is replaced, not followed.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written: disk full, no permission, folder gone.
+    """
+    path = Path(path)
+    temporary = path.parent / f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        _keep_mode(path, temporary)
+        _replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file whole or not at all; missing folders are made.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file; an existing one is replaced.
+    data : bytes
+        Its content.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written: disk full, no permission, folder gone. The old file is untouched.
+    """
+    with atomic_path(path) as temporary, open(temporary, "xb") as file:
+        file.write(data)
+
+
+def _keep_mode(path: Path, temporary: Path) -> None:
+    """Keep who may read and write the file."""
+    if os.name == "posix" and path.is_file():
+        with contextlib.suppress(OSError):
+            os.chmod(temporary, path.stat().st_mode & 0o777)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    if sys.platform == "win32":
+        # the old file may be held for a moment by a virus scanner or an indexer
+        for tries in range(_TRIES):
+            with contextlib.suppress(PermissionError):
+                os.replace(temporary, path)
+                return
+            time.sleep(0.01 * 2**tries)
+    os.replace(temporary, path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,116 @@
+"""Label files: reading them as class ids, and writing them so that nothing is ever lost.
+
+See ``docs/adr/0001-label-values-and-encodings.md``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from unet_gui.core import label_stack, png
+from unet_gui.core.atomic import atomic_write
+from unet_gui.core.detect import Detected, detect_encoding
+from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, fitting
+from unet_gui.core.errors import LabelError
+from unet_gui.core.raw_label import MARK, RawLabel, meaning_of, read_raw
+
+__all__ = [
+    "BINARY",
+    "INDEX",
+    "MARK",
+    "UNLABELLED",
+    "Detected",
+    "Encoding",
+    "RawLabel",
+    "atomic_write",
+    "detect_encoding",
+    "read_label",
+    "read_raw",
+    "write_label",
+]
+
+
+def read_label(
+    path: str | os.PathLike[str], encoding: Encoding, *, shape: tuple[int, int] | None = None, page: int = 0
+) -> np.ndarray:
+    """Return a label as class ids.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        PNG, BMP or TIFF.
+    encoding : Encoding
+        That of the folder; a file that carries the mark of class ids is read as such.
+    shape : (int, int), optional
+        Height and width the label must have.
+    page : int
+        Page of a multi-page TIFF.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (h, w), class ids and 255.
+
+    Raises
+    ------
+    LabelError
+        The file cannot be read, has another size (it is never stretched), or holds values without a meaning.
+    """
+    label = read_raw(path, page)
+    if shape is not None and label.pixels.shape[:2] != tuple(shape):
+        h, w = label.pixels.shape[:2]
+        raise LabelError(
+            f"is {w} × {h} pixels, but its image is {shape[1]} × {shape[0]}.",
+            path,
+            "A label must have the size of its image. Is it that of another image?",
+        )
+    meaning, pixels = meaning_of(label, encoding)
+    try:
+        return meaning.decode(pixels)
+    except LabelError as error:
+        raise LabelError(error.message, path, error.hint, error.details) from error
+
+
+def write_label(
+    path: str | os.PathLike[str],
+    ids: np.ndarray,
+    encoding: Encoding,
+    *,
+    page: int | None = None,
+    pages: int | None = None,
+) -> None:
+    """Write a label; the old file stays whole until the new one is.
+
+    What the encoding cannot hold (a partial label in a ``binary`` folder, a new class in a value map) is written as
+    class ids with a mark that says so, and read back by it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        ``.png`` or ``.tif``; missing folders are made.
+    ids : numpy.ndarray
+        uint8 (h, w), class ids and 255.
+    encoding : Encoding
+        That of the folder.
+    page, pages : int, optional
+        Page to write and number of pages of a multi-page TIFF. Other pages stay; new ones are unlabelled.
+
+    Raises
+    ------
+    LabelError
+        The ids are not uint8 (h, w).
+    UserError
+        The file cannot be written: disk full, no permission, folder gone.
+    """
+    path = Path(path)
+    if ids.ndim != 2 or ids.dtype != np.uint8 or ids.size == 0:
+        raise LabelError("A label must be whole numbers 0…255 in rows and columns.", path)
+    if path.suffix.lower() in label_stack.SUFFIXES:
+        label_stack.write_page(path, ids, encoding, page or 0, pages or 1)
+        return
+    used, raw, marked = fitting(ids, encoding)
+    data = png.encode(raw, palette=used.palette if raw.ndim == 2 and raw.dtype == np.uint8 else ())
+    atomic_write(path, png.with_text(data, MARK, "index") if marked else data)

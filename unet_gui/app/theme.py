@@ -6,7 +6,7 @@ import functools
 import re
 from dataclasses import asdict, dataclass
 
-from PySide6.QtCore import QByteArray, QLibraryInfo, QRectF, QSize, Qt, QVersionNumber
+from PySide6.QtCore import QByteArray, QLibraryInfo, QRect, QRectF, QSize, Qt, QVersionNumber
 from PySide6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPalette, QPixmap
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -227,7 +227,7 @@ class _Engine(QIconEngine):
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
         return _drawing(self._name, self._color(mode, state), size.width(), size.height(), 1.0)
 
-    def paint(self, painter: QPainter, rect: QRectF, mode: QIcon.Mode, state: QIcon.State) -> None:
+    def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
         ratio = painter.device().devicePixelRatioF()
         painter.drawPixmap(
             rect.topLeft(), _drawing(self._name, self._color(mode, state), rect.width(), rect.height(), ratio)

@@ -1,0 +1,75 @@
+"""What the window says to the person: a kind, plain words, what to do, and the technical text one click away."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unet_gui.app.jobs import JobError
+from unet_gui.core.errors import UserError
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A button beside a message.
+
+    Attributes
+    ----------
+    text : str
+        What it says.
+    act : callable
+        What it does; called on the window's thread.
+    """
+
+    text: str
+    act: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One thing to say.
+
+    Attributes
+    ----------
+    kind : {"info", "good", "warning", "error"}
+    text : str
+        One or two plain sentences.
+    details : str
+        The technical text, empty when there is none.
+    topic : str
+        A later message of the same topic takes its place, and `Session.settled` with the topic removes it.
+    offers : tuple of Offer
+    passing : bool
+        Goes away by itself after some seconds.
+    """
+
+    kind: str
+    text: str
+    details: str = ""
+    topic: str = ""
+    offers: tuple[Offer, ...] = field(default=(), compare=False)
+    passing: bool = False
+
+    @classmethod
+    def of(cls, error: BaseException | JobError, topic: str = "", offers: tuple[Offer, ...] = ()) -> Message:
+        """Put an error into words."""
+        if isinstance(error, JobError):
+            return cls("error", _sentence(error.text, error.path, error.hint), error.traceback, topic, offers)
+        trace = "".join(traceback.format_exception(error))
+        if isinstance(error, UserError):
+            return cls("error", _sentence(error.message, error.path, error.hint), error.details or trace, topic, offers)
+        plain = JobError.of(error)
+        return cls("error", _sentence(plain.text, plain.path, plain.hint), trace, topic, offers)
+
+
+def _sentence(text: str, path: str | None, hint: str) -> str:
+    """Join what happened, to which file, and what to do.
+
+    Messages that begin with a small letter are said of the file: “0.png” and “is damaged or cut off.”
+    """
+    if path is not None:
+        name = Path(path).name or path
+        text = f"“{name}” {text}" if text[:1].islower() else f"“{name}”: {text}"
+    return f"{text} {hint}".strip()

@@ -1,0 +1,90 @@
+"""What the program remembers of the person's wishes: one place, typed, with defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QByteArray, QObject, QSettings, Signal
+
+RECENT = 8
+"""Folders on the start page and in the menu."""
+
+_DEFAULTS: dict[str, Any] = {
+    "theme": "system",
+    "autosave": True,
+    "brush_in_screen_pixels": False,
+    "guide": True,
+}
+
+
+class Settings(QObject):
+    """The person's settings, kept by the system (registry, preferences, or a file under ``~/.config``).
+
+    Signals
+    -------
+    changed(name)
+        A setting has another value now.
+    """
+
+    changed = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._store = QSettings(QSettings.Format.IniFormat, QSettings.Scope.UserScope, "unet-gui", "unet-gui", self)
+
+    def get(self, name: str) -> Any:
+        """Return a setting, its default when the person never chose."""
+        default = _DEFAULTS[name]
+        return self._store.value(name, default, type(default))
+
+    def set(self, name: str, value: Any) -> None:
+        """Keep a setting."""
+        if value != self.get(name):
+            self._store.setValue(name, value)
+            self.changed.emit(name)
+
+    def recent(self) -> list[Path]:
+        """Return the folders opened last, newest first."""
+        names: Any = self._store.value("recent", [])
+        return [Path(name) for name in ([names] if isinstance(names, str) else names or [])]
+
+    def remember(self, folder: Path) -> None:
+        """Put a folder at the top of the recent ones."""
+        names = [str(path) for path in self.recent() if path != folder]
+        self._store.setValue("recent", [str(folder), *names][:RECENT])
+        self.changed.emit("recent")
+
+    def forget(self, folder: Path) -> None:
+        """Take a folder from the recent ones: it is gone."""
+        self._store.setValue("recent", [str(path) for path in self.recent() if path != folder])
+        self.changed.emit("recent")
+
+    def shortcuts(self) -> dict[str, list[str]]:
+        """Return the keys that the person has chosen, by action."""
+        self._store.beginGroup("shortcuts")
+        chosen = {name: str(self._store.value(name, "")).split("|") for name in self._store.childKeys()}
+        self._store.endGroup()
+        return {name: [key for key in keys if key] for name, keys in chosen.items()}
+
+    def set_shortcut(self, action: str, keys: list[str] | None) -> None:
+        """Keep the keys of an action; None goes back to the default ones."""
+        if keys is None:
+            self._store.remove(f"shortcuts/{action}")
+        else:
+            self._store.setValue(f"shortcuts/{action}", "|".join(keys))
+        self.changed.emit("shortcuts")
+
+    def layout(self) -> tuple[QByteArray, QByteArray] | None:
+        """Return the window's place and the places of its docks, None on the first start."""
+        place, docks = self._store.value("window/place"), self._store.value("window/docks")
+        return (place, docks) if isinstance(place, QByteArray) and isinstance(docks, QByteArray) else None
+
+    def set_layout(self, place: QByteArray, docks: QByteArray) -> None:
+        """Keep the window's place and the places of its docks."""
+        self._store.setValue("window/place", place)
+        self._store.setValue("window/docks", docks)
+
+    def sync(self) -> None:
+        """Write everything now."""
+        self._store.sync()

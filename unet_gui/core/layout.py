@@ -1,0 +1,198 @@
+"""Where the images and labels of a folder are, and what a label is called."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from unet_gui.core.images import IMAGE_SUFFIXES
+
+STATE_FOLDER = ".unet-gui"
+IMAGE_NAMES = ("image", "images")
+LABEL_NAMES = ("label", "labels")
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+"""Files that are read as labels, the first that exists; new ones are PNG, or TIFF for a stack."""
+
+
+class Layout(NamedTuple):
+    """Folders of a dataset: what was opened or the folder around image and label; images; labels."""
+
+    root: Path
+    image_root: Path
+    label_root: Path
+
+
+def find_layout(folder: Path) -> Layout:
+    """Return where images and labels are when this folder is opened.
+
+    ``X/image`` (or ``images``) with a sibling ``X/label`` (or ``labels``) is one dataset, whether `X` or ``X/image``
+    is opened; anything else holds its images itself and its labels in ``labels`` (or ``label``, if that exists).
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        An absolute path.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be listed.
+    """
+    below = _folders(folder)
+    if folder.name.lower() in IMAGE_NAMES:
+        try:
+            beside = _folders(folder.parent)
+        except OSError:  # the folder above may be closed to us
+            beside = {}
+        label = _first(beside, LABEL_NAMES)
+        if label is not None:
+            return Layout(folder.parent, folder, folder.parent / label)
+    image, label = _first(below, IMAGE_NAMES), _first(below, LABEL_NAMES)
+    if image is not None and label is not None:
+        return Layout(folder, folder / image, folder / label)
+    return Layout(folder, folder, folder / (_first(below, ("labels", "label")) or "labels"))
+
+
+def _folders(folder: Path) -> dict[str, str]:
+    """Return the folders inside, by their name in small letters."""
+    with os.scandir(folder) as entries:
+        return {entry.name.lower(): entry.name for entry in entries if entry.is_dir()}
+
+
+def _first(found: dict[str, str], names: Sequence[str]) -> str | None:
+    return next((found[name] for name in names if name in found), None)
+
+
+def nested_pairs(image_root: Path, images: Iterable[str]) -> dict[str, str]:
+    """Return {folder of images: folder of labels} for pairs further down, e.g. ``train/image`` and ``train/label``.
+
+    Parameters
+    ----------
+    image_root : pathlib.Path
+        The opened folder.
+    images : iterable of str
+        Its images, relative.
+    """
+    pairs: dict[str, str] = {}
+    for place in {rel.rpartition("/")[0] for rel in images}:
+        above, _, name = place.rpartition("/")
+        if name.lower() not in IMAGE_NAMES:
+            continue
+        try:
+            label = _first(_folders(image_root / above), LABEL_NAMES)
+        except OSError:
+            continue
+        if label is not None:
+            pairs[place] = f"{above}/{label}" if above else label
+    return pairs
+
+
+class LabelNames:
+    """What the label of each image is called.
+
+    A label has its image's relative path and stem. Where two images of a folder share a stem, or differ in it only by
+    the case of letters (which some systems do not tell apart), each has its full name plus ``.png``.
+
+    Parameters
+    ----------
+    images : iterable of str
+        All images of the dataset, relative.
+    pairs : dict, optional
+        Folders of images whose labels are in a folder of their own, from `nested_pairs`.
+    """
+
+    def __init__(self, images: Iterable[str], pairs: dict[str, str] | None = None) -> None:
+        self._pairs = pairs or {}
+        self._full = _ambiguous(images)
+
+    def stem(self, rel: str) -> str:
+        """Return the label's relative path without its suffix."""
+        place, slash, name = rel.rpartition("/")
+        if self._pairs:
+            label = self._pairs.get(place)
+            place, slash = (label, "/") if label is not None else (f"labels{slash}{place}", "/")
+        stem = name if rel.casefold() in self._full else os.path.splitext(name)[0]
+        return f"{place}{slash}{stem}"
+
+    @property
+    def shared(self) -> bool:
+        """Whether some images share a stem."""
+        return bool(self._full)
+
+
+def _ambiguous(images: Iterable[str]) -> set[str]:
+    """Return the images, in small letters, whose stem alone would not be theirs alone."""
+    names = [rel.casefold() for rel in images]
+    full: set[str] = set()
+    while True:
+        labels = Counter(name if name in full else os.path.splitext(name)[0] for name in names)
+        if len(labels) == len(names):
+            return full
+        more = {name for name in names if name not in full and labels[os.path.splitext(name)[0]] > 1}
+        if not more:
+            return full
+        full |= more
+
+
+class LabelIndex:
+    """The label files that exist, from listing their folders once.
+
+    Parameters
+    ----------
+    roots : sequence of pathlib.Path
+        Folders of labels; the first is written to, a label found there hides that of the others.
+    """
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self.roots = tuple(roots)
+        self.rescan()
+
+    def rescan(self) -> None:
+        """List the folders again."""
+        self._files = [set(_files_below(os.fspath(root), "")) for root in self.roots]
+
+    def find(self, stem: str) -> Path | None:
+        """Return the label file of this relative path without suffix, None when there is none."""
+        for root, files in zip(self.roots, self._files, strict=True):
+            for suffix in LABEL_SUFFIXES:
+                if stem + suffix in files:
+                    return root / (stem + suffix)
+        return None
+
+    def add(self, name: str) -> None:
+        """Note a file that was written below the first folder."""
+        self._files[0].add(name)
+
+    def writable(self, stem: str, *, stack: bool) -> Path:
+        """Return the file to write: the one that exists in the first folder, else a new one."""
+        for suffix in (".tif", ".tiff") if stack else (".png", ".tif", ".tiff"):
+            if stem + suffix in self._files[0]:
+                return self.roots[0] / (stem + suffix)
+        return self.roots[0] / (stem + (".tif" if stack else ".png"))
+
+    def files(self, stems: Iterable[str]) -> list[Path]:
+        """Return the label files that exist for these relative paths without suffix."""
+        found = (self.find(stem) for stem in stems)
+        return [path for path in found if path is not None]
+
+    def __len__(self) -> int:
+        return sum(len(files) for files in self._files)
+
+
+def _files_below(folder: str, prefix: str) -> Iterable[str]:
+    """Yield the relative paths of files below a folder that may not exist."""
+    try:
+        entries = os.scandir(folder)
+    except OSError:
+        return
+    with entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _files_below(entry.path, f"{prefix}{entry.name}/")
+            elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+                yield prefix + entry.name

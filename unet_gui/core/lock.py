@@ -1,0 +1,151 @@
+"""Knowing that another window has the folder open."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from unet_gui.core.atomic import write_error
+
+
+class FolderLock:
+    """A file that names the process which has a folder open.
+
+    It is advice for people, not a guard against malice: it works on network disks and on every system, and one that a
+    crashed program left behind is recognised when its process is gone.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The lock file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._token = ""
+
+    def acquire(self) -> str:
+        """Take the lock; return "" or, when somebody else has it, who.
+
+        Raises
+        ------
+        UserError
+            The file cannot be written.
+        """
+        if self._token:
+            return ""
+        token = uuid.uuid4().hex
+        text = json.dumps({**_myself(), "token": token, "since": time.strftime("%Y-%m-%d %H:%M")})
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for _ in range(3):
+                if _create(self.path, text):
+                    self._token = token
+                    return ""
+                owner = _read(self.path)
+                if owner is not None and not _gone(owner):
+                    return _who(owner)
+                self._remove_stale(owner)
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        return "another program"
+
+    def release(self) -> None:
+        """Give the lock back, if it is ours."""
+        owner = _read(self.path) if self._token else None
+        if owner is not None and owner.get("token") == self._token:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        self._token = ""
+
+    def _remove_stale(self, seen: dict[str, Any] | None) -> None:
+        """Take the file of a process that is gone out of the way, unless another one was faster."""
+        aside = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            os.replace(self.path, aside)
+        except FileNotFoundError:
+            return
+        if _read(aside) != seen and not self.path.exists():
+            os.replace(aside, self.path)  # somebody took the lock in between: put it back
+        with contextlib.suppress(OSError):
+            aside.unlink()
+
+
+def _create(path: Path, text: str) -> bool:
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return who is named, None when the file is gone or cannot be understood."""
+    try:
+        owner = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return owner if isinstance(owner, dict) else None
+
+
+def _myself() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())}
+
+
+def _who(owner: dict[str, Any]) -> str:
+    if owner.get("host") == socket.gethostname():
+        whose = "this program" if owner.get("pid") == os.getpid() else f"process {owner.get('pid')}"
+    else:
+        whose = f"computer {owner.get('host')}"
+    return f"{whose}, since {owner.get('since', 'unknown')}"
+
+
+def _gone(owner: dict[str, Any]) -> bool:
+    """Whether the process certainly does not run any more; another computer's cannot be asked."""
+    pid = owner.get("pid")
+    if owner.get("host") != socket.gethostname() or not isinstance(pid, int) or pid <= 0:
+        return False
+    if not _alive(pid):
+        return True
+    started = owner.get("started")
+    return bool(started) and bool(_started(pid)) and _started(pid) != started  # the number was given out again
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in the system's own count; "" where that is not easily known."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = text.rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else ""
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        import ctypes
+
+        query_limited_information, still_active = 0x1000, 259
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        handle = kernel.OpenProcess(query_limited_information, False, pid)
+        if not handle:
+            return bool(ctypes.get_last_error() == 5)  # access denied: it runs, but is not ours
+        code = ctypes.c_ulong()
+        known = kernel.GetExitCodeProcess(handle, ctypes.byref(code))
+        kernel.CloseHandle(handle)
+        return not known or code.value == still_active
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

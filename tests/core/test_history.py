@@ -130,3 +130,14 @@ def test_undo_of_nothing_changes_nothing():
     assert History().undo(labels) == EMPTY
     assert History().redo(labels) == EMPTY
     assert labels.revision == 0
+
+
+def test_the_next_steps_are_the_ones_that_are_made():
+    labels, history = LabelImage.unlabelled((50, 50)), History()
+    assert (history.next_undo, history.next_redo) == (None, None)
+    first, second = paint(labels, Rect(0, 0, 9, 9), 1), paint(labels, Rect(5, 5, 9, 9), 2)
+    history.push(first)
+    history.push(second)
+    assert (history.next_undo, history.next_redo) == (second, None)
+    history.undo(labels)
+    assert (history.next_undo, history.next_redo) == (first, second)

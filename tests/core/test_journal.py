@@ -112,6 +112,18 @@ def test_killed_while_saving(writer: Writer, renamed: bool) -> None:
     np.testing.assert_array_equal(read_journal(writer.journal.path)["a"].apply(new if renamed else old), labels.ids)
 
 
+def test_giving_back_twice_changes_nothing(writer: Writer) -> None:
+    labels = LabelImage.unlabelled((64, 64))
+    before = labels.ids.copy()
+    writer.journal.base("a", labels.shape, checksum(labels.ids))
+    for n in range(3):
+        writer.journal.edit("a", n, paint(labels, 9 * n, 0, 15, 9, n))
+    writer.journal.flush()
+    unsaved = read_journal(writer.journal.path)["a"]
+    once = unsaved.apply(before)
+    np.testing.assert_array_equal(unsaved.apply(once), once)
+
+
 def test_changes_never_go_onto_another_label(writer: Writer) -> None:
     labels = LabelImage.unlabelled((64, 64))
     writer.journal.base("a", labels.shape, checksum(labels.ids))

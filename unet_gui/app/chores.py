@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QObject, QRunnable, Qt, QThreadPool, Signal, Slot
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +66,12 @@ class Chores(QObject):
         self.waiting += 1
         self._pool.start(_Chore(self, tag, work), priority)
 
-    def close(self) -> None:
-        """Wait for what has begun; what has not is dropped."""
-        self._pool.clear()
+    def close(self, finish: bool = False) -> None:
+        """Wait for what has begun and report it. What has not begun is dropped, or done as well with ``finish``."""
+        if not finish:
+            self._pool.clear()
         self._pool.waitForDone()
+        QCoreApplication.sendPostedEvents(self)
 
     @Slot(object, object, object)
     def _on_ended(self, tag: Any, result: Any, error: Exception | None) -> None:

@@ -163,6 +163,16 @@ class History:
         return bool(self._redo)
 
     @property
+    def next_undo(self) -> Delta | None:
+        """The change that `undo` would take back, None when there is none; the journal writes it down."""
+        return self._undo[-1][1] if self._undo else None
+
+    @property
+    def next_redo(self) -> Delta | None:
+        """The change that `redo` would make again, None when there is none."""
+        return self._redo[-1][1] if self._redo else None
+
+    @property
     def undo_text(self) -> str:
         """Name of the change that `undo` would take back, empty when there is none."""
         return self._undo[-1][1].name if self._undo else ""

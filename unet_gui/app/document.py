@@ -1,0 +1,104 @@
+"""One open image with its label and its undo history, and how it is read from disk. No Qt here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.history import History
+from unet_gui.core.images import ImageRef, ImageSource
+from unet_gui.core.journal import checksum
+from unet_gui.core.labels import UNLABELLED, LabelImage
+from unet_gui.core.project import Dataset, Status
+
+SMALL = 16 * 2**20
+"""Pixels up to which a copy of a label costs less than a frame and is made on the window's thread."""
+
+
+@dataclass(eq=False)
+class Document:
+    """An image that is open, or whose label is not saved yet.
+
+    Attributes
+    ----------
+    ref : ImageRef
+    source : ImageSource
+    labels : LabelImage
+    history : History
+    disk : int
+        Checksum of the label on disk.
+    seq : int
+        Number of changes made to the label since the folder was opened; names a state in the journal.
+    saved_seq : int
+        The state that is on disk.
+    moving : bool
+        Pixels and `seq` do not belong together at this moment: a commit, undo or redo is under way.
+    prediction : ndarray of uint8, shape (h, w), or None
+    probabilities : ndarray of uint8, shape (c, h, w), or None
+    """
+
+    ref: ImageRef
+    source: ImageSource
+    labels: LabelImage
+    disk: int
+    history: History = field(default_factory=History)
+    seq: int = 0
+    saved_seq: int = 0
+    moving: bool = False
+    prediction: NDArray[np.uint8] | None = None
+    probabilities: NDArray[np.uint8] | None = None
+
+    @property
+    def key(self) -> str:
+        """Name of the image."""
+        return self.ref.key
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the label differs from the one on disk as far as is known."""
+        return self.seq != self.saved_seq
+
+    def snapshot(self) -> tuple[NDArray[np.uint8], int]:
+        """Return a copy of the label and the number of its state, both of one moment; callable from any thread.
+
+        A big copy takes several frames, so it is made beside the window; if a change comes in between, again.
+        """
+        while True:
+            seq, revision = self.seq, self.labels.revision
+            if not (self.labels.editing or self.moving):
+                copy = self.labels.ids.copy()
+                still = not (self.labels.editing or self.moving)
+                if still and (self.seq, self.labels.revision) == (seq, revision):
+                    return copy, seq
+            time.sleep(0.02)  # a gesture is under way; this is not the window's thread
+
+
+def load(dataset: Dataset, ref: ImageRef) -> Document:
+    """Open an image and read its label.
+
+    Raises
+    ------
+    ImageError, LabelError
+        The image or the label cannot be read, or their sizes differ.
+    """
+    source = dataset.open_image(ref)
+    try:
+        ids = dataset.load_label(ref, source.shape)
+    except BaseException:
+        source.close()
+        raise
+    if ids is None:
+        ids = np.full(source.shape, UNLABELLED, np.uint8)
+    labels = LabelImage(ids)
+    return Document(ref, source, labels, checksum(labels.ids))
+
+
+def status_of(ids: NDArray[np.uint8]) -> Status:
+    """Return the status that a label gives its image."""
+    unlabelled = np.count_nonzero(ids == UNLABELLED)
+    if unlabelled == 0:
+        return Status.DONE
+    return Status.UNTOUCHED if unlabelled == ids.size else Status.PARTIAL

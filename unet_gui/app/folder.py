@@ -1,0 +1,200 @@
+"""The open folder: dataset, lock, journal, saver, statuses. It begins with `open_folder` and ends with `close`."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from unet_gui.app.chores import Chores
+from unet_gui.app.saver import Saver
+from unet_gui.app.status_book import StatusBook
+from unet_gui.core.errors import LabelError, UserError
+from unet_gui.core.images import ImageRef
+from unet_gui.core.journal import CURRENT, Journal, Unsaved, read_journal, set_aside
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.project import Dataset
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a thread found when it opened a folder.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    holder : str
+        Who else has the folder open; empty when nobody.
+    journals : tuple of Path
+        Journals of runs that died with changes nobody saved.
+    unsaved : tuple of str
+        The images these changes belong to.
+    wanted : ImageRef or None
+        The image to show first, when one was dropped on the window.
+    """
+
+    dataset: Dataset
+    holder: str = ""
+    journals: tuple[Path, ...] = ()
+    unsaved: tuple[str, ...] = ()
+    wanted: ImageRef | None = None
+
+
+def open_folder(path: Path, labels: Path | None = None, state: Path | None = None) -> Opened:
+    """Open a folder, or the folder of an image.
+
+    Raises
+    ------
+    ProjectError
+        It cannot be opened.
+    """
+    folder = path.parent if path.is_file() else path
+    dataset = Dataset.open(folder, labels=labels, state=state)
+    wanted = None
+    if path.is_file():
+        name = path.resolve()
+        wanted = next((ref for ref in dataset.images if dataset.image_path(ref).resolve() == name), None)
+    holder = "" if dataset.read_only else dataset.acquire_lock()
+    journals: list[Path] = []
+    keys: set[str] = set()
+    if not dataset.read_only and not holder:
+        # a journal that cannot be read is left where it is
+        with contextlib.suppress(OSError):
+            journals = set_aside(dataset.state_dir / "journal")
+            keys = {key for journal in journals for key in read_journal(journal)}
+    return Opened(dataset, holder, tuple(journals), tuple(sorted(keys)), wanted)
+
+
+class Folder(QObject):
+    """Everything that belongs to the folder that is open.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    read_only : str
+        Why nothing can be changed, a plain sentence; empty when it can.
+    journal : Journal or None
+        None in a read-only folder.
+    saver : Saver
+    book : StatusBook
+    recovery : Recovery
+        Changes that a run before this one did not save.
+
+    Signals
+    -------
+    journal_failed(exception)
+        Strokes cannot be written down at the moment (None: again they can).
+    """
+
+    journal_failed = Signal(object)
+    _journal_said = Signal(object)
+
+    def __init__(self, opened: Opened, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.dataset = opened.dataset
+        self._locked = not opened.dataset.read_only and not opened.holder
+        self.read_only = opened.dataset.read_only
+        if opened.holder:
+            self.read_only = f"It is open in another window ({opened.holder})."
+        self.journal: Journal | None = None
+        self._journal_said.connect(self.journal_failed, Qt.ConnectionType.QueuedConnection)
+        if not self.read_only:
+            self.journal = Journal(self.dataset.state_dir / "journal" / CURRENT, self._journal_said.emit)
+        self.saver = Saver(self.dataset, self.journal, self)
+        self.book = StatusBook(self.dataset, self)
+        self.recovery = Recovery(opened, self)
+
+    def close(self) -> None:
+        """End all threads and give the folder free."""
+        self.recovery.close()
+        self.book.close()
+        self.saver.close()
+        if self.journal is not None:
+            self.journal.close()
+        if self._locked:
+            self.dataset.release_lock()
+
+
+class Recovery(QObject):
+    """Changes that an earlier run could not save, and giving them back.
+
+    Attributes
+    ----------
+    keys : list of str
+        Images with such changes.
+
+    Signals
+    -------
+    restored(keys, errors)
+        These labels are on disk now with their changes; the others could not be done, and why.
+    """
+
+    restored = Signal(object, object)
+
+    def __init__(self, opened: Opened, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._dataset = opened.dataset
+        self._journals = opened.journals
+        self.keys = list(opened.unsaved)
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_done)
+
+    def restore(self) -> None:
+        """Give all changes back to their labels, beside the window."""
+        self._chores.give(None, _Restore(self._dataset, self._journals))
+
+    def discard(self) -> None:
+        """Forget the changes."""
+        for path in self._journals:
+            path.unlink(missing_ok=True)
+        self._journals, self.keys = (), []
+
+    def close(self) -> None:
+        """Wait for a restore under way."""
+        self._chores.close(finish=True)
+
+    @Slot(object, object)
+    def _on_done(self, _tag: object, result: tuple[list[str], list[UserError]]) -> None:
+        self._journals, self.keys = (), []
+        self.restored.emit(*result)
+
+
+class _Restore:
+    """Giving changes back: the work of a pool's thread."""
+
+    def __init__(self, dataset: Dataset, journals: tuple[Path, ...]) -> None:
+        self._dataset = dataset
+        self._journals = journals
+
+    def __call__(self) -> tuple[list[str], list[UserError]]:
+        keys: set[str] = set()
+        errors: list[UserError] = []
+        for path in self._journals:
+            outcomes = {key: self._one(one) for key, one in read_journal(path).items()}
+            keys.update(key for key, outcome in outcomes.items() if outcome is None)
+            failed = [outcome for outcome in outcomes.values() if outcome is not None]
+            errors += [error for error, _ in failed]
+            if any(again for _, again in failed):
+                continue  # offered again at the next start
+            if failed:  # never thrown away, never offered again by itself
+                path.rename(path.with_suffix(".refused"))
+            else:
+                path.unlink()
+        return sorted(keys), errors
+
+    def _one(self, unsaved: Unsaved) -> tuple[UserError, bool] | None:
+        """Give one image its changes back; return why not, and whether another try can help."""
+        ref = ImageRef.parse(unsaved.key)
+        try:
+            ids = self._dataset.load_label(ref, unsaved.shape)
+            if ids is None:
+                ids = np.full(unsaved.shape, UNLABELLED, np.uint8)
+            self._dataset.save_label(ref, unsaved.apply(ids))
+        except UserError as error:
+            return LabelError(error.message, unsaved.key, error.hint, error.details), False
+        except OSError as error:
+            return LabelError(f"{error.strerror}.", unsaved.key, details=repr(error)), True
+        return None

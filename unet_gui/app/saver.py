@@ -1,0 +1,139 @@
+"""Writing labels to disk beside the window. What cannot be written is kept, said, and tried again."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from unet_gui.app.chores import Chores
+from unet_gui.app.document import SMALL, Document, status_of
+from unet_gui.core.journal import Journal, checksum
+from unet_gui.core.project import Dataset, Status
+
+RETRY_MS = (2000, 5000, 15000, 60000)
+"""How long to wait before writing is tried again; the last one for ever."""
+
+
+class Saver(QObject):
+    """Saves the labels of one folder, one after another, in a thread of its own.
+
+    Signals
+    -------
+    saved(Document, Status)
+        The label is on disk as it was when `save` was called, or newer.
+    failed(Document, exception)
+        It is not; `Document.dirty` stays true and the saver tries again by itself.
+    idle()
+        Nothing is being written.
+    """
+
+    saved = Signal(object, object)
+    failed = Signal(object, object)
+    idle = Signal()
+
+    def __init__(self, dataset: Dataset, journal: Journal | None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._dataset = dataset
+        self._journal = journal
+        self._writing: set[str] = set()
+        self._again: set[str] = set()
+        self._failed: dict[str, Document] = {}
+        self._failures = 0
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_done)
+        self._chores.failed.connect(self._on_failed)
+        self._retry = QTimer(self)
+        self._retry.setSingleShot(True)
+        self._retry.timeout.connect(self.retry)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written."""
+        return bool(self._writing)
+
+    @property
+    def refused(self) -> list[Document]:
+        """Return the documents whose last save failed."""
+        return list(self._failed.values())
+
+    def save(self, document: Document) -> None:
+        """Write a label as it is now. While it is being written already, it is written once more after that."""
+        if document.key in self._writing:
+            self._again.add(document.key)
+            return
+        self._writing.add(document.key)
+        small = document.labels.ids.size <= SMALL and not document.labels.editing
+        snapshot = document.snapshot() if small else None
+        self._chores.give(document, _Write(self._dataset, self._journal, document, snapshot))
+
+    @Slot()
+    def retry(self) -> None:
+        """Try again now what failed before."""
+        self._retry.stop()
+        waiting, self._failed = self._failed, {}
+        for document in waiting.values():
+            self.save(document)
+
+    def close(self) -> None:
+        """Wait until what is being written is written; nothing is started any more."""
+        self._retry.stop()
+        self._chores.close(finish=True)
+
+    @Slot(object, object)
+    def _on_done(self, document: Document, result: tuple[int, int, Status]) -> None:
+        seq, crc, status = result
+        document.saved_seq, document.disk = seq, crc
+        if not document.dirty:
+            document.history.mark_saved()
+        self._failures = 0
+        self._failed.pop(document.key, None)
+        self.saved.emit(document, status)
+        self._next(document)
+        if self._failed:  # the disk works again
+            self.retry()
+
+    @Slot(object, object)
+    def _on_failed(self, document: Document, error: Exception) -> None:
+        self._failed[document.key] = document
+        self.failed.emit(document, error)
+        self._again.discard(document.key)
+        self._next(document)
+        self._retry.start(RETRY_MS[min(self._failures, len(RETRY_MS) - 1)])
+        self._failures += 1
+
+    def _next(self, document: Document) -> None:
+        self._writing.discard(document.key)
+        if document.key in self._again:
+            self._again.discard(document.key)
+            if document.dirty:
+                self.save(document)
+        if not self._writing:
+            self.idle.emit()
+
+
+class _Write:
+    """Writing one label: the work of the saver's thread."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        journal: Journal | None,
+        document: Document,
+        snapshot: tuple[NDArray[np.uint8], int] | None,
+    ) -> None:
+        self._dataset = dataset
+        self._journal = journal
+        self._document = document
+        self._snapshot = snapshot
+
+    def __call__(self) -> tuple[int, int, Status]:
+        document = self._document
+        ids, seq = self._snapshot or document.snapshot()
+        crc = checksum(ids)
+        if self._journal is not None:
+            self._journal.saving(document.key, seq, crc)
+        self._dataset.save_label(document.ref, ids)
+        if self._journal is not None:
+            self._journal.saved(document.key, seq)
+        return seq, crc, status_of(ids)

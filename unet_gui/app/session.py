@@ -1,0 +1,441 @@
+"""The session: the open folder, image and label. Whoever wants to change one of them asks here."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from unet_gui.app.chores import Chores
+from unet_gui.app.document import Document, load
+from unet_gui.app.folder import Folder, Opened, open_folder
+from unet_gui.app.messages import Message, Offer
+from unet_gui.core.errors import UserError
+from unet_gui.core.geometry import Rect
+from unet_gui.core.history import Delta, History
+from unet_gui.core.images import ImageRef, ImageSource
+from unet_gui.core.labels import Edit, LabelImage, Over
+from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of
+from unet_gui.core.project import Dataset, Status
+
+AUTOSAVE_MS = 1500
+"""The quiet moment after which a label is saved."""
+
+HISTORY_BYTES = 512 * 2**20
+"""Undo of all images together; the image longest not looked at forgets first."""
+
+
+class Session(QObject):
+    """What is open. Implements `EditTarget` for the tools of the canvas.
+
+    Attributes
+    ----------
+    folder : Folder or None
+    document : Document or None
+        The image on the canvas, None while none is open or the next one is being read.
+    key : str
+        The image that is open or being read; empty when there is none.
+    autosave : bool
+
+    Signals
+    -------
+    folder_changed()
+        Another folder is open, or none.
+    image_opening(key), image_changed()
+        An image is being read; it is there (or cannot be read: `document` is None).
+    label_changed(Rect)
+        These pixels of the label.
+    history_changed()
+        What can be undone, or whether everything is saved.
+    prediction_changed()
+        Of the open image.
+    classes_changed(), active_class_changed(int), over_changed(Over)
+    said(Message), settled(topic)
+        Something for the person; it is over.
+    """
+
+    folder_changed = Signal()
+    image_opening = Signal(str)
+    image_changed = Signal()
+    label_changed = Signal(object)
+    history_changed = Signal()
+    prediction_changed = Signal()
+    classes_changed = Signal()
+    active_class_changed = Signal(int)
+    over_changed = Signal(object)
+    said = Signal(object)
+    settled = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.folder: Folder | None = None
+        self.document: Document | None = None
+        self.key = ""
+        self.autosave = True
+        self._active_class = 1
+        self._over = Over.ALL
+        self._kept: dict[str, Document] = {}  # changed and not on disk yet
+        self._histories: OrderedDict[str, tuple[History, int, int]] = OrderedDict()
+        self._asked = 0  # number of the last request: an answer to an older one is dropped
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_read)
+        self._chores.failed.connect(self._on_not_read)
+        self._quiet = QTimer(self)
+        self._quiet.setSingleShot(True)
+        self._quiet.setInterval(AUTOSAVE_MS)
+        self._quiet.timeout.connect(self.save)
+
+    # --- folder ----------------------------------------------------------------------------------------------------
+
+    @property
+    def dataset(self) -> Dataset | None:
+        """The open dataset."""
+        return self.folder.dataset if self.folder else None
+
+    def open_folder(self, path: Path, labels: Path | None = None, state: Path | None = None) -> bool:
+        """Begin to open a folder. False when the open one has labels that cannot be saved (this has been said)."""
+        if not self.close_folder():
+            return False
+        self._asked += 1
+        self._chores.give((self._asked, "folder", path), lambda: open_folder(path, labels, state))
+        return True
+
+    def close_folder(self, lose_changes: bool = False) -> bool:
+        """Save everything and close the folder. False when something cannot be saved."""
+        if self.folder is None:
+            return True
+        self.save()
+        self.folder.saver.close()
+        unsaved = self.unsaved()
+        if unsaved and not lose_changes:
+            return False
+        self._asked += 1
+        self._put_away()
+        for document in self._kept.values():
+            document.source.close()
+        self._kept.clear()
+        self._histories.clear()
+        folder, self.folder = self.folder, None
+        folder.close()
+        folder.deleteLater()
+        self.key = ""
+        self.folder_changed.emit()
+        self.image_changed.emit()
+        return True
+
+    def close(self) -> None:
+        """End all threads."""
+        self.close_folder(lose_changes=True)
+        self._chores.close()
+
+    def _open(self, opened: Opened) -> None:
+        self.folder = Folder(opened, self)
+        self.folder.saver.saved.connect(self._on_saved)
+        self.folder.saver.failed.connect(self._on_save_failed)
+        self.folder.journal_failed.connect(self._on_journal)
+        self.folder.recovery.restored.connect(self._on_restored)
+        ids = [info.id for info in opened.dataset.classes]
+        self._active_class = ids[1] if len(ids) > 1 else ids[0]
+        self._over = Over.ALL
+        self.folder_changed.emit()
+        self.classes_changed.emit()
+        self.active_class_changed.emit(self._active_class)
+        self.over_changed.emit(self._over)
+        first = opened.wanted or (opened.dataset.images[0] if opened.dataset.images else None)
+        if first is not None:
+            self.open_image(first)
+
+    # --- image -----------------------------------------------------------------------------------------------------
+
+    def open_image(self, ref: ImageRef) -> None:
+        """Begin to read an image; the label of the one before is saved. Only the last request is answered."""
+        if self.folder is None or ref.key == self.key:
+            return
+        if self.autosave:
+            self.save()
+        self._put_away()
+        self.key = ref.key
+        self._asked += 1
+        self.image_opening.emit(ref.key)
+        kept = self._kept.get(ref.key)
+        if kept is not None:
+            self._show(kept)
+            return
+        dataset = self.folder.dataset
+        self._chores.give((self._asked, "image", ref), lambda: load(dataset, ref))
+
+    def reload_prediction(self, key: str) -> None:
+        """Read the prediction of an image again, if it is the open one."""
+        document = self.document
+        if document is None or document.key != key or self.folder is None:
+            return
+        dataset, ref = self.folder.dataset, document.ref
+        self._chores.give((self._asked, "prediction", ref), lambda: dataset.load_prediction(ref))
+
+    def _show(self, document: Document) -> None:
+        self.document = document
+        self.image_changed.emit()
+        self.history_changed.emit()
+        self.prediction_changed.emit()
+        self.reload_prediction(document.key)
+
+    def _put_away(self) -> None:
+        """Take the image off the canvas; a label that is not on disk stays in memory."""
+        document, self.document = self.document, None
+        if document is None:
+            return
+        self._histories[document.key] = (document.history, document.disk, document.seq)
+        self._histories.move_to_end(document.key)
+        while sum(history.nbytes for history, _, _ in self._histories.values()) > HISTORY_BYTES:
+            self._histories.popitem(last=False)
+        if document.dirty:
+            document.prediction = document.probabilities = None
+            self._kept[document.key] = document
+        else:
+            document.source.close()
+
+    @Slot(object, object)
+    def _on_read(self, tag: tuple[int, str, Any], result: Any) -> None:
+        asked, what, _ = tag
+        if asked != self._asked:
+            if isinstance(result, Document):
+                result.source.close()
+            elif isinstance(result, Opened) and not result.dataset.read_only and not result.holder:
+                result.dataset.release_lock()
+            return
+        if what == "folder":
+            self._open(result)
+        elif what == "image":
+            self._on_image(result)
+        elif self.document is not None:
+            self.document.prediction, self.document.probabilities = result or (None, None)
+            self.prediction_changed.emit()
+
+    def _on_image(self, document: Document) -> None:
+        history, disk, seq = self._histories.pop(document.key, (None, 0, 0))
+        if history is not None:
+            document.seq = document.saved_seq = seq  # numbers in the journal only grow
+            if disk == document.disk:  # nobody else has written the label meanwhile
+                document.history = history
+        if self.folder is not None and self.folder.journal is not None:
+            self.folder.journal.base(document.key, document.labels.shape, document.disk)
+        self._show(document)
+
+    @Slot(object, object)
+    def _on_not_read(self, tag: tuple[int, str, Any], error: Exception) -> None:
+        asked, what, subject = tag
+        if asked != self._asked:
+            return
+        if what == "folder":
+            self.said.emit(Message.of(error, topic="folder"))
+            self.folder_changed.emit()
+        elif what == "image":
+            self.image_changed.emit()
+            self.said.emit(Message.of(error, topic="image"))
+        else:
+            self.said.emit(Message.of(error, topic=f"prediction {subject.key}"))
+
+    # --- EditTarget ------------------------------------------------------------------------------------------------
+
+    @property
+    def labels(self) -> LabelImage | None:
+        """The label on the canvas."""
+        return self.document.labels if self.document else None
+
+    @property
+    def source(self) -> ImageSource | None:
+        """The image on the canvas."""
+        return self.document.source if self.document else None
+
+    @property
+    def prediction(self) -> NDArray[np.uint8] | None:
+        """What the model said, as class ids."""
+        return self.document.prediction if self.document else None
+
+    @property
+    def probabilities(self) -> NDArray[np.uint8] | None:
+        """What the model said, as probabilities times 255."""
+        return self.document.probabilities if self.document else None
+
+    @property
+    def active_class(self) -> int:
+        """The class that tools paint."""
+        return self._active_class
+
+    @active_class.setter
+    def active_class(self, class_id: int) -> None:
+        if class_id != self._active_class and class_id in {info.id for info in self.classes}:
+            self._active_class = class_id
+            self.active_class_changed.emit(class_id)
+
+    @property
+    def over(self) -> Over:
+        """The over-paint rule."""
+        return self._over
+
+    @over.setter
+    def over(self, rule: Over) -> None:
+        if rule != self._over:
+            self._over = rule
+            self.over_changed.emit(rule)
+
+    def begin_edit(self, name: str) -> Edit | None:
+        """Open an edit of the label. None when that is impossible; the person has been told why."""
+        if self.document is None or self.folder is None or self.document.labels.editing:
+            return None
+        if self.folder.read_only:
+            self.say_read_only()
+            return None
+        self._quiet.stop()
+        return self.document.labels.edit(name, self._over)
+
+    def end_edit(self, edit: Edit) -> None:
+        """Commit the edit; it becomes one undo step and is written to the journal."""
+        document = self.document
+        if document is None:
+            edit.rollback()
+            return
+        document.moving = True
+        delta = edit.commit()
+        if delta is not None:
+            self._record(document, delta)
+            document.history.push(delta)
+        document.moving = False
+        if delta is not None:
+            self._after_change()
+
+    def changed(self, rect: Rect) -> None:
+        """Say that pixels of the label have changed."""
+        if not rect.empty:
+            self.label_changed.emit(rect)
+
+    # --- undo ------------------------------------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Take the last change of this image back."""
+        self._move(forward=False)
+
+    def redo(self) -> None:
+        """Make it again."""
+        self._move(forward=True)
+
+    def _move(self, forward: bool) -> None:
+        document = self.document
+        if document is None or document.labels.editing:
+            return
+        history = document.history
+        delta = history.next_redo if forward else history.next_undo
+        if delta is None:
+            return
+        document.moving = True
+        rect = history.redo(document.labels) if forward else history.undo(document.labels)
+        self._record(document, delta)
+        document.moving = False
+        self.changed(rect)
+        self._after_change()
+
+    def _record(self, document: Document, delta: Delta) -> None:
+        document.seq += 1
+        if self.folder is not None and self.folder.journal is not None:
+            self.folder.journal.edit(document.key, document.seq, delta)
+
+    def _after_change(self) -> None:
+        self.history_changed.emit()
+        if self.autosave:
+            self._quiet.start()
+
+    # --- saving ----------------------------------------------------------------------------------------------------
+
+    def unsaved(self) -> list[str]:
+        """Return the images whose labels are not on disk as they are."""
+        documents = [*self._kept.values()] + ([self.document] if self.document else [])
+        return sorted({document.key for document in documents if document.dirty})
+
+    @Slot()
+    def save(self) -> None:
+        """Begin to save every changed label."""
+        self._quiet.stop()
+        if self.folder is None or self.folder.read_only:
+            return
+        for document in [*self._kept.values()] + ([self.document] if self.document else []):
+            if document.dirty:
+                self.folder.saver.save(document)
+
+    @Slot(object, object)
+    def _on_saved(self, document: Document, status: Status) -> None:
+        if self.folder is not None:
+            self.folder.book.set(document.key, status)
+        if not document.dirty and self._kept.pop(document.key, None) is not None and document is not self.document:
+            self._histories[document.key] = (document.history, document.disk, document.seq)
+            document.source.close()
+        if self.folder is not None and not self.folder.saver.refused:
+            self.settled.emit("save")
+        self.history_changed.emit()
+
+    @Slot(object, object)
+    def _on_save_failed(self, document: Document, error: Exception) -> None:
+        said = Message.of(error, topic="save")
+        text = f"The label of “{document.key}” could not be saved and is kept in memory; trying again. {said.text}"
+        retry = (Offer("Try again now", self.save),)
+        self.said.emit(Message("error", text, said.details, "save", retry))
+        self.history_changed.emit()
+
+    @Slot(object)
+    def _on_journal(self, error: OSError | None) -> None:
+        if error is None:
+            self.settled.emit("journal")
+        else:
+            plain = Message.of(error).text
+            text = f"Strokes cannot be noted down at the moment, so save often. {plain}"
+            self.said.emit(Message("warning", text, repr(error), "journal"))
+
+    @Slot(object, object)
+    def _on_restored(self, keys: list[str], errors: list[Exception]) -> None:
+        for error in errors:
+            self.said.emit(Message.of(error))
+        if keys and self.folder is not None:
+            self.folder.book.scan([ImageRef.parse(key) for key in keys])
+            text = f"The strokes of {len(keys)} image{'s' * (len(keys) > 1)} are back and saved."
+            self.said.emit(Message("good", text, topic="recovery", passing=True))
+        if self.key in keys and self.document is not None:
+            ref, self.key = self.document.ref, ""
+            self.open_image(ref)
+
+    def say_read_only(self) -> None:
+        """Tell why nothing can be changed."""
+        if self.folder is not None:
+            text = f"Nothing can be changed here. {self.folder.read_only}"
+            self.said.emit(Message("warning", text, topic="read-only"))
+
+    # --- classes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def classes(self) -> list[ClassInfo]:
+        """The classes of the folder."""
+        return self.folder.dataset.classes if self.folder else []
+
+    def set_classes(self, classes: list[ClassInfo]) -> None:
+        """Give the folder these classes and keep them."""
+        if self.folder is None:
+            return
+        if self.folder.read_only:
+            self.say_read_only()
+            return
+        try:
+            self.folder.dataset.set_classes(classes)
+            self.folder.dataset.save()
+        except (OSError, UserError) as error:
+            self.said.emit(Message.of(error, topic="classes"))
+        self.classes_changed.emit()
+
+    def add_class(self) -> int | None:
+        """Add a class with the next free number; return it, None when there are 255."""
+        used = {info.id for info in self.classes}
+        free = next((number for number in range(MAX_CLASSES) if number not in used), None)
+        if free is not None and self.folder is not None:
+            self.set_classes([*self.classes, ClassInfo(free, f"class {free}", color_of(free))])
+        return free

@@ -1,0 +1,151 @@
+"""What is known of every image of the folder: its status, and whether it has a prediction. Found out in a thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from unet_gui.app.chores import Chores
+from unet_gui.core.errors import UserError
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Dataset, Status
+
+CHUNK = 200
+"""Images looked at before the window hears of it."""
+
+Found = list[tuple[str, Status | None, bool, str]]
+
+
+class StatusBook(QObject):
+    """Statuses of the images of one folder. Those that nobody has looked at yet count as untouched.
+
+    Attributes
+    ----------
+    problems : dict of str to str
+        Images whose label cannot be read, and why.
+
+    Signals
+    -------
+    changed(keys)
+        These images have another status or prediction now.
+    scanned()
+        Every image has been looked at.
+    """
+
+    changed = Signal(object)
+    scanned = Signal()
+
+    def __init__(self, dataset: Dataset, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._dataset = dataset
+        self._known: dict[str, Status] = {}  # untouched ones are left out
+        self._predicted: set[str] = set()
+        self.problems: dict[str, str] = {}
+        self._fresh: set[str] = set()  # heard from the saver while a scan was under way: newer than what it finds
+        self._refs: Sequence[ImageRef] = ()
+        self._at = 0
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_found)
+        self._chores.failed.connect(self._on_failed)
+
+    def status(self, key: str) -> Status:
+        """Return the status of an image as far as it is known."""
+        return self._known.get(key, Status.UNTOUCHED)
+
+    def predicted(self, key: str) -> bool:
+        """Whether there is a prediction for an image."""
+        return key in self._predicted
+
+    @property
+    def predictions(self) -> int:
+        """Number of images with a prediction."""
+        return len(self._predicted)
+
+    def counts(self, total: int) -> dict[Status, int]:
+        """Return how many images have each status."""
+        counted = Counter(self._known.values())
+        done, partial = counted[Status.DONE], counted[Status.PARTIAL]
+        return {Status.DONE: done, Status.PARTIAL: partial, Status.UNTOUCHED: total - done - partial}
+
+    def set(self, key: str, status: Status) -> None:
+        """Hear of an image's status from somebody who knows."""
+        self._fresh.add(key)
+        self.problems.pop(key, None)
+        if status != self.status(key):
+            self._put(key, status)
+            self.changed.emit([key])
+
+    def set_predicted(self, key: str, predicted: bool = True) -> None:
+        """Hear that an image has a prediction, or has none any more."""
+        if predicted != self.predicted(key):
+            (self._predicted.add if predicted else self._predicted.discard)(key)
+            self.changed.emit([key])
+
+    def scan(self, refs: Sequence[ImageRef]) -> None:
+        """Look at all images, in this order."""
+        self._refs, self._at = refs, 0
+        self._fresh.clear()
+        if not self._chores.waiting:
+            self._next()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._refs = ()
+        self._chores.close()
+
+    def _next(self) -> None:
+        chunk = self._refs[self._at : self._at + CHUNK]
+        self._at += len(chunk)
+        if chunk:
+            self._chores.give(chunk, _Look(self._dataset, chunk))
+        elif self._refs:
+            self.scanned.emit()
+
+    def _put(self, key: str, status: Status) -> None:
+        if status == Status.UNTOUCHED:
+            self._known.pop(key, None)
+        else:
+            self._known[key] = status
+
+    @Slot(object, object)
+    def _on_found(self, _tag: object, found: Found) -> None:
+        changed = []
+        for key, status, predicted, problem in found:
+            if key in self._fresh:
+                continue
+            before = self.status(key), self.predicted(key), self.problems.get(key)
+            if problem:
+                self.problems[key] = problem
+            if status is not None:
+                self._put(key, status)
+            (self._predicted.add if predicted else self._predicted.discard)(key)
+            if before != (self.status(key), self.predicted(key), self.problems.get(key)):
+                changed.append(key)
+        if changed:
+            self.changed.emit(changed)
+        self._next()
+
+    @Slot(object, object)
+    def _on_failed(self, _tag: object, _error: object) -> None:
+        self._next()
+
+
+class _Look:
+    """Looking at some images: the work of a pool's thread."""
+
+    def __init__(self, dataset: Dataset, refs: Sequence[ImageRef]) -> None:
+        self._dataset = dataset
+        self._refs = refs
+
+    def __call__(self) -> Found:
+        found: Found = []
+        for ref in self._refs:
+            status, problem = None, ""
+            try:
+                status = self._dataset.status(ref)
+            except (UserError, OSError) as error:
+                problem = str(error)
+            found.append((ref.key, status, self._dataset.prediction_path(ref).exists(), problem))
+        return found

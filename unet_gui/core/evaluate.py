@@ -1,0 +1,305 @@
+"""Comparing a folder of predictions with a folder of labels."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unet_gui.core import label_stack
+from unet_gui.core.detect import detect_encoding
+from unet_gui.core.encoding import UNLABELLED, Encoding
+from unet_gui.core.errors import ImageError, LabelError, UserError
+from unet_gui.core.images import IMAGE_SUFFIXES, natural_key
+from unet_gui.core.overlap import confusion, dice, iou, mean_of, pixel_error
+from unet_gui.core.regions import RegionScores, region_scores, thin_net_class
+from unet_gui.core.store import read_label
+
+_LOOK = 16  # labels looked at to find the class that separates regions
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """Scores of one image.
+
+    Attributes
+    ----------
+    name : str
+        Relative path of the label (and its page).
+    table : numpy.ndarray
+        int64 (classes, classes + 1), see `confusion`.
+    regions : RegionScores or None
+        None where no class separates regions.
+    """
+
+    name: str
+    table: np.ndarray
+    regions: RegionScores | None = None
+
+
+@dataclass
+class Evaluation:
+    """Scores of a folder.
+
+    Attributes
+    ----------
+    pairs : list of PairScore
+        Each image.
+    failed : list of (str, str)
+        Label or prediction and why it was left out.
+    classes : int
+        Number of classes.
+    membrane : int or None
+        Class that separates regions.
+    notes : list of str
+        What was assumed.
+    """
+
+    pairs: list[PairScore] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    classes: int = 2
+    membrane: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def table(self) -> np.ndarray:
+        """Pixels of all images counted together."""
+        empty = np.zeros((self.classes, self.classes + 1), np.int64)
+        return sum((pair.table for pair in self.pairs), empty)
+
+    @property
+    def regions(self) -> RegionScores | None:
+        """Mean over the images that have regions."""
+        found = [pair.regions for pair in self.pairs if pair.regions is not None]
+        found = [scores for scores in found if not math.isnan(scores.rand_f)]
+        return RegionScores(*np.mean(found, axis=0).tolist()) if found else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures by name; what is undefined is None."""
+        table = self.table
+        data: dict[str, Any] = {
+            "images": len(self.pairs),
+            **_pixel_figures(table),
+            "membrane": self.membrane,
+            **_region_figures(self.regions),
+            "confusion": table.tolist(),
+            "failed": [list(entry) for entry in self.failed],
+            "notes": self.notes,
+            "per_image": [
+                {"name": pair.name, **_pixel_figures(pair.table), **_region_figures(pair.regions)}
+                for pair in self.pairs
+            ],
+        }
+        return data
+
+    def text(self) -> str:
+        """Return the figures as a table for a person."""
+        table = self.table
+        overlaps, unions = dice(table), iou(table)
+        lines = [f"{len(self.pairs)} images" + (f", {len(self.failed)} failed" if self.failed else "")]
+        lines.append("class       Dice     IoU")
+        lines += [
+            f"{i:<8} {_number(overlaps[i]):>7} {_number(unions[i]):>7}"
+            for i in range(self.classes)
+            if not math.isnan(overlaps[i])
+        ]
+        lines.append(f"{'mean':<8} {_number(mean_of(overlaps)):>7} {_number(mean_of(unions)):>7}")
+        lines.append(f"pixel error  {_number(pixel_error(table))}")
+        regions = self.regions
+        if regions is not None:
+            lines.append(f"regions separated by class {self.membrane}, borders thinned:")
+            lines.append(f"Rand F       {_number(regions.rand_f)}")
+            lines.append(
+                f"variation of information  {_number(regions.vi)} bits"
+                f" (split {_number(regions.split)}, merge {_number(regions.merge)})"
+            )
+        return "\n".join(lines + self.notes)
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _pixel_figures(table: np.ndarray) -> dict[str, Any]:
+    overlaps, unions = dice(table), iou(table)
+    return {
+        "dice": {str(i): _plain(v) for i, v in enumerate(overlaps)},
+        "iou": {str(i): _plain(v) for i, v in enumerate(unions)},
+        "mean_dice": _plain(mean_of(overlaps)),
+        "mean_iou": _plain(mean_of(unions)),
+        "pixel_error": _plain(pixel_error(table)),
+    }
+
+
+def _region_figures(regions: RegionScores | None) -> dict[str, Any]:
+    if regions is None:
+        return {}
+    return {
+        "rand_f": _plain(regions.rand_f),
+        "vi": _plain(regions.vi),
+        "vi_split": _plain(regions.split),
+        "vi_merge": _plain(regions.merge),
+    }
+
+
+def evaluate_folders(
+    predicted: str | os.PathLike[str],
+    label: str | os.PathLike[str],
+    *,
+    membrane: int | str | None = "auto",
+    unlabelled: int | None = None,
+) -> Evaluation:
+    """Compare predictions with labels.
+
+    Files are paired by their relative path and stem; a prediction may have something behind it (``0_res.png`` belongs
+    to ``0.png``). A pair that cannot be compared is listed and the rest goes on; predictions without a label are left
+    aside. The encoding of each folder is found by itself.
+
+    Parameters
+    ----------
+    predicted, label : str or os.PathLike
+        Folders (or two single files).
+    membrane : int, str or None
+        Class that separates regions for Rand F and variation of information; ``auto`` finds it in the labels, None
+        or ``none`` leaves these scores out.
+    unlabelled : int, optional
+        Pixel value of the labels that means unlabelled, e.g. 11 for CamVid.
+
+    Returns
+    -------
+    Evaluation
+        The scores.
+
+    Raises
+    ------
+    UserError
+        A folder is missing, holds nothing, or holds something that is no label.
+    """
+    pairs, failed = _pair(Path(predicted), Path(label))
+    result = Evaluation(failed=failed)
+    if not pairs:
+        return result
+    truth_coding, coding = _encodings(pairs, unlabelled, result.notes)
+    loaded = _load(pairs, truth_coding, coding, result.failed)
+    result.membrane = _membrane(membrane, [truth for _, truth, _ in loaded[:: max(1, len(loaded) // _LOOK)]])
+    highest = max((int(ids[ids != UNLABELLED].max(initial=0)) for _, *both in loaded for ids in both), default=0)
+    result.classes = max(2, highest + 1)
+    for name, truth, guess in loaded:
+        regions = None if result.membrane is None else region_scores(truth, guess, result.membrane)
+        result.pairs.append(PairScore(name, confusion(truth, guess, result.classes), regions))
+    return result
+
+
+def _membrane(wish: int | str | None, labels: Sequence[np.ndarray]) -> int | None:
+    if wish == "auto":
+        return thin_net_class(labels)
+    if wish is None or wish == "none":
+        return None
+    try:
+        return int(wish)
+    except ValueError as error:
+        raise UserError(f"{wish} is no class id.", hint="Name a number, auto or none.") from error
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the picture files of a folder by relative path without suffix."""
+    if folder.is_file():
+        return {"": folder}
+    if not folder.is_dir():
+        raise UserError("There is no such folder.", folder)
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    inside = ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in found)
+    return {stem: path for stem, path in inside if not any(part.startswith(".") for part in stem.split("/"))}
+
+
+def _pair(predicted: Path, label: Path) -> tuple[list[tuple[str, Path, Path]], list[tuple[str, str]]]:
+    """Return (name, prediction, label) of each pair, and what has no partner."""
+    guesses, labels = _files(predicted), _files(label)
+    if not labels:
+        raise UserError("There are no labels in the folder.", label)
+    if not guesses:
+        raise UserError("There are no predictions in the folder.", predicted)
+    longer: dict[str, list[str]] = {}
+    for stem in guesses:
+        cut = len(stem)
+        while (cut := stem.rfind("_", 0, cut)) > stem.rfind("/"):
+            longer.setdefault(stem[:cut], []).append(stem)
+    pairs, failed = [], []
+    for stem in sorted(labels, key=natural_key):
+        others = sorted((name for name in longer.get(stem, []) if name not in labels), key=len)
+        if stem in guesses:
+            pairs.append((labels[stem].name if stem == "" else stem, guesses[stem], labels[stem]))
+        elif not others:
+            failed.append((str(labels[stem]), "There is no prediction of this name."))
+        elif len(others) > 1 and len(others[0]) == len(others[1]):
+            failed.append((str(labels[stem]), f"There are several predictions: {others[0]}, {others[1]}."))
+        else:
+            pairs.append((stem, guesses[others[0]], labels[stem]))
+    return pairs, failed
+
+
+def _encodings(
+    pairs: Sequence[tuple[str, Path, Path]], unlabelled: int | None, notes: list[str]
+) -> tuple[Encoding, Encoding]:
+    """Return the encodings of labels and predictions."""
+    truth = detect_encoding([label for _, _, label in pairs])
+    guess = detect_encoding([prediction for _, prediction, _ in pairs])
+    notes += [f"Labels: {truth.note}"] if truth.note else []
+    coding = guess.encoding
+    if truth.encoding.kind == "map" and _all_read([prediction for _, prediction, _ in pairs], truth.encoding):
+        coding = truth.encoding  # one table for both, even where a class does not occur in the predictions
+    elif guess.note:
+        notes.append(f"Predictions: {guess.note}")
+    if unlabelled is None:
+        return truth.encoding, coding
+    return truth.encoding.with_unlabelled(unlabelled), coding
+
+
+def _all_read(paths: Sequence[Path], encoding: Encoding) -> bool:
+    try:
+        for path in paths:
+            read_label(path, encoding)
+    except UserError:
+        return False
+    return True
+
+
+def _load(
+    pairs: Sequence[tuple[str, Path, Path]], truth_coding: Encoding, coding: Encoding, failed: list[tuple[str, str]]
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    loaded = []
+    for name, prediction, label in pairs:
+        try:
+            pages = label_stack.page_count(label) if label_stack.is_tiff(label) else 1
+        except ImageError as error:
+            failed.append((str(label), str(error)))
+            continue
+        for page in range(pages):
+            both = _load_page(prediction, label, truth_coding, coding, page)
+            if isinstance(both, str):
+                failed.append((str(prediction), both))
+            else:
+                loaded.append((name if pages == 1 else f"{name}#{page}", *both))
+    return loaded
+
+
+def _load_page(
+    prediction: Path, label: Path, truth_coding: Encoding, coding: Encoding, page: int
+) -> tuple[np.ndarray, np.ndarray] | str:
+    try:
+        truth = read_label(label, truth_coding, page=page)
+        guess = read_label(prediction, coding, page=page if label_stack.is_tiff(prediction) else 0)
+    except LabelError as error:
+        return str(error)
+    if truth.shape != guess.shape:
+        return f"is {guess.shape[1]} × {guess.shape[0]} pixels, its label is {truth.shape[1]} × {truth.shape[0]}."
+    return truth, guess

@@ -1,0 +1,129 @@
+"""How well a prediction covers the truth, pixel by pixel and object by object. Unlabelled truth never counts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from unet_gui.core.encoding import UNLABELLED
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Return how many pixels of each true class were predicted as each class.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        uint8 (h, w), class ids; where it is 255 nothing is counted.
+    predicted : numpy.ndarray
+        uint8 (h, w), class ids.
+    classes : int
+        Number of classes.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (classes, classes + 1): rows true, columns predicted; the last column counts pixels that the prediction
+        leaves without any of the classes. Tables of several images may be added up.
+
+    Raises
+    ------
+    ValueError
+        The sizes differ, or the truth has a class of its own.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth is {truth.shape}, prediction is {predicted.shape}")
+    known = truth != UNLABELLED
+    row = truth[known].astype(np.int64)
+    if row.size and row.max() >= classes:
+        raise ValueError(f"the truth holds class {row.max()}, there are {classes} classes")
+    column = np.minimum(predicted[known], classes).astype(np.int64)
+    table = np.bincount(row * (classes + 1) + column, minlength=classes * (classes + 1))
+    return table.reshape(classes, classes + 1)
+
+
+def dice(table: np.ndarray) -> np.ndarray:
+    """Return 2 · common / (true + predicted) of each class: float64 (classes,), nan for a class that never occurs."""
+    common, true, predicted = _margins(table)
+    with np.errstate(invalid="ignore"):
+        return 2 * common / (true + predicted)
+
+
+def iou(table: np.ndarray) -> np.ndarray:
+    """Return common / (true or predicted) of each class: float64 (classes,), nan for a class that never occurs."""
+    common, true, predicted = _margins(table)
+    with np.errstate(invalid="ignore"):
+        return common / (true + predicted - common)
+
+
+def pixel_error(table: np.ndarray) -> float:
+    """Return the share of pixels with a wrong class, 0…1, nan when nothing was counted."""
+    total = int(table.sum())
+    return 1.0 - float(np.trace(table)) / total if total else float("nan")
+
+
+def mean_of(scores: np.ndarray) -> float:
+    """Return the mean over the classes that occur, nan when none does."""
+    found = scores[~np.isnan(scores)]
+    return float(found.mean()) if found.size else float("nan")
+
+
+def _margins(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    counts = table.astype(np.float64)
+    classes = len(counts)
+    return np.diagonal(counts), counts.sum(axis=1), counts[:, :classes].sum(axis=0)
+
+
+class ObjectScores(NamedTuple):
+    """How many objects were found.
+
+    Attributes
+    ----------
+    found, invented, missed : int
+        Pairs that overlap enough, predicted objects without a true one, true objects without a predicted one.
+    """
+
+    found: int
+    invented: int
+    missed: int
+
+    @property
+    def average_precision(self) -> float:
+        """Found / (found + invented + missed), as the 2018 Data Science Bowl counts it; 1 when there is nothing."""
+        total = self.found + self.invented + self.missed
+        return self.found / total if total else 1.0
+
+
+def match_objects(truth: np.ndarray, predicted: np.ndarray, overlap: float = 0.5) -> ObjectScores:
+    """Pair true and predicted objects whose intersection over union is above a limit.
+
+    Parameters
+    ----------
+    truth, predicted : numpy.ndarray
+        Integer (h, w): 0 is background, every other number one object.
+    overlap : float
+        The limit, at least 0.5, so that each object has one partner at most.
+
+    Returns
+    -------
+    ObjectScores
+        The counts; those of several images may be added up field by field.
+
+    Raises
+    ------
+    ValueError
+        The sizes differ or the limit is below 0.5.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth is {truth.shape}, prediction is {predicted.shape}")
+    if overlap < 0.5:
+        raise ValueError("below 0.5 an object could have two partners")
+    true_ids, true = np.unique(truth, return_inverse=True)
+    pred_ids, pred = np.unique(predicted, return_inverse=True)
+    both = np.bincount(true.ravel() * len(pred_ids) + pred.ravel(), minlength=len(true_ids) * len(pred_ids))
+    table = both.reshape(len(true_ids), len(pred_ids)).astype(np.float64)
+    union = table.sum(axis=1, keepdims=True) + table.sum(axis=0, keepdims=True) - table
+    table, union = table[true_ids != 0][:, pred_ids != 0], union[true_ids != 0][:, pred_ids != 0]
+    found = int(np.count_nonzero(table > overlap * union))
+    return ObjectScores(found, table.shape[1] - found, table.shape[0] - found)

@@ -1,0 +1,179 @@
+"""Regions separated by a thin net (cells by membranes, grains by borders), and how well they are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from unet_gui.core.cv import cv2
+from unet_gui.core.encoding import UNLABELLED
+
+_SPECK = 20  # smaller regions do not show that a net separates something
+
+
+class RegionScores(NamedTuple):
+    """Agreement of regions.
+
+    Attributes
+    ----------
+    rand_f : float
+        Adapted Rand F: 1 is perfect, 0 is none.
+    precision, recall : float
+        Of pairs of pixels; low precision: regions were merged, low recall: regions were split.
+    split, merge : float
+        Variation of information in bits: of regions split that are one, of regions merged that are several.
+    """
+
+    rand_f: float
+    precision: float
+    recall: float
+    split: float
+    merge: float
+
+    @property
+    def vi(self) -> float:
+        """Variation of information in bits, 0 is perfect."""
+        return self.split + self.merge
+
+
+def regions_of(ids: np.ndarray, membrane: int) -> np.ndarray:
+    """Number the connected regions (over edges, not corners) of everything that is neither membrane nor unlabelled.
+
+    Parameters
+    ----------
+    ids : numpy.ndarray
+        uint8 (h, w), class ids and 255.
+    membrane : int
+        Class that separates.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (h, w): 0 is membrane or unlabelled, 1… one region each.
+    """
+    inside = ((ids != membrane) & (ids != UNLABELLED)).astype(np.uint8)
+    return cv2.connectedComponents(inside, connectivity=4, ltype=cv2.CV_32S)[1]
+
+
+def grow(regions: np.ndarray) -> np.ndarray:
+    """Let regions grow into the membrane until they meet, so that its thickness counts for nothing.
+
+    Every pixel of the membrane goes to the nearest region: the same as flooding it from all regions at one speed.
+
+    Parameters
+    ----------
+    regions : numpy.ndarray
+        int32 (h, w), 0 is membrane.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (h, w) without 0, unless there is no region at all.
+    """
+    membrane = (regions == 0).astype(np.uint8)
+    if not membrane.any() or membrane.all():
+        return regions
+    nearest = cv2.distanceTransformWithLabels(membrane, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    inside = regions > 0
+    owner = np.zeros(int(nearest.max()) + 1, np.int32)
+    owner[nearest[inside]] = regions[inside]
+    return owner[nearest]
+
+
+def region_scores(truth: np.ndarray, predicted: np.ndarray, membrane: int = 0) -> RegionScores:
+    """Compare the regions of two labels as in ISBI-2012: borders thinned, restricted to the true regions.
+
+    The predicted regions grow until they meet (`grow`); then only pixels inside the truth's regions count, so
+    neither the thickness of a membrane nor a border shifted within the true membrane costs anything.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        uint8 (h, w), class ids; where it is 255 nothing is counted.
+    predicted : numpy.ndarray
+        uint8 (h, w), class ids.
+    membrane : int
+        Class that separates regions.
+
+    Returns
+    -------
+    RegionScores
+        All nan where the truth has no region.
+
+    Raises
+    ------
+    ValueError
+        The sizes differ.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth is {truth.shape}, prediction is {predicted.shape}")
+    return partition_scores(regions_of(truth, membrane), grow(regions_of(predicted, membrane)))
+
+
+def partition_scores(truth: np.ndarray, predicted: np.ndarray) -> RegionScores:
+    """Compare two partitions into numbered regions; where the truth is 0 nothing is counted.
+
+    Parameters
+    ----------
+    truth, predicted : numpy.ndarray
+        Integer (h, w).
+    """
+    from skimage.metrics import adapted_rand_error, variation_of_information
+
+    if not truth.any():
+        return RegionScores(*[float("nan")] * 5)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # scikit-image divides by the pairs of the truth first: that is what everybody else calls recall
+        error, recall, precision = adapted_rand_error(truth, predicted, ignore_labels=(0,))
+    split, merge = variation_of_information(truth, predicted, ignore_labels=(0,))
+    return RegionScores(1.0 - float(error), float(precision), float(recall), abs(float(split)), abs(float(merge)))
+
+
+def rand_f(truth: np.ndarray, predicted: np.ndarray, membrane: int = 0) -> float:
+    """Return the adapted Rand F of `region_scores`."""
+    return region_scores(truth, predicted, membrane).rand_f
+
+
+def variation_of_information(truth: np.ndarray, predicted: np.ndarray, membrane: int = 0) -> tuple[float, float]:
+    """Return (split, merge) in bits of `region_scores`."""
+    scores = region_scores(truth, predicted, membrane)
+    return scores.split, scores.merge
+
+
+def thin_net_class(labels: Iterable[np.ndarray]) -> int | None:
+    """Return the class that is a thin net separating regions of the others, None when there is none.
+
+    A net is thin (at most half as thick as what lies between) and separates (without it the rest falls into several
+    regions, and the largest is not nearly all). Unlabelled pixels count as passable: they separate nothing.
+
+    Parameters
+    ----------
+    labels : iterable of numpy.ndarray
+        uint8 (h, w), class ids and 255; a few of a folder are enough.
+    """
+    votes: dict[int, list[bool]] = {}
+    for ids in labels:
+        for i in np.flatnonzero(np.bincount(ids.ravel(), minlength=256)[:UNLABELLED]).tolist():
+            votes.setdefault(i, []).append(_is_net(ids, i))
+    shares = {i: sum(found) / len(found) for i, found in votes.items()}
+    best = max(shares, key=lambda i: shares[i], default=None)
+    return best if best is not None and shares[best] > 0.5 else None
+
+
+def _is_net(ids: np.ndarray, net: int) -> bool:
+    mask = (ids == net).astype(np.uint8)
+    rest = 1 - mask
+    count, _, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4, ltype=cv2.CV_32S)
+    areas = stats[1:count, cv2.CC_STAT_AREA]
+    areas = areas[areas >= _SPECK]
+    if len(areas) < 4 or areas.max() > 0.7 * areas.sum():
+        return False
+    return 2 * _thickness(mask) <= _thickness(rest)
+
+
+def _thickness(mask: np.ndarray) -> float:
+    """Return how thick a class is: the distance to its edge that a tenth of its pixels exceed, in pixels."""
+    distance = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5)
+    return float(np.percentile(distance[distance > 0], 90)) if mask.any() else 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,16 +75,43 @@ class LabelPyramid:
         ready = self._ready[level]
         return [(tx, ty) for tx, ty in rect.clip(self.shape(level)).tiles(TILE) if not ready[ty, tx]]
 
-    def make(self, tx: int, ty: int, level: int) -> None:
-        """Make one tile, and what it needs of the finer levels."""
-        if self._ready[level][ty, tx]:
-            return
-        for y in (2 * ty, 2 * ty + 1):
-            for x in (2 * tx, 2 * tx + 1):
-                if level > 1 and y < self._ready[level - 1].shape[0] and x < self._ready[level - 1].shape[1]:
-                    self.make(x, y, level - 1)
-        self._ready[level][ty, tx] = True  # before reading: a change from now on marks it again
-        self._fill(Rect(tx * TILE, ty * TILE, TILE, TILE).clip(self.shape(level)), level)
+    def build(self, rect: Rect, level: int, pixels: int = 4 * 2**20) -> Iterator[Rect]:
+        """Make the missing tiles that touch ``rect``, and what they need of the finer levels, in small portions.
+
+        Parameters
+        ----------
+        rect : Rect
+            In pixels of ``level``, inside it.
+        level : int
+        pixels : int
+            Size of a portion, in pixels that are read.
+
+        Yields
+        ------
+        Rect
+            After every portion: the part of ``level`` that was finished in it, `EMPTY` when none was.
+        """
+        done, work = EMPTY, 0
+        for tile, made in self._make_missing(rect, level):
+            work += 4 * tile.area
+            if made == level:
+                done = done.union(tile)
+            if work >= pixels:
+                yield done
+                done, work = EMPTY, 0
+        if work:
+            yield done
+
+    def _make_missing(self, rect: Rect, level: int) -> Iterator[tuple[Rect, int]]:
+        """Make every missing tile, finer ones first, and yield each with its level."""
+        for tx, ty in self.missing(rect, level):
+            tile = Rect(tx * TILE, ty * TILE, TILE, TILE).clip(self.shape(level))
+            if level > 1:
+                finer = Rect(2 * tile.x, 2 * tile.y, 2 * tile.w, 2 * tile.h).clip(self.shape(level - 1))
+                yield from self._make_missing(finer, level - 1)
+            self._fill(tile, level)
+            self._ready[level][ty, tx] = True
+            yield tile, level
 
     def view(self, level: int) -> Ids:
         """Return the pixels of a level; only tiles that were made hold anything."""
@@ -96,8 +125,8 @@ class LabelPyramid:
         rect : Rect
             In pixels of the level, inside it.
         """
-        for tx, ty in self.missing(rect, level):
-            self.make(tx, ty, level)
+        for _ in self.build(rect, level):
+            pass
         return self._levels[level][rect.slices]
 
     def refresh(self, rect: Rect, upto: int | None = None) -> None:

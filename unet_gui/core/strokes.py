@@ -162,7 +162,7 @@ def polygon(points: Sequence[Point] | ArrayLike) -> Shape:
         return NOTHING
     edge = np.repeat(np.arange(len(corners)), count)
     row = np.arange(total) - np.repeat(np.cumsum(count) - count, count) + first[edge]
-    slope = np.divide(x1 - x0, y1 - y0, out=np.zeros_like(x0), where=y1 != y0)
+    slope = np.divide(x1 - x0, y1 - y0, out=np.zeros_like(x0), where=count > 0)
     column = np.ceil(x0[edge] + (row + 0.5 - y0[edge]) * slope[edge] - 0.5).astype(np.int64)
     turn = np.where(y1 > y0, 1, -1)[edge]
     x, y = int(column.min()), int(row.min())
@@ -197,7 +197,7 @@ def flood(ids: NDArray[np.uint8], x: int, y: int, start: int = 512) -> Shape:
         return NOTHING
     window = Rect(x - start // 2, y - start // 2, start, start).clip(ids.shape)
     while True:
-        block = np.ascontiguousarray(ids[window.slices])
+        block = np.array(ids[window.slices], order="C")  # a copy: OpenCV wants to be allowed to write
         mask = np.zeros((window.h + 2, window.w + 2), np.uint8)
         flags = 4 | (1 << 8) | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE
         _, _, _, (bx, by, bw, bh) = cv2.floodFill(block, mask, (x - window.x, y - window.y), 0, 0, 0, flags)

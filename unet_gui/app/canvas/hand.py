@@ -1,0 +1,153 @@
+"""The hand on the canvas: mouse, pen and keys become gestures of the tool in hand."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QPointingDevice, QTabletEvent
+
+from unet_gui.app.canvas.tool import Gesture, Pointer, Tool, ToolCanvas
+from unet_gui.app.canvas.tools import TOOL_BY_ID
+from unet_gui.app.canvas.viewport import Viewport
+
+Kind = Literal["press", "move", "release", "hover"]
+
+_KEYS: dict[int, Literal["enter", "escape", "backspace"]] = {
+    Qt.Key.Key_Return: "enter",
+    Qt.Key.Key_Enter: "enter",
+    Qt.Key.Key_Escape: "escape",
+    Qt.Key.Key_Backspace: "backspace",
+}
+_KINDS: dict[QEvent.Type, Kind] = {
+    QEvent.Type.MouseButtonPress: "press",
+    QEvent.Type.MouseButtonDblClick: "press",
+    QEvent.Type.MouseMove: "move",
+    QEvent.Type.MouseButtonRelease: "release",
+    QEvent.Type.TabletPress: "press",
+    QEvent.Type.TabletMove: "move",
+    QEvent.Type.TabletRelease: "release",
+}
+
+
+class Hand:
+    """Runs at most one gesture at a time.
+
+    Attributes
+    ----------
+    tool : Tool
+        The tool in hand.
+    pointer : Pointer or None
+        Where the pointer is; None when it is not over the canvas.
+    """
+
+    def __init__(self, canvas: ToolCanvas, view: Viewport) -> None:
+        self._canvas = canvas
+        self._view = view
+        self._gesture: Gesture | None = None
+        self._button = Qt.MouseButton.NoButton
+        self.tool: Tool = TOOL_BY_ID["brush"](canvas)
+        self.pointer: Pointer | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a gesture is under way."""
+        return self._gesture is not None
+
+    def take(self, name: str) -> None:
+        """Take another tool; a gesture under way and a shape in progress are given up."""
+        self.cancel()
+        self.tool = TOOL_BY_ID[name](self._canvas)
+
+    def cancel(self) -> None:
+        """Take back the gesture under way and give up a shape in progress."""
+        if self._gesture is not None:
+            gesture, self._gesture = self._gesture, None
+            gesture.close()
+        self.tool.cancel()
+
+    def mouse(self, event: QMouseEvent, dpr: float) -> None:
+        """Handle a press, move or release that is not a pan."""
+        kind = _KINDS[event.type()]
+        if kind == "press" and self._gesture is not None:
+            return  # a second button while the first is down
+        if kind == "release" and event.button() != self._button:
+            return
+        if kind == "press":
+            self._button = event.button()
+        erase = (self._button if self._gesture or kind == "press" else Qt.MouseButton.NoButton) == (
+            Qt.MouseButton.RightButton
+        )
+        double = event.type() == QEvent.Type.MouseButtonDblClick
+        self._feed(self._pointer(kind, event.position(), event.modifiers(), dpr, 1.0, erase, double))
+
+    def tablet(self, event: QTabletEvent, dpr: float) -> None:
+        """Handle the pen; its pressure comes with every event, and its other end erases."""
+        kind = _KINDS[event.type()]
+        erase = (
+            event.pointerType() == QPointingDevice.PointerType.Eraser
+            or Qt.MouseButton.RightButton in event.buttons() | event.button()
+        )
+        pressure = min(1.0, event.pressure())
+        self._feed(self._pointer(kind, event.position(), event.modifiers(), dpr, pressure, erase, False))
+
+    def key(self, event: QKeyEvent) -> bool:
+        """Handle Enter, Esc and Backspace; return whether the key was of use."""
+        key = _KEYS.get(event.key())
+        if key is None:
+            return False
+        if key == "escape" and self._gesture is not None:
+            self.cancel()
+            return True
+        return self._canvas.target is not None and self.tool.key(key)
+
+    def wheel(self, steps: float) -> bool:
+        """Let the tool use the wheel; return whether it did."""
+        return self._canvas.target is not None and self.pointer is not None and self.tool.wheel(steps, self.pointer)
+
+    def _pointer(
+        self,
+        kind: Kind,
+        at: QPointF,
+        held: Qt.KeyboardModifier,
+        dpr: float,
+        pressure: float,
+        erase: bool,
+        double: bool,
+    ) -> Pointer:
+        x, y = self._view.to_image(at.x() * dpr, at.y() * dpr)
+        return Pointer(
+            "hover" if kind == "move" and self._gesture is None else kind,
+            x,
+            y,
+            pressure,
+            erase or Qt.KeyboardModifier.AltModifier in held,
+            Qt.KeyboardModifier.ShiftModifier in held,
+            Qt.KeyboardModifier.ControlModifier in held,
+            double,
+        )
+
+    def _feed(self, pointer: Pointer) -> None:
+        self.pointer = pointer
+        if self._canvas.target is None or self._canvas.target.labels is None:
+            return
+        if pointer.kind == "hover":
+            self.tool.hover(pointer)
+        elif pointer.kind == "press":
+            gesture = self.tool.gesture(pointer)
+            if _advance(gesture, None):
+                self._gesture = gesture
+        elif self._gesture is not None and not _advance(self._gesture, pointer):
+            self._gesture = None
+
+
+def _advance(gesture: Gesture, pointer: Pointer | None) -> bool:
+    """Run a gesture to its next ``yield``; return whether it is still under way."""
+    try:
+        if pointer is None:
+            next(gesture)
+        else:
+            gesture.send(pointer)
+    except StopIteration:
+        return False
+    return True

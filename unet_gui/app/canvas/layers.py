@@ -1,0 +1,147 @@
+"""How label and prediction are laid over the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtGui import QImage, QPainter
+
+from unet_gui.app.canvas.viewport import Viewport, sample_positions
+from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.palette import ClassInfo, color_table
+from unet_gui.core.pyramid import LabelPyramid
+
+Ids = NDArray[np.uint8]
+UNLABELLED = 255
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """What is shown, and how strongly.
+
+    Attributes
+    ----------
+    image, label, prediction : bool
+        Whether the layer shows.
+    label_opacity, prediction_opacity : float
+        0 … 1.
+    outline : bool
+        Only the borders of the classes, in a line of constant width on the screen.
+    hidden : frozenset of int
+        Classes that do not show in either layer.
+    """
+
+    image: bool = True
+    label: bool = True
+    prediction: bool = True
+    label_opacity: float = 0.5
+    prediction_opacity: float = 0.35
+    outline: bool = False
+    hidden: frozenset[int] = frozenset()
+
+
+class ClassLayer:
+    """A layer of class ids: looked up for every screen pixel, coloured and blended while it is painted.
+
+    Nothing is kept but the half-size levels, so there is nothing to convert when a pixel changes.
+    """
+
+    def __init__(self) -> None:
+        self.ids: Ids | None = None
+        self.opacity = 0.5
+        self._pyramid: LabelPyramid | None = None
+        self._colors: list[int] = [0] * 256
+
+    def set_ids(self, ids: Ids | None) -> None:
+        """Show these class ids, shape (h, w); the array is looked at whenever the layer is painted."""
+        self.ids = ids
+        self._pyramid = None if ids is None else LabelPyramid(ids)
+
+    def set_colors(self, classes: Sequence[ClassInfo], opacity: float, hidden: frozenset[int]) -> None:
+        """Take the classes' colours."""
+        self.opacity = opacity
+        visible = [c.id for c in classes if c.id not in hidden]
+        self._colors = [int(c) for c in color_table(classes, opacity, visible=visible)]
+
+    def refresh(self, rect: Rect, view: Viewport) -> None:
+        """Take note that the ids changed in ``rect``."""
+        if self._pyramid is not None:
+            self._pyramid.refresh(rect, view.level(self._pyramid.levels))
+
+    def is_missing(self, view: Viewport) -> bool:
+        """Whether some of the half-size level that this view needs is not made yet."""
+        if self._pyramid is None:
+            return False
+        level, area = self._level_in_view(view)
+        return level > 0 and bool(self._pyramid.missing(area, level))
+
+    def prepare(self, view: Viewport) -> Rect:
+        """Make a portion of the half-size level that this view needs; return the image rectangle to paint again.
+
+        Called between events, so that a huge label never holds up a paint.
+        """
+        if self._pyramid is None:
+            return EMPTY
+        level, area = self._level_in_view(view)
+        made = next(self._pyramid.build(area, level), EMPTY)
+        return Rect(made.x << level, made.y << level, made.w << level, made.h << level)
+
+    def _level_in_view(self, view: Viewport) -> tuple[int, Rect]:
+        assert self._pyramid is not None
+        level = view.level(self._pyramid.levels)
+        return level, _level_rect(view.image_rect(), level)
+
+    def sample(self, view: Viewport, screen: Rect) -> Ids:
+        """Return the class id under every pixel of a part of the view, shape (screen.h, screen.w); 255 outside."""
+        pyramid = self._pyramid
+        assert pyramid is not None
+        level = view.level(pyramid.levels)
+        ids = pyramid.view(level)
+        rows, row_ok = sample_positions(screen.y, screen.h, view.top, view.zoom * (1 << level), 0, ids.shape[0])
+        columns, column_ok = sample_positions(screen.x, screen.w, view.left, view.zoom * (1 << level), 0, ids.shape[1])
+        result = np.full((screen.h, screen.w), UNLABELLED, np.uint8)
+        inside = Rect(column_ok.start, row_ok.start, column_ok.stop - column_ok.start, row_ok.stop - row_ok.start)
+        if inside.empty:
+            return result
+        used = Rect(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+        if level and pyramid.missing(used, level):
+            coarse = pyramid.view(0)
+            shift_rows = np.minimum(rows << level, coarse.shape[0] - 1)
+            shift_columns = np.minimum(columns << level, coarse.shape[1] - 1)
+            result[row_ok, column_ok] = coarse[shift_rows[:, None], shift_columns]
+        elif view.zoom >= 1:
+            result[row_ok, column_ok] = ids[used.slices].take(columns - used.x, axis=1)[rows - used.y]
+        else:
+            result[row_ok, column_ok] = ids[rows, used.x : used.x1].take(columns - used.x, axis=1)
+        return result
+
+    def paint(self, painter: QPainter, view: Viewport, screen: Rect, outline: bool) -> None:
+        """Blend the layer into a part of the view; the painter's unit is the screen pixel."""
+        if self._pyramid is None or self.opacity <= 0:
+            return
+        if outline:
+            wide = screen.grow(1)
+            ids = outlines(self.sample(view, wide))
+        else:
+            ids = self.sample(view, screen)
+        ids = np.ascontiguousarray(ids)
+        indexed = QImage(ids.data, screen.w, screen.h, screen.w, QImage.Format.Format_Indexed8)
+        indexed.setColorTable(self._colors)
+        painter.drawImage(screen.x, screen.y, indexed.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied))
+
+
+def outlines(ids: Ids) -> Ids:
+    """Return the ids where a neighbour differs and 255 elsewhere, without the outermost ring of pixels."""
+    middle = ids[1:-1, 1:-1]
+    border = middle != ids[:-2, 1:-1]
+    for neighbour in (ids[2:, 1:-1], ids[1:-1, :-2], ids[1:-1, 2:]):
+        border |= middle != neighbour
+    return np.where(border, middle, np.uint8(UNLABELLED))
+
+
+def _level_rect(rect: Rect, level: int) -> Rect:
+    x, y = rect.x >> level, rect.y >> level
+    return Rect(x, y, ((rect.x1 - 1) >> level) - x + 1, ((rect.y1 - 1) >> level) - y + 1) if not rect.empty else EMPTY

@@ -1,0 +1,207 @@
+"""The layers of the canvas, composed into a picture that is kept: only what changed is composed again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QObject, QRect, QTimer, Signal
+from PySide6.QtGui import QImage, QPainter, QRegion
+
+from unet_gui.app.canvas.display import Display
+from unet_gui.app.canvas.layers import ClassLayer, LayerSettings
+from unet_gui.app.canvas.overlay import CanvasStyle
+from unet_gui.app.canvas.tiles import ImageTiles
+from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageSource
+from unet_gui.core.palette import ClassInfo
+
+
+def to_qrect(rect: Rect) -> QRect:
+    """Return the same rectangle for Qt."""
+    return QRect(rect.x, rect.y, rect.w, rect.h)
+
+
+def region_rects(region: QRegion, most: int) -> list[Rect]:
+    """Return the rectangles of a region, or the one around them where there are too many."""
+    if region.rectCount() > most:
+        region = QRegion(region.boundingRect())
+    return [Rect(r.x(), r.y(), r.width(), r.height()) for r in region]  # type: ignore[attr-defined]
+
+
+class Scene(QObject):
+    """Image, prediction and label as one picture in screen pixels.
+
+    Signals
+    -------
+    stale(Rect)
+        These screen pixels have to be painted again.
+    failed(Exception)
+        The image cannot be read.
+
+    Attributes
+    ----------
+    view : Viewport
+        Shared with the widget; after changing it call `view_moved`.
+    label, prediction : ClassLayer
+    tiles : ImageTiles
+    peek : bool
+        The image alone is shown.
+    """
+
+    stale = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, view: Viewport, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.view = view
+        self.style = CanvasStyle()
+        self.settings = LayerSettings()
+        self.display = Display()
+        self.label = ClassLayer()
+        self.prediction = ClassLayer()
+        self.peek = False
+        self.tiles = ImageTiles(self)
+        self.tiles.ready.connect(self.mark)
+        self.tiles.failed.connect(self.failed)
+        self._classes: list[ClassInfo] = []
+        self._pixels = np.zeros((1, 1), np.uint32)
+        self._frame = QImage()
+        self._stale = QRegion()
+        self._chores = QTimer(self)
+        self._chores.setSingleShot(True)
+        self._chores.setInterval(0)
+        self._chores.timeout.connect(self._prepare_levels)
+
+    @property
+    def source(self) -> ImageSource | None:
+        """The image."""
+        return self.tiles.source
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that is in view has been read and painted at its full quality."""
+        return self.tiles.is_complete(self.view) and not self._chores.isActive() and self._stale.isEmpty()
+
+    def set_source(self, source: ImageSource | None, display: Display) -> None:
+        """Show another image, with neither label nor prediction."""
+        self.display = display
+        self.tiles.set_source(source, display)
+        self.label.set_ids(None)
+        self.prediction.set_ids(None)
+        if source is not None:
+            self.view.set_image_shape(source.shape)
+        self.mark_all()
+
+    def set_display(self, display: Display) -> None:
+        """Use other contrast windows or channel colours."""
+        self.display = display
+        self.tiles.set_display(display)
+        self.tiles.request(self.view)
+
+    def set_settings(self, settings: LayerSettings) -> None:
+        """Show other layers, or the same more or less strongly."""
+        self.settings = settings
+        self._recolor()
+
+    def set_classes(self, classes: Sequence[ClassInfo]) -> None:
+        """Take the classes' colours."""
+        self._classes = list(classes)
+        self._recolor()
+
+    def set_peek(self, peek: bool) -> None:
+        """Show the image alone, or everything again."""
+        if peek != self.peek:
+            self.peek = peek
+            self.mark_all()
+
+    def resize(self, width: int, height: int) -> None:
+        """Take the size of the view in screen pixels."""
+        self.view.resize(width, height)
+        self._pixels = np.zeros((height, width), np.uint32)
+        self._frame = QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_RGB32)
+        self.view_moved()
+
+    def needs_size(self, width: int, height: int) -> bool:
+        """Whether the picture has another size than this view."""
+        return self._frame.width() != width or self._frame.height() != height
+
+    def view_moved(self) -> None:
+        """Take note that `view` changed."""
+        self.tiles.request(self.view)
+        self.mark_all()
+
+    def refresh(self, layer: ClassLayer, rect: Rect) -> None:
+        """Take note that ids of a layer changed (image pixels)."""
+        layer.refresh(rect, self.view)
+        self.mark(rect)
+
+    def mark(self, rect: Rect) -> None:
+        """Have a part of the picture composed again (image pixels)."""
+        self._mark_screen(self.view.screen_rect(rect).grow(2))
+
+    def mark_all(self) -> None:
+        """Have everything composed again."""
+        self._mark_screen(Rect(0, 0, self.view.width, self.view.height))
+
+    def frame(self) -> QImage:
+        """Return the picture, up to date."""
+        if not self._stale.isEmpty():
+            stale, self._stale = self._stale, QRegion()
+            painter = QPainter(self._frame)
+            for rect in region_rects(stale, most=4):
+                self._compose(painter, rect)
+            painter.end()
+            if self._levels_missing():
+                self._chores.start()
+        return self._frame
+
+    def stop(self) -> None:
+        """Stop what goes on in the background."""
+        self._chores.stop()
+        self.tiles.stop()
+
+    def _mark_screen(self, rect: Rect) -> None:
+        rect = rect.intersect(Rect(0, 0, self.view.width, self.view.height))
+        if not rect.empty:
+            self._stale += to_qrect(rect)
+            self.stale.emit(rect)
+
+    def _recolor(self) -> None:
+        settings = self.settings
+        self.label.set_colors(self._classes, settings.label_opacity, settings.hidden)
+        self.prediction.set_colors(self._classes, settings.prediction_opacity, settings.hidden)
+        self.mark_all()
+
+    def _shown_layers(self) -> list[ClassLayer]:
+        if self.peek:
+            return []
+        chosen = ((self.prediction, self.settings.prediction), (self.label, self.settings.label))
+        return [layer for layer, shown in chosen if shown and layer.ids is not None]
+
+    def _compose(self, painter: QPainter, screen: Rect) -> None:
+        painter.setClipRect(to_qrect(screen))
+        painter.fillRect(to_qrect(screen), self.style.background)
+        if self.source is None:
+            return
+        image = self.view.screen_rect(Rect(0, 0, self.source.shape[1], self.source.shape[0])).intersect(screen)
+        if image.empty:
+            return
+        if self.settings.image or self.peek:
+            self.tiles.paint(painter, self.view, image, self.style.waiting)
+        else:
+            painter.fillRect(to_qrect(image), self.style.waiting)
+        for layer in self._shown_layers():
+            layer.paint(painter, self.view, image, self.settings.outline)
+
+    def _levels_missing(self) -> bool:
+        return any(layer.is_missing(self.view) for layer in self._shown_layers())
+
+    def _prepare_levels(self) -> None:
+        for layer in self._shown_layers():
+            if layer.is_missing(self.view):
+                self.mark(layer.prepare(self.view))
+                break
+        if self._levels_missing():
+            self._chores.start()

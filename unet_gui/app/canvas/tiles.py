@@ -1,0 +1,262 @@
+"""The image as RGB32 tiles, made in the background and kept as long as there is room."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QRectF, QRunnable, Qt, QThreadPool, Signal
+from PySide6.QtGui import QColor, QImage, QPainter
+
+from unet_gui.app.canvas.display import Display, to_rgb32
+from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.core.errors import UserError
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageSource
+
+TILE = 512
+
+
+class TileKey(NamedTuple):
+    """A tile: its level, column and row."""
+
+    level: int
+    tx: int
+    ty: int
+
+
+class _Wanted:
+    """What the background threads share with the canvas: which tiles are wanted now, the most urgent first."""
+
+    def __init__(self, source: ImageSource, display: Display, generation: int) -> None:
+        self.source = source
+        self.display = display
+        self.generation = generation
+        self._lock = threading.Lock()
+        self._keys: list[TileKey] = []
+        self._at_work: set[TileKey] = set()
+
+    def replace(self, keys: Sequence[TileKey]) -> int:
+        """Want these tiles and no others; return how many of them nobody is making yet."""
+        with self._lock:
+            self._keys = [key for key in reversed(keys) if key not in self._at_work]
+            return len(self._keys)
+
+    def take(self) -> TileKey | None:
+        with self._lock:
+            if not self._keys:
+                return None
+            key = self._keys.pop()
+            self._at_work.add(key)
+            return key
+
+    def done(self, key: TileKey) -> None:
+        with self._lock:
+            self._at_work.discard(key)
+
+
+class _Messenger(QObject):
+    made = Signal(int, object, object)
+    failed = Signal(int, object)
+
+
+class _Job(QRunnable):
+    """Makes wanted tiles until there is none left."""
+
+    def __init__(self, wanted: _Wanted, messenger: _Messenger) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self._messenger = messenger
+
+    def run(self) -> None:
+        wanted = self._wanted
+        while (key := wanted.take()) is not None:
+            try:
+                pixels = read_tile(wanted.source, key, wanted.display)
+            except (UserError, OSError, ValueError, MemoryError) as error:
+                self._messenger.failed.emit(wanted.generation, error)
+                wanted.replace(())
+            else:
+                self._messenger.made.emit(wanted.generation, key, pixels)
+            wanted.done(key)
+
+
+def tile_rect(key: TileKey, shape: tuple[int, int]) -> Rect:
+    """Return the pixels of a tile in its level, whose size is ``shape``."""
+    return Rect(key.tx * TILE, key.ty * TILE, TILE, TILE).clip(shape)
+
+
+def read_tile(source: ImageSource, key: TileKey, display: Display) -> NDArray[np.uint32]:
+    """Return one tile as 0xffRRGGBB."""
+    rect = tile_rect(key, source.level_shape(key.level))
+    return to_rgb32(source.read(rect, key.level), display)
+
+
+class _Tile(NamedTuple):
+    image: QImage
+    pixels: NDArray[np.uint32]  # the memory that the image shows
+    generation: int
+
+
+class ImageTiles(QObject):
+    """The tiles of one image at one display setting.
+
+    Signals
+    -------
+    ready(Rect)
+        A tile has come; the rectangle is in image pixels.
+    failed(Exception)
+        The image cannot be read; said once.
+
+    Parameters
+    ----------
+    cap_bytes : int
+        Memory for tiles; those that were looked at least recently go first.
+    threads : int
+        Background threads.
+    """
+
+    ready = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None, *, cap_bytes: int = 256 * 2**20, threads: int = 2) -> None:
+        super().__init__(parent)
+        self.cap_bytes = cap_bytes
+        self._tiles: OrderedDict[TileKey, _Tile] = OrderedDict()
+        self._nbytes = 0
+        self._generation = 0
+        self._wanted: _Wanted | None = None
+        self._source: ImageSource | None = None
+        self._broken = False
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(threads)
+        self._messenger = _Messenger(self)
+        self._messenger.made.connect(self._on_made, Qt.ConnectionType.QueuedConnection)
+        self._messenger.failed.connect(self._on_failed, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the tiles at hand."""
+        return self._nbytes
+
+    @property
+    def source(self) -> ImageSource | None:
+        """The image."""
+        return self._source
+
+    def set_source(self, source: ImageSource | None, display: Display) -> None:
+        """Show another image; what is on its way is dropped."""
+        self.stop()
+        self._tiles.clear()
+        self._nbytes = 0
+        self._source = source
+        self._start_over(display)
+
+    def set_display(self, display: Display) -> None:
+        """Use another display setting; old tiles stay on screen until the new ones arrive."""
+        self._drop_requests()
+        self._start_over(display)
+
+    def stop(self) -> None:
+        """Drop all requests and wait for the tiles that are being read. The source may be closed after that."""
+        self._drop_requests()
+        self._pool.waitForDone()
+
+    def is_complete(self, view: Viewport) -> bool:
+        """Whether everything this view shows has come."""
+        return self._broken or not self._missing(view)
+
+    def request(self, view: Viewport) -> None:
+        """Have the tiles made that this view needs, the middle first; other requests are dropped."""
+        if self._wanted is None or self._broken:
+            return
+        waiting = self._wanted.replace(self._missing(view))
+        for _ in range(min(waiting, self._pool.maxThreadCount() - self._pool.activeThreadCount())):
+            self._pool.start(_Job(self._wanted, self._messenger))
+
+    def paint(self, painter: QPainter, view: Viewport, screen: Rect, waiting: QColor) -> None:
+        """Draw the image into a part of the view; the painter's unit is the screen pixel."""
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, view.zoom < 1)
+        for key in self._keys(view, view.image_rect(screen)):
+            self._paint_tile(painter, view, key, waiting)
+
+    def _start_over(self, display: Display) -> None:
+        self._generation += 1
+        self._broken = False
+        self._wanted = None if self._source is None else _Wanted(self._source, display, self._generation)
+
+    def _drop_requests(self) -> None:
+        if self._wanted is not None:
+            self._wanted.replace(())
+
+    def _keys(self, view: Viewport, rect: Rect) -> list[TileKey]:
+        if self._source is None or rect.empty:
+            return []
+        level = view.level(self._source.levels)
+        return [TileKey(level, tx, ty) for tx, ty in rect.tiles(TILE << level)]
+
+    def _missing(self, view: Viewport) -> list[TileKey]:
+        """Return the tiles to make for this view: the whole image at its coarsest first, then from the middle out."""
+        if self._source is None:
+            return []
+        keys = self._keys(view, view.image_rect())
+        cx, cy = view.center
+
+        def distance(key: TileKey) -> float:
+            size = TILE << key.level
+            return math.hypot((key.tx + 0.5) * size - cx, (key.ty + 0.5) * size - cy)
+
+        keys.sort(key=distance)
+        keys.insert(0, TileKey(self._source.levels - 1, 0, 0))
+        return [k for k in keys if k not in self._tiles or self._tiles[k].generation != self._generation]
+
+    def _paint_tile(self, painter: QPainter, view: Viewport, key: TileKey, waiting: QColor) -> None:
+        assert self._source is not None
+        area = tile_rect(key, self._source.level_shape(key.level))
+        rect = _full_size(area, key.level, self._source.shape)
+        target = QRectF(*view.to_screen(rect.x, rect.y), rect.w * view.zoom, rect.h * view.zoom)
+        for up in range(self._source.levels - key.level):
+            coarser = TileKey(key.level + up, key.tx >> up, key.ty >> up)
+            tile = self._tiles.get(coarser)
+            if tile is not None:
+                self._tiles.move_to_end(coarser)
+                part = 1 / (1 << up)
+                corner = area.x * part - coarser.tx * TILE, area.y * part - coarser.ty * TILE
+                painter.drawImage(target, tile.image, QRectF(*corner, area.w * part, area.h * part))
+                return
+        painter.fillRect(target, waiting)
+
+    def _on_made(self, generation: int, key: TileKey, pixels: NDArray[np.uint32]) -> None:
+        if generation != self._generation or self._source is None:
+            return
+        self._forget(key)
+        h, w = pixels.shape
+        image = QImage(pixels.data, w, h, 4 * w, QImage.Format.Format_RGB32)
+        self._tiles[key] = _Tile(image, pixels, generation)
+        self._nbytes += pixels.nbytes
+        whole = self._source.levels - 1
+        for other in [k for k in self._tiles if k.level != whole]:
+            if self._nbytes <= self.cap_bytes:
+                break
+            self._forget(other)
+        self.ready.emit(_full_size(tile_rect(key, self._source.level_shape(key.level)), key.level, self._source.shape))
+
+    def _forget(self, key: TileKey) -> None:
+        tile = self._tiles.pop(key, None)
+        if tile is not None:
+            self._nbytes -= tile.pixels.nbytes
+
+    def _on_failed(self, generation: int, error: Exception) -> None:
+        if generation == self._generation and not self._broken:
+            self._broken = True
+            self.failed.emit(error)
+
+
+def _full_size(area: Rect, level: int, shape: tuple[int, int]) -> Rect:
+    """Return the image pixels of a rectangle that is in pixels of a level."""
+    return Rect(area.x << level, area.y << level, area.w << level, area.h << level).clip(shape)

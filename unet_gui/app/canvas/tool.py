@@ -1,0 +1,269 @@
+"""What a tool is: a gesture written as a generator, and what it shows while it is at work. No Qt in here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.app.canvas.target import EditTarget
+from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.labels import UNLABELLED, Edit
+from unet_gui.core.strokes import Shape
+
+Points = NDArray[np.floating]
+
+
+class Pointer(NamedTuple):
+    """Where the pointer is and what is held.
+
+    Attributes
+    ----------
+    kind : {"press", "move", "release", "hover"}
+    x, y : float
+        Image coordinates; pixel (i, j) covers i … i+1, j … j+1.
+    pressure : float
+        0 … 1 from a tablet's pen, 1 from a mouse.
+    erase : bool
+        Right button, Alt, or the other end of the pen: paint *unlabelled*.
+    shift, ctrl : bool
+        Held keys.
+    double : bool
+        This press is the second of a double click.
+    """
+
+    kind: Literal["press", "move", "release", "hover"]
+    x: float
+    y: float
+    pressure: float = 1.0
+    erase: bool = False
+    shift: bool = False
+    ctrl: bool = False
+    double: bool = False
+
+    @property
+    def at(self) -> tuple[float, float]:
+        """Both coordinates."""
+        return self.x, self.y
+
+    @property
+    def pixel(self) -> tuple[int, int]:
+        """Column and row of the pixel under the pointer; may lie outside the image."""
+        return int(np.floor(self.x)), int(np.floor(self.y))
+
+
+Gesture = Generator[None, Pointer, None]
+
+
+@dataclass
+class Overlay:
+    """What a tool shows on top of the picture, in image coordinates.
+
+    Attributes
+    ----------
+    lines : list of (points of shape (n, 2), closed)
+    handles : ndarray, shape (n, 2)
+        Corners that can be taken hold of.
+    active_handle : int
+        The handle under the pointer, -1 for none.
+    shape : (Rect, mask) or None
+        Pixels that will get ``class_id``.
+    class_id : int
+    text : str
+        Shown beside the pointer.
+    """
+
+    lines: list[tuple[Points, bool]] = field(default_factory=list)
+    handles: Points = field(default_factory=lambda: np.zeros((0, 2)))
+    active_handle: int = -1
+    shape: Shape | None = None
+    class_id: int = UNLABELLED
+    text: str = ""
+
+    @property
+    def bounds(self) -> Rect:
+        """Image pixels that are covered, one pixel wider; handles and text come on top of that."""
+        rect = EMPTY if self.shape is None else self.shape[0]
+        points = [np.asarray(line, float).reshape(-1, 2) for line, _ in self.lines] + [self.handles]
+        every = np.concatenate(points)
+        if len(every):
+            x, y = np.floor(every.min(axis=0)).astype(int).tolist()
+            x1, y1 = np.ceil(every.max(axis=0)).astype(int).tolist()
+            rect = rect.union(Rect(x, y, x1 - x + 1, y1 - y + 1))
+        return rect.grow(1)
+
+
+@dataclass
+class Brush:
+    """Size of the brush and the eraser.
+
+    Attributes
+    ----------
+    size : float
+        Diameter, 1 … 2000.
+    on_screen : bool
+        The size counts screen pixels, so it shrinks on the image when zooming in; otherwise image pixels.
+    pressure : bool
+        A tablet's pressure scales the size.
+    """
+
+    size: float = 20.0
+    on_screen: bool = False
+    pressure: bool = True
+
+    MIN: ClassVar[float] = 1.0
+    MAX: ClassVar[float] = 2000.0
+
+    def diameter(self, zoom: float) -> float:
+        """Return the diameter in image pixels, at least 1."""
+        return max(1.0, self.size / zoom if self.on_screen else self.size)
+
+    def step(self, steps: float) -> None:
+        """Grow (positive) or shrink by about a tenth for each step, at least by one pixel."""
+        size = self.size * 1.1**steps
+        if abs(size - self.size) < 1:
+            size = self.size + (1 if steps > 0 else -1)
+        self.size = float(min(max(round(size), self.MIN), self.MAX))
+
+    def snap(self, at: tuple[float, float], diameter: float) -> tuple[float, float]:
+        """Return where the brush lies when the pointer is there: small ones lie on the pixel grid.
+
+        An odd diameter is centred on a pixel, an even one on a corner between pixels, so that a brush of n pixels
+        always covers the same pattern and one of 1 pixel exactly the pixel under the pointer.
+        """
+        if diameter >= 2 and diameter != int(diameter):
+            return at
+        if int(diameter) % 2:
+            return float(np.floor(at[0])) + 0.5, float(np.floor(at[1])) + 0.5
+        return float(np.round(at[0])), float(np.round(at[1]))
+
+
+class ToolCanvas(Protocol):
+    """What a tool sees of the canvas."""
+
+    brush: Brush
+
+    @property
+    def target(self) -> EditTarget | None: ...
+    @property
+    def zoom(self) -> float: ...
+
+    def visible_rect(self) -> Rect:
+        """Return the image pixels in view."""
+
+    def show_overlay(self, overlay: Overlay | None) -> None:
+        """Show this instead of what was shown before."""
+
+    def say(self, text: str) -> None:
+        """Show a short text in the status bar."""
+
+    def pan_by(self, dx: float, dy: float) -> None:
+        """Move the picture by image pixels."""
+
+    def pick_tool_class(self, class_id: int) -> None:
+        """Make a class the active one."""
+
+
+@dataclass(frozen=True)
+class ToolInfo:
+    """How a tool is offered to the person.
+
+    Attributes
+    ----------
+    id : str
+        Name in code and settings.
+    text : str
+        Name on the button.
+    shortcut : str
+        Key, as Qt writes it.
+    tooltip : str
+        One or two sentences; the shortcut is added by whoever shows it.
+    icon : str
+        Name of the icon in the resources.
+    """
+
+    id: str
+    text: str
+    shortcut: str
+    tooltip: str
+    icon: str
+
+
+class Tool:
+    """A tool. Subclasses write `gesture`, and whatever else they need of the rest.
+
+    Attributes
+    ----------
+    info : ToolInfo
+    ring : bool
+        Whether the brush ring shows at the pointer.
+    cursor : {"cross", "hand", "arrow"}
+    """
+
+    info: ClassVar[ToolInfo]
+    ring: ClassVar[bool] = False
+    cursor: ClassVar[Literal["cross", "hand", "arrow"]] = "cross"
+
+    def __init__(self, canvas: ToolCanvas) -> None:
+        self.canvas = canvas
+
+    @property
+    def target(self) -> EditTarget:
+        """The open image. Only called while there is one."""
+        target = self.canvas.target
+        assert target is not None
+        return target
+
+    def gesture(self, press: Pointer) -> Gesture:
+        """What happens from a press to the release: a generator that gets every further event from ``yield``.
+
+        It ends with the release. Closing it (Esc, another image) takes back what it did.
+        """
+        raise NotImplementedError
+
+    def hover(self, pointer: Pointer) -> None:
+        """The pointer moved with no button held."""
+
+    def key(self, key: Literal["enter", "escape", "backspace"]) -> bool:
+        """A key for a shape in progress; return whether it was of use."""
+        return False
+
+    def wheel(self, steps: float, pointer: Pointer) -> bool:
+        """The wheel turned; return whether it was of use, otherwise the canvas zooms."""
+        return False
+
+    def cancel(self) -> None:
+        """Forget a shape in progress: another tool or another image comes."""
+        self.canvas.show_overlay(None)
+
+    def class_for(self, pointer: Pointer) -> int:
+        """Return the class this gesture paints."""
+        return UNLABELLED if pointer.erase else self.target.active_class
+
+    @contextmanager
+    def editing(self, name: str) -> Iterator[Edit | None]:
+        """Open an edit for the length of a gesture: one undo step, taken back when the gesture is cancelled."""
+        edit = self.target.begin_edit(name)
+        if edit is None:
+            yield None
+            return
+        try:
+            yield edit
+        except BaseException:
+            self.target.changed(edit.rollback())
+            self.target.end_edit(edit)
+            raise
+        self.target.end_edit(edit)
+
+    def apply(self, name: str, shape: Shape, class_id: int) -> Rect:
+        """Give the pixels of a shape one class, as one undo step, and return what changed."""
+        with self.editing(name) as edit:
+            if edit is None:
+                return EMPTY
+            rect = edit.paint(*shape, class_id)
+        self.target.changed(rect)
+        return rect

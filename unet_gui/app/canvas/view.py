@@ -1,0 +1,459 @@
+"""The canvas: image, prediction and label on one widget, painted by the CPU, only where something changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QCloseEvent,
+    QColor,
+    QFocusEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QNativeGestureEvent,
+    QPainter,
+    QPaintEvent,
+    QRegion,
+    QResizeEvent,
+    QTabletEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QWidget
+
+from unet_gui.app.canvas.display import Display, auto_display, default_display
+from unet_gui.app.canvas.hand import Hand
+from unet_gui.app.canvas.layers import LayerSettings
+from unet_gui.app.canvas.overlay import CanvasStyle, overlay_rect, paint_overlay, paint_ring, ring_region
+from unet_gui.app.canvas.scene import Scene, region_rects
+from unet_gui.app.canvas.target import EditTarget
+from unet_gui.app.canvas.tool import Brush, Overlay
+from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.core.errors import UserError
+from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.images import ImageSource
+from unet_gui.core.labels import UNLABELLED, LabelImage
+from unet_gui.core.palette import ClassInfo
+
+_CURSORS = {
+    "cross": Qt.CursorShape.CrossCursor,
+    "hand": Qt.CursorShape.OpenHandCursor,
+    "arrow": Qt.CursorShape.ArrowCursor,
+}
+_ZOOM_STEP = 1.25  # for one notch of the wheel
+
+
+class CanvasView(QWidget):
+    """Shows the open image and hands the mouse to the tool in hand.
+
+    Attributes
+    ----------
+    brush : Brush
+        Size of brush and eraser; `set_brush_size` and `step_brush_size` change it.
+    view : Viewport
+        Zoom and pan.
+
+    Signals
+    -------
+    cursor_moved(x, y)
+        Image coordinates under the pointer (floats; the pixel is their floor).
+    cursor_left()
+        The pointer left the canvas.
+    view_changed()
+        Zoom, pan or size changed.
+    tool_changed(str)
+        The id of the tool now in hand.
+    brush_changed(float)
+        The brush has this diameter now.
+    display_changed(Display)
+        The contrast windows changed.
+    message(str)
+        A short text for the status bar.
+    failed(Exception)
+        The image cannot be read.
+    """
+
+    cursor_moved = Signal(float, float)
+    cursor_left = Signal()
+    view_changed = Signal()
+    tool_changed = Signal(str)
+    brush_changed = Signal(float)
+    display_changed = Signal(object)
+    message = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMouseTracking(True)
+        self.setTabletTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumSize(120, 90)
+        self.setAccessibleName("Canvas")
+        self.brush = Brush()
+        self.view = Viewport()
+        self._scene = Scene(self.view, self)
+        self._scene.stale.connect(self._update_screen)
+        self._scene.failed.connect(self.failed)
+        self._hand = Hand(self, self.view)
+        self._target: EditTarget | None = None
+        self._overlay: Overlay | None = None
+        self._colors: dict[int, QColor] = {}
+        self._pan_from: QPointF | None = None
+        self._space = False
+        self._fitted = True  # the whole image is shown, and goes on to be when the widget's size changes
+        self._ring = QRegion()  # where the ring was painted last
+        self._update_cursor()
+
+    # what is shown
+
+    @property
+    def target(self) -> EditTarget | None:
+        """What the tools work on."""
+        return self._target
+
+    @property
+    def zoom(self) -> float:
+        """Screen pixels per image pixel."""
+        return self.view.zoom
+
+    @property
+    def layers(self) -> LayerSettings:
+        """What is shown and how strongly; set another `LayerSettings` to change it."""
+        return self._scene.settings
+
+    @layers.setter
+    def layers(self, settings: LayerSettings) -> None:
+        self._scene.set_settings(settings)
+
+    @property
+    def display(self) -> Display:
+        """Contrast windows and colours of the image's channels."""
+        return self._scene.display
+
+    @display.setter
+    def display(self, display: Display) -> None:
+        if display != self._scene.display:
+            self._scene.set_display(display)
+            self.display_changed.emit(display)
+
+    @property
+    def tool(self) -> str:
+        """Id of the tool in hand."""
+        return self._hand.tool.info.id
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that is in view has been read and painted at its full quality."""
+        return self._scene.is_complete
+
+    def set_style(self, style: CanvasStyle) -> None:
+        """Take other colours."""
+        self._scene.style = style
+        self._scene.mark_all()
+
+    def set_target(self, target: EditTarget | None) -> None:
+        """Let the tools work on this; a gesture under way is taken back."""
+        self.cancel()
+        self._target = target
+
+    def set_image(self, source: ImageSource | None, display: Display | None = None) -> None:
+        """Show another image, whole, with neither label nor prediction; a gesture under way is taken back.
+
+        The former source may be closed as soon as this returns.
+        """
+        self.cancel()
+        self._scene.set_source(source, display or self._first_display(source))
+        self.fit()
+        self.display_changed.emit(self.display)
+
+    def set_label(self, labels: LabelImage | None) -> None:
+        """Show this label."""
+        self._scene.label.set_ids(None if labels is None else labels.ids)
+        self._scene.mark_all()
+
+    def set_prediction(self, ids: NDArray[np.uint8] | None) -> None:
+        """Show what the model said, shape (h, w)."""
+        self._scene.prediction.set_ids(ids)
+        self._scene.mark_all()
+
+    def set_classes(self, classes: Sequence[ClassInfo]) -> None:
+        """Take the classes' colours."""
+        self._colors = {c.id: QColor(c.color) for c in classes}
+        self._scene.set_classes(classes)
+
+    def refresh(self, rect: Rect) -> None:
+        """Paint the label again where it changed (image pixels)."""
+        self._scene.refresh(self._scene.label, rect)
+
+    def refresh_prediction(self, rect: Rect) -> None:
+        """Paint the prediction again where it changed (image pixels)."""
+        self._scene.refresh(self._scene.prediction, rect)
+
+    def auto_contrast(self, percent: float = 0.35) -> None:
+        """Choose the contrast windows by percentiles of the whole image."""
+        if self._scene.source is not None:
+            self.display = auto_display(self._scene.source, self.display, percent)
+
+    def _first_display(self, source: ImageSource | None) -> Display:
+        if source is None:
+            return Display()
+        try:
+            return default_display(source)
+        except (UserError, OSError) as error:
+            self.failed.emit(error)
+            return default_display(source, auto=False)
+
+    # zoom and pan
+
+    def fit(self) -> None:
+        """Show the whole image."""
+        self.view.fit()
+        self._view_moved(fitted=True)
+
+    def zoom_to(self, scale: float, at: QPointF | None = None) -> None:
+        """Zoom to so many screen pixels per image pixel; the point ``at`` of the widget stays in place."""
+        dpr = self.devicePixelRatioF()
+        self.view.zoom_to(scale, None if at is None else (at.x() * dpr, at.y() * dpr))
+        self._view_moved()
+
+    def center_on(self, x: float, y: float) -> None:
+        """Bring an image point to the middle."""
+        self.view.center_on(x, y)
+        self._view_moved()
+
+    def pan_by(self, dx: float, dy: float) -> None:
+        """Move the picture by image pixels."""
+        self.view.pan(round(dx * self.zoom), round(dy * self.zoom))
+        self._view_moved()
+
+    def visible_rect(self) -> Rect:
+        """Return the image pixels in view."""
+        return EMPTY if self._scene.source is None else self.view.image_rect()
+
+    def to_widget(self, x: float, y: float) -> QPointF:
+        """Return where an image point lies on the widget."""
+        return QPointF(*self.view.to_screen(x, y)) / self.devicePixelRatioF()
+
+    def _view_moved(self, *, fitted: bool = False) -> None:
+        self._fitted = fitted
+        self._scene.view_moved()
+        self.view_changed.emit()
+
+    # tools
+
+    def set_tool(self, name: str) -> None:
+        """Take another tool in hand; a shape in progress is given up."""
+        self._hand.take(name)
+        self._update_cursor()
+        self._update_ring()
+        self.tool_changed.emit(name)
+
+    def set_brush_size(self, size: float) -> None:
+        """Set the diameter of brush and eraser."""
+        self.brush.size = min(max(size, Brush.MIN), Brush.MAX)
+        self._update_ring()
+        self.brush_changed.emit(self.brush.size)
+
+    def step_brush_size(self, steps: float) -> None:
+        """Grow or shrink brush and eraser by about a tenth a step."""
+        self.brush.step(steps)
+        self._update_ring()
+        self.brush_changed.emit(self.brush.size)
+
+    def cancel(self) -> None:
+        """Take back the gesture under way and give up a shape in progress."""
+        self._pan_from = None
+        self._hand.cancel()
+
+    def show_overlay(self, overlay: Overlay | None) -> None:
+        """Show a tool's shape in progress."""
+        for changing in (self._overlay, overlay):
+            self._update_screen(overlay_rect(changing, self.view, self.devicePixelRatioF()))
+        self._overlay = overlay
+
+    def say(self, text: str) -> None:
+        """Show a short text in the status bar."""
+        self.message.emit(text)
+
+    def pick_tool_class(self, class_id: int) -> None:
+        """Make a class the active one."""
+        if self._target is not None:
+            self._target.active_class = class_id
+
+    def shutdown(self) -> None:
+        """Stop what goes on in the background; the source may be closed after that."""
+        self.cancel()
+        self._scene.stop()
+
+    # painting
+
+    def _take_size(self) -> None:
+        dpr = self.devicePixelRatioF()
+        width, height = math.ceil(self.width() * dpr), math.ceil(self.height() * dpr)
+        if self._scene.needs_size(width, height):
+            self._scene.resize(width, height)
+            if self._fitted:
+                self.fit()
+            else:
+                self.view_changed.emit()
+
+    def _update_screen(self, rect: Rect) -> None:
+        dpr = self.devicePixelRatioF()
+        x, y = math.floor(rect.x / dpr), math.floor(rect.y / dpr)
+        self.update(QRect(x, y, math.ceil(rect.x1 / dpr) - x, math.ceil(rect.y1 / dpr) - y))
+
+    def _ring_place(self) -> tuple[tuple[float, float], float] | None:
+        """Return middle and radius of the ring in screen pixels, None when it does not show."""
+        pointer = self._hand.pointer
+        if pointer is None or not self._hand.tool.ring or self._scene.source is None or self._pan_from is not None:
+            return None
+        diameter = self.brush.diameter(self.zoom)
+        return self.view.to_screen(*self.brush.snap(pointer.at, diameter)), diameter / 2 * self.zoom
+
+    def _update_ring(self) -> None:
+        """Have the ring painted where it is now, and what was under it where it was."""
+        place = self._ring_place()
+        scale = self.devicePixelRatioF()
+        now = QRegion() if place is None else ring_region(*place, scale)
+        for rect in region_rects(self._ring + now, most=30):
+            self._update_screen(rect)
+        self._ring = now
+
+    def _update_cursor(self) -> None:
+        if self._pan_from is not None:
+            self.setCursor(Qt.CursorShape.ClosedHandCursor)
+        else:
+            self.setCursor(_CURSORS["hand" if self._space else self._hand.tool.cursor])
+
+    def _overlay_color(self) -> QColor:
+        assert self._overlay is not None
+        fallback = QColor(255, 255, 255) if self._overlay.class_id != UNLABELLED else QColor(0, 0, 0)
+        color = QColor(self._colors.get(self._overlay.class_id, fallback))
+        color.setAlphaF(0.6)
+        return color
+
+    def _tell_cursor(self, at: QPointF) -> None:
+        scale = self.devicePixelRatioF()
+        self.cursor_moved.emit(*self.view.to_image(at.x() * scale, at.y() * scale))
+
+    def _start_pan(self, at: QPointF | None) -> None:
+        self._pan_from = at
+        self._update_cursor()
+        self._update_ring()
+
+    def _hold(self, key: int, down: bool) -> bool:
+        """Handle the keys that work while they are held: Space pans, H shows the image alone."""
+        if key == Qt.Key.Key_Space:
+            self._space = down
+            self._update_cursor()
+        elif key == Qt.Key.Key_H:
+            self._scene.set_peek(down)
+        else:
+            return False
+        return True
+
+    # Qt's own names
+
+    def sizeHint(self) -> QSize:
+        return QSize(800, 600)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._take_size()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        self._take_size()  # the window may have moved to a screen of another scale
+        frame = self._scene.frame()
+        scale = self.devicePixelRatioF()
+        painter = QPainter(self)
+        painter.scale(1 / scale, 1 / scale)
+        painter.drawImage(0, 0, frame)
+        if self._overlay is not None:
+            paint_overlay(painter, self._scene.style, self._overlay, self.view, self._overlay_color(), scale)
+        ring = self._ring_place()
+        if ring is not None:
+            paint_ring(painter, self._scene.style, *ring, scale)
+        painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.MiddleButton or (self._space and not self._hand.is_busy):
+            self._start_pan(event.position())
+        elif event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
+            self._hand.mouse(event, self.devicePixelRatioF())
+            self._update_ring()
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self.mousePressEvent(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._pan_from is not None:
+            delta = (event.position() - self._pan_from) * self.devicePixelRatioF()
+            dx, dy = round(delta.x()), round(delta.y())
+            self._pan_from += QPointF(dx, dy) / self.devicePixelRatioF()
+            self.view.pan(dx, dy)
+            self._view_moved()
+        else:
+            self._hand.mouse(event, self.devicePixelRatioF())
+            self._update_ring()
+        self._tell_cursor(event.position())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._pan_from is not None and not self._hand.is_busy:
+            self._start_pan(None)
+        elif event.button() != Qt.MouseButton.MiddleButton:
+            self._hand.mouse(event, self.devicePixelRatioF())
+
+    def tabletEvent(self, event: QTabletEvent) -> None:
+        if self._space or self._pan_from is not None or event.button() == Qt.MouseButton.MiddleButton:
+            event.ignore()  # comes again as a mouse event, and that pans
+            return
+        self._hand.tablet(event, self.devicePixelRatioF())
+        self._update_ring()
+        self._tell_cursor(event.position())
+        event.accept()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        turned = event.angleDelta()
+        steps = (turned.y() or turned.x()) / 120  # Shift and Alt turn it sideways on some systems
+        if not steps or self._scene.source is None:
+            return
+        if self._hand.wheel(steps):
+            pass
+        elif Qt.KeyboardModifier.ShiftModifier in event.modifiers():
+            self.step_brush_size(steps)
+        else:
+            self.zoom_to(self.zoom * _ZOOM_STEP**steps, event.position())
+        event.accept()
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QNativeGestureEvent) and event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
+            self.zoom_to(self.zoom * (1 + event.value()), event.position())
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        held = not event.isAutoRepeat() and not event.modifiers() and self._hold(event.key(), True)
+        if not held and not self._hand.key(event):
+            super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.isAutoRepeat() or not self._hold(event.key(), False):
+            super().keyReleaseEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        for key in (Qt.Key.Key_Space, Qt.Key.Key_H):
+            self._hold(key, False)
+        super().focusOutEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._hand.pointer = None
+        self._update_ring()
+        self.cursor_left.emit()
+        super().leaveEvent(event)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.shutdown()
+        super().closeEvent(event)

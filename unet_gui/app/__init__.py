@@ -3,18 +3,20 @@
 import sys
 
 
-def _keep_true_alive() -> None:
-    """Survive PySide6 6.12.0, whose ``Signal.emit`` gives back ``True`` without owning a reference to it.
+def _keep_singletons_alive() -> None:
+    """Survive PySide6 6.12.0, which gives back ``None``, ``True`` and ``False`` without owning a reference to them.
 
-    Before Python 3.12 ``True`` is counted like any object: every signal takes one away and after some thousands
-    the process aborts with "deallocating True or False". A count that no run can use up makes it harmless; where
-    the fault is mended, or bools are immortal, nothing changes.
+    Before Python 3.12 they are counted like any object: every signal takes one ``True`` away and every call that
+    returns nothing (``update()``, ``drawImage()`` …) one ``None``; after some thousands the process aborts with
+    "deallocating None". Counts that no run can use up make it harmless; where the fault is mended, or these
+    objects are immortal, nothing changes.
     """
     if sys.version_info >= (3, 12) or sys.implementation.name != "cpython" or hasattr(sys, "gettotalrefcount"):
         return
     import ctypes
 
-    ctypes.c_ssize_t.from_address(id(True)).value += 1 << 40 if sys.maxsize > 1 << 32 else 1 << 29
+    for singleton in (None, True, False):
+        ctypes.c_ssize_t.from_address(id(singleton)).value += 1 << 40 if sys.maxsize > 1 << 32 else 1 << 29
 
 
-_keep_true_alive()
+_keep_singletons_alive()

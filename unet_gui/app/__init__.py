@@ -2,15 +2,18 @@
 
 import sys
 
+import PySide6
+
 
 def _keep_singletons_alive() -> None:
-    """Survive PySide6 6.12.0, which gives back ``None``, ``True`` and ``False`` without owning a reference to them.
+    """Survive PySide6 6.12.0, where something else has installed it: it gives back ``None``, ``True`` and ``False`` without owning a reference to them.
 
     Before Python 3.12 they are counted like any object: every signal takes one ``True`` away and every call that
     returns nothing (``update()``, ``drawImage()`` …) one ``None``; after some thousands the process aborts with
-    "deallocating None". Counts that no run can use up make it harmless; where the fault is mended, or these
-    objects are immortal, nothing changes.
+    "deallocating None". Counts that no run can use up make it harmless. Our own requirements leave that version out.
     """
+    if PySide6.__version__ != "6.12.0":
+        return
     if sys.version_info >= (3, 12) or sys.implementation.name != "cpython" or hasattr(sys, "gettotalrefcount"):
         return
     import ctypes

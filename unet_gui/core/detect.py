@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unet_gui.core import label_stack, png
-from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, Raw, pack_colors
+from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, Raw, pack_colors, present
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.raw_label import read_raw
 
+_PIXELS = 2**22
 SAMPLE = 2000
 """Of more labels than this an evenly spread sample is read."""
 _IDS = 64  # grey values up to here are class ids as they are, even when some are not used
@@ -116,10 +117,14 @@ def _add_page(values: _Values, path: str | os.PathLike[str], page: int) -> None:
     if pixels.ndim == 3 and (pixels.shape[2] < 3 or _is_grey(pixels)):
         pixels = pixels[..., 0]
     if pixels.ndim == 3:
-        values.colors.update(np.unique(pack_colors(pixels)).tolist())
+        step = max(1, _PIXELS // pixels.shape[1])
+        for y in range(0, len(pixels), step):
+            values.colors.update(np.unique(pack_colors(pixels[y : y + step])).tolist())
+            if len(values.colors) > 2**16:
+                return  # a photograph
         return
     if pixels.dtype == np.uint8:
-        found = np.flatnonzero(np.bincount(pixels.ravel(), minlength=256)).tolist()
+        found = present(pixels).tolist()
     elif pixels.dtype.kind in "iu":
         found = np.unique(pixels).tolist()
     else:

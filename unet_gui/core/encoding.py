@@ -5,6 +5,7 @@ See ``docs/adr/0001-label-values-and-encodings.md``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,17 @@ from unet_gui.core.cv import cv2
 from unet_gui.core.errors import LabelError
 
 UNLABELLED = 255
+
+_ROWS = 2**22  # pixels handled at a time, so that a very large label needs little besides itself
+
+
+def present(ids: np.ndarray) -> np.ndarray:
+    """Return the values that occur in a uint8 array, ascending, without copying it."""
+    if ids.size == 0:
+        return np.zeros(0, np.intp)
+    counts = cv2.calcHist([np.ascontiguousarray(ids)], [0], None, [256], [0, 256])
+    return np.flatnonzero(counts)
+
 
 Raw = int | tuple[int, int, int]
 _LISTED = 12  # values named in a message
@@ -84,6 +96,8 @@ class Encoding:
     def with_unlabelled(self, raw: Raw) -> Encoding:
         """Return this encoding with one pixel value meaning unlabelled instead of a class.
 
+        The classes behind it move down by one, so that ids stay without a gap.
+
         Parameters
         ----------
         raw : int or (r, g, b)
@@ -94,11 +108,12 @@ class Encoding:
         LabelError
             Another value means unlabelled already.
         """
-        if self.kind == "index":
-            pairs: list[tuple[Raw, int]] = [(i, i) for i in range(UNLABELLED) if i != raw]
-            return self if raw == UNLABELLED else Encoding("map", (*pairs, (raw, UNLABELLED)), self.palette)
-        pairs = [(value, i) for value, i in self.pairs() if value != raw]
-        return Encoding("map", (*pairs, (raw, UNLABELLED)), self.palette)
+        if self.kind == "index" and raw == UNLABELLED:
+            return self
+        pairs = tuple((i, i) for i in range(UNLABELLED)) if self.kind == "index" else self.pairs()
+        gone = next((i for value, i in pairs if value == raw), UNLABELLED)
+        kept = [(value, i - (gone < i < UNLABELLED)) for value, i in pairs if value != raw]
+        return Encoding("map", (*kept, (raw, UNLABELLED)), self.palette)
 
     def decode(self, raw: np.ndarray) -> np.ndarray:
         """Return class ids.
@@ -118,36 +133,40 @@ class Encoding:
         LabelError
             A pixel value has no meaning in this encoding; the message names it.
         """
-        if self.color:
-            return self._decode_color(raw)
-        raw = _as_numbers(raw)
-        if self.kind == "index":
-            if raw.dtype != np.uint8:
-                _refuse(np.unique(raw[(raw < 0) | (raw > UNLABELLED)]), "are no class ids")
-            return np.ascontiguousarray(raw, np.uint8)
-        table = np.full(65536, -1, np.int16)
-        for value, i in self.pairs():
-            table[value] = i
-        if raw.dtype == np.uint8:
-            found = np.flatnonzero(np.bincount(raw.ravel(), minlength=256))
-            _refuse(found[table[found] < 0], "have no class")
-            return cv2.LUT(np.ascontiguousarray(raw), table[:256].astype(np.uint8))
-        _refuse(np.unique(raw[(raw < 0) | (raw > 65535)]), "have no class")
-        ids = table[raw]
-        _refuse(np.unique(raw[ids < 0]), "have no class")
-        return ids.astype(np.uint8)
+        if not self.color:
+            raw = _as_numbers(raw)
+            if raw.dtype == np.uint8:
+                return self._decode_bytes(raw)
+        ids = np.empty(raw.shape[:2], np.uint8)
+        unknown: set[int] = set()
+        step = max(1, _ROWS // max(1, raw.shape[1]))
+        for y in range(0, len(raw), step):
+            part = raw[y : y + step]
+            packed = pack_colors(part) if self.color else part
+            ids[y : y + step] = self._look_up(packed, unknown)
+        _refuse(sorted(unknown), "have no class", color=self.color)
+        return ids
 
-    def _decode_color(self, raw: np.ndarray) -> np.ndarray:
-        packed = pack_colors(raw)
-        known = np.array(sorted(_packed(value) for value, _ in self.values), np.uint32)
-        meaning = {_packed(value): i for value, i in self.values}
-        ids = np.array([meaning[int(value)] for value in known], np.uint8)
+    def _decode_bytes(self, raw: np.ndarray) -> np.ndarray:
+        if self.kind == "index":
+            return np.ascontiguousarray(raw)
+        table = np.zeros(256, np.uint8)
+        known = {value: i for value, i in self.pairs() if isinstance(value, int) and value < 256}
+        table[list(known)] = list(known.values())
+        _refuse([value for value in present(raw).tolist() if value not in known], "have no class")
+        return cv2.LUT(np.ascontiguousarray(raw), table)
+
+    def _look_up(self, packed: np.ndarray, unknown: set[int]) -> np.ndarray:
+        """Return the ids of numbers or packed colours, and note those without one."""
+        if self.kind == "index":
+            wrong = packed[(packed < 0) | (packed > UNLABELLED)]
+            unknown.update(np.unique(wrong).tolist())
+            return packed.astype(np.uint8)
+        pairs = sorted((_packed(value), i) for value, i in self.pairs())
+        known, ids = np.array(pairs).T
         place = np.minimum(np.searchsorted(known, packed), len(known) - 1)
-        wrong = packed[known[place] != packed]
-        if wrong.size:
-            colors = [f"#{int(value):06x}" for value in np.unique(wrong)[: _LISTED + 1]]
-            _refuse_names(colors, "have no class")
-        return ids[place]
+        unknown.update(np.unique(packed[known[place] != packed]).tolist())
+        return ids.astype(np.uint8)[place]
 
     def encode(self, ids: np.ndarray) -> np.ndarray:
         """Return pixels for class ids, the inverse of `decode`.
@@ -171,17 +190,17 @@ class Encoding:
             return ids
         pairs = self.pairs()
         known = {i for _, i in pairs}
-        found = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
-        _refuse(np.array([i for i in found if i not in known], int), "cannot be written in this folder's encoding")
+        _refuse([i for i in present(ids).tolist() if i not in known], "cannot be written in this folder's encoding")
         if self.color:
             colors = np.zeros((256, 3), np.uint8)
             for value, i in pairs:
                 colors[i] = value
             return colors[ids]
-        table = np.zeros(256, np.uint16 if any(isinstance(v, int) and v > 255 for v, _ in pairs) else np.uint8)
+        wide = any(isinstance(value, int) and value > 255 for value, _ in pairs)
+        table = np.zeros(256, np.uint16 if wide else np.uint8)
         for value, i in pairs:
             table[i] = value
-        return table[ids]
+        return table[ids] if wide else cv2.LUT(np.ascontiguousarray(ids), table)
 
     def describe(self) -> str:
         """Return one line for the person."""
@@ -189,11 +208,12 @@ class Encoding:
             return "class ids, 255 = unlabelled" + (" (palette picture)" if self.palette else "")
         if self.kind == "binary":
             return "binary, 0 = class 0 and 255 = class 1"
-        what = "colours" if self.color else "values"
         unlabelled = next((_name(raw) for raw, i in self.values if i == UNLABELLED), "")
         classes = sum(i != UNLABELLED for _, i in self.values)
-        tail = f", {unlabelled} = unlabelled" if unlabelled else ""
-        return f"{what} for {classes} classes{tail}" + (" (palette picture)" if self.palette else "")
+        tail = (f", {unlabelled} = unlabelled" if unlabelled else "") + (" (palette picture)" if self.palette else "")
+        if all(raw == i for raw, i in self.values if i != UNLABELLED):
+            return f"class ids{tail}"
+        return f"{'colours' if self.color else 'values'} for {classes} classes{tail}"
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for the project file."""
@@ -253,18 +273,16 @@ def _name(value: Raw) -> str:
     return str(value) if isinstance(value, int) else f"#{_packed(value):06x}"
 
 
-def _refuse(values: np.ndarray, why: str) -> None:
-    if values.size:
-        _refuse_names([str(int(value)) for value in values[: _LISTED + 1]], why)
-
-
-def _refuse_names(names: list[str], why: str) -> None:
-    more = " …" if len(names) > _LISTED else ""
-    listed = ", ".join(names[:_LISTED]) + more
-    if len(names) == 1:
-        why = why.replace("are no class ids", "is no class id").replace("have ", "has ")
-        raise LabelError(f"The value {listed} {why}.", hint="Change the label's encoding or the list of classes.")
-    raise LabelError(f"The values {listed} {why}.", hint="Change the label's encoding or the list of classes.")
+def _refuse(values: Sequence[int], why: str, *, color: bool = False) -> None:
+    """Raise LabelError naming the values, if there are any."""
+    if not values:
+        return
+    names = [f"#{value:06x}" if color else str(value) for value in values[:_LISTED]]
+    if len(values) == 1:
+        subject, why = f"The value {names[0]}", why.replace("have ", "has ")
+    else:
+        subject = f"The values {', '.join(names)}{' …' if len(values) > _LISTED else ''}"
+    raise LabelError(f"{subject} {why}.", hint="Change the label's encoding or the list of classes.")
 
 
 def fitting(ids: np.ndarray, encoding: Encoding) -> tuple[Encoding, np.ndarray, bool]:

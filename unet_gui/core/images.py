@@ -46,6 +46,7 @@ __all__ = [
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".btf", ".tf8"}
 )
+_ENDINGS = frozenset(suffix[1:] for suffix in IMAGE_SUFFIXES)
 LABEL_FOLDERS: frozenset[str] = frozenset({"label", "labels"})
 
 _AGAIN = "Copy it again from where it came from."
@@ -342,14 +343,16 @@ def _check_whole(data: bytes) -> None:
         raise png.Damaged("the file is shorter than its header says")
 
 
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"\d+")
 
 
-def natural_key(text: str) -> list[str | int]:
+def natural_key(text: str) -> str:
     """Return a sorting key that puts ``9.png`` before ``10.png``, whatever the case of the letters."""
-    parts: list[str | int] = list(_DIGITS.split(text.casefold()))
-    parts[1::2] = map(int, parts[1::2])
-    return parts
+    return _DIGITS.sub(_wide, text.casefold())
+
+
+def _wide(digits: re.Match[str]) -> str:
+    return digits[0].zfill(20)
 
 
 def list_images(root: str | os.PathLike[str]) -> list[str]:
@@ -383,24 +386,22 @@ def list_images(root: str | os.PathLike[str]) -> list[str]:
 
 
 def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    suffixes = IMAGE_SUFFIXES
     below: list[os.DirEntry[str]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
             if name[0] == ".":
                 continue
-            suffix = os.path.splitext(name)[1].lower()
             if entry.is_dir():
                 below.append(entry)
-            elif suffix in suffixes:
+            elif name.rpartition(".")[2].lower() in _ENDINGS:
                 yield prefix + name
     for entry in below:
         if entry.name.lower() in LABEL_FOLDERS or (entry.is_symlink() and not _first_visit(entry.path, seen)):
             continue
         inside = _walk_below(entry, prefix, seen)
         yield from inside
-        if not inside and os.path.splitext(entry.name)[1].lower() in suffixes:
+        if not inside and entry.name.rpartition(".")[2].lower() in _ENDINGS:
             yield prefix + entry.name
 
 

@@ -114,7 +114,7 @@ class LabelNames:
         if self._pairs:
             label = self._pairs.get(place)
             place, slash = (label, "/") if label is not None else (f"labels{slash}{place}", "/")
-        stem = name if rel.casefold() in self._full else os.path.splitext(name)[0]
+        stem = name if self._full and rel.casefold() in self._full else name.rpartition(".")[0]
         return f"{place}{slash}{stem}"
 
     @property
@@ -127,11 +127,11 @@ def _ambiguous(images: Iterable[str]) -> set[str]:
     """Return the images, in small letters, whose stem alone would not be theirs alone."""
     names = [rel.casefold() for rel in images]
     full: set[str] = set()
-    while True:
-        labels = Counter(name if name in full else os.path.splitext(name)[0] for name in names)
-        if len(labels) == len(names):
-            return full
-        more = {name for name in names if name not in full and labels[os.path.splitext(name)[0]] > 1}
+    if len({name.rpartition(".")[0] for name in names}) == len(names):
+        return full
+    while True:  # a full name may be the stem of yet another image: a.png, a.jpg and a.png.tif
+        labels = Counter(name if name in full else name.rpartition(".")[0] for name in names)
+        more = {name for name in names if name not in full and labels[name.rpartition(".")[0]] > 1}
         if not more:
             return full
         full |= more

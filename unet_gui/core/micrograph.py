@@ -120,7 +120,7 @@ def _rounded(rng: np.random.Generator, regions: np.ndarray) -> np.ndarray:
         np.maximum(best, strength, out=best)
     parts = np.zeros(regions.shape, np.int32)
     for i in range(_GROUPS):
-        count, one = cv2.connectedComponents((winner == i).astype(np.uint8), connectivity=4)
+        _count, one = cv2.connectedComponents((winner == i).astype(np.uint8), connectivity=4)
         parts += np.where(one > 0, one + int(parts.max()), 0)
     return parts
 

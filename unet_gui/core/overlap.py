@@ -8,6 +8,8 @@ import numpy as np
 
 from unet_gui.core.encoding import UNLABELLED
 
+_PIXELS = 2**22
+
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Return how many pixels of each true class were predicted as each class.
@@ -34,12 +36,16 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndar
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth is {truth.shape}, prediction is {predicted.shape}")
-    known = truth != UNLABELLED
-    row = truth[known].astype(np.int64)
-    if row.size and row.max() >= classes:
-        raise ValueError(f"the truth holds class {row.max()}, there are {classes} classes")
-    column = np.minimum(predicted[known], classes).astype(np.int64)
-    table = np.bincount(row * (classes + 1) + column, minlength=classes * (classes + 1))
+    table = np.zeros(classes * (classes + 1), np.int64)
+    step = max(1, _PIXELS // max(1, truth.shape[1]))
+    for y in range(0, len(truth), step):  # in strips: a very large image needs little besides itself
+        strip = truth[y : y + step]
+        known = strip != UNLABELLED
+        row = strip[known].astype(np.int64)
+        if row.size and row.max() >= classes:
+            raise ValueError(f"the truth holds class {row.max()}, there are {classes} classes")
+        column = np.minimum(predicted[y : y + step][known], classes).astype(np.int64)
+        table += np.bincount(row * (classes + 1) + column, minlength=len(table))
     return table.reshape(classes, classes + 1)
 
 

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unet_gui.core import label_stack, png
-from unet_gui.core.atomic import atomic_path, atomic_write
-from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding
+from unet_gui.core import label_stack
+from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding, present
 from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
-from unet_gui.core.images import ImageRef, ImageSource, decode, image_info, list_images, open_image
+from unet_gui.core.images import ImageRef, ImageSource, image_info, list_images, open_image
 from unet_gui.core.layout import STATE_FOLDER, LabelIndex, LabelNames, Layout, find_layout, nested_pairs
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
+from unet_gui.core.predictions import read_prediction, write_prediction
 from unet_gui.core.project_file import ProjectFile
 from unet_gui.core.store import detect_encoding, read_label, write_label
 
@@ -230,9 +231,11 @@ class Dataset:
         path = self._find_label(ref)
         if path is None:
             return None
-        ids = read_label(path, self.encoding, shape=shape or self._image_shape(ref), page=ref.page or 0)
-        self._check_classes(ids, path)
-        self._checked.add(ref.rel)
+        ids = read_label(
+            path, self.encoding, shape=shape or _page_shape(self.image_path(ref), ref.page or 0), page=ref.page or 0
+        )
+        _check_classes(ids, self.classes, path)
+        self._checked.add(ref.key)
         return ids
 
     def save_label(self, ref: ImageRef, ids: np.ndarray, pages: int | None = None, *, overwrite: bool = False) -> None:
@@ -260,17 +263,17 @@ class Dataset:
         if self.read_only:
             raise UserError("could not be saved.", self.label_path(ref), self.read_only)
         path = self.label_path(ref)
-        info = image_info(self.image_path(ref))
-        if ids.shape != (info.height, info.width):
+        if ids.shape != _page_shape(self.image_path(ref), ref.page or 0):
             raise LabelError("has not the size of its image.", path, "It belongs to another image.")
-        self._check_classes(ids, path)
-        if not overwrite and ref.rel not in self._checked and path.exists():
+        _check_classes(ids, self.classes, path)
+        if not overwrite and ref.key not in self._checked and path.exists():
             self._check_ours(ref, path)
-        page = ref.page
-        count = (pages or info.pages) if page is not None else None
+        page, count = ref.page, None
+        if page is not None:
+            count = pages or image_info(self.image_path(ref)).pages
         write_label(path, ids, self.encoding, page=page, pages=count)
         self._index.add(path.relative_to(self.label_root).as_posix())
-        self._checked.add(ref.rel)
+        self._checked.add(ref.key)
 
     def _check_ours(self, ref: ImageRef, path: Path) -> None:
         try:
@@ -282,24 +285,6 @@ class Dataset:
                 "Move it away, or choose another folder for labels.",
                 str(error),
             ) from error
-
-    def _check_classes(self, ids: np.ndarray, path: Path) -> None:
-        known = {info.id for info in self.classes} | {UNLABELLED}
-        found = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
-        unknown = [str(i) for i in found if i not in known]
-        if unknown:
-            raise LabelError(
-                f"holds class {', '.join(unknown[:12])}, which is not in the list of classes.",
-                path,
-                "Add the class, or correct the label.",
-            )
-
-    def _image_shape(self, ref: ImageRef) -> tuple[int, int]:
-        if ref.page:
-            with self.open_image(ref) as source:
-                return source.shape
-        info = image_info(self.image_path(ref))
-        return info.height, info.width
 
     def _find_label(self, ref: ImageRef) -> Path | None:
         path = self._index.find(self._names.stem(ref.rel))
@@ -371,12 +356,7 @@ class Dataset:
         LabelError
             The files cannot be read.
         """
-        path = self.prediction_path(ref)
-        if not path.exists():
-            return None
-        ids = read_label(path, INDEX)
-        prob_path = self.prediction_path(ref, "prob")
-        return ids, _read_prob(prob_path, ids.shape) if prob_path.exists() else None
+        return read_prediction(self.prediction_path(ref), self.prediction_path(ref, "prob"))
 
     def save_prediction(self, ref: ImageRef, ids: np.ndarray, prob: np.ndarray | None = None) -> None:
         """Save an image's prediction.
@@ -395,12 +375,7 @@ class Dataset:
         UserError
             The files cannot be written.
         """
-        prob_path = self.prediction_path(ref, "prob")
-        if prob is not None:
-            _write_prob(prob_path, prob)
-        elif prob_path.exists():
-            prob_path.unlink()  # of an older prediction: it would contradict the new one
-        write_label(self.prediction_path(ref), ids, INDEX)
+        write_prediction(self.prediction_path(ref), self.prediction_path(ref, "prob"), ids, prob)
 
     # ------------------------------------------------------------------ project file
 
@@ -417,7 +392,14 @@ class Dataset:
         self.classes = list(classes)
 
     def set_encoding(self, encoding: Encoding) -> None:
-        """Choose how labels are read and written from now on; files on disk stay as they are."""
+        """Choose how labels are read and written from now on; files on disk stay as they are.
+
+        A class whose pixel value now means unlabelled is taken off the list, and those behind it move down.
+        """
+        gone = _became_unlabelled(self.encoding, encoding)
+        if gone is not None:
+            kept = [info for info in self.classes if info.id != gone]
+            self.classes = [replace(info, id=info.id - (info.id > gone)) for info in kept]
         self.encoding = encoding
         self._status.clear()
         self._checked.clear()
@@ -430,13 +412,10 @@ class Dataset:
         UserError
             It cannot be written.
         """
-        labels = ""
-        if self.label_root not in (find_layout(self.root).label_root, self.root, self.state_dir / "labels"):
-            labels = self.label_root.relative_to(self.root).as_posix() if self._labels_inside() else ""
+        usual = (find_layout(self.root).label_root, self.root, self.state_dir / "labels")
+        elsewhere = self.label_root not in usual and self.label_root.is_relative_to(self.root)
+        labels = self.label_root.relative_to(self.root).as_posix() if elsewhere else ""
         self._project.write(self.classes, self.encoding, self.settings, labels)
-
-    def _labels_inside(self) -> bool:
-        return self.label_root.is_relative_to(self.root)
 
     def refresh(self) -> None:
         """List images and labels again, after another program has changed the folder."""
@@ -476,33 +455,37 @@ def _found_classes(found: tuple[int, ...]) -> list[ClassInfo]:
     return [ClassInfo(i, f"class {i}", color_of(i)) for i in range(max(2, max(found) + 1))]
 
 
+def _became_unlabelled(old: Encoding, new: Encoding) -> int | None:
+    """Return the class whose pixel value means unlabelled in the new encoding, when that is all that changed."""
+    raw = next((value for value, i in new.values if i == UNLABELLED), None)
+    if raw is None or any(i == UNLABELLED for _, i in old.values) or old.with_unlabelled(raw) != new:
+        return None
+    before: dict[Any, int] = dict(old.pairs())
+    return raw if old.kind == "index" and isinstance(raw, int) else before.get(raw)
+
+
+def _check_classes(ids: np.ndarray, classes: Sequence[ClassInfo], path: Path) -> None:
+    known = {info.id for info in classes} | {UNLABELLED}
+    unknown = [str(i) for i in present(ids).tolist() if i not in known]
+    if unknown:
+        raise LabelError(
+            f"holds class {', '.join(unknown[:12])}, which is not in the list of classes.",
+            path,
+            "Add the class, or correct the label.",
+        )
+
+
+def _page_shape(path: Path, page: int) -> tuple[int, int]:
+    """Return height and width of an image's page, from its header."""
+    if page:
+        with open_image(path, page) as source:
+            return source.shape
+    info = image_info(path)
+    return info.height, info.width
+
+
 def _status_of(ids: np.ndarray) -> Status:
-    unlabelled = np.count_nonzero(ids == UNLABELLED)
-    if unlabelled == 0:
+    found = present(ids).tolist()
+    if UNLABELLED not in found:
         return Status.DONE
-    return Status.UNTOUCHED if unlabelled == ids.size else Status.PARTIAL
-
-
-def _write_prob(path: Path, prob: np.ndarray) -> None:
-    if path.suffix == ".png":
-        atomic_write(path, png.encode(prob if prob.ndim == 2 else prob[1], compression=1))
-        return
-    import tifffile
-
-    with atomic_path(path) as temporary:
-        tifffile.imwrite(temporary, prob, photometric="minisblack", compression="zlib", compressionargs={"level": 1})
-
-
-def _read_prob(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    try:
-        if path.suffix == ".png":
-            one = decode(path.read_bytes(), path)
-            prob = np.stack([255 - one, one])
-        else:
-            pages = label_stack.page_count(path)
-            prob = np.stack([label_stack.read_page(path, page)[0] for page in range(pages)])
-    except (ImageError, OSError) as error:
-        raise LabelError("The probabilities cannot be read.", path, "Predict again.", str(error)) from error
-    if prob.shape[1:] != shape:
-        raise LabelError("The probabilities have another size than the prediction.", path, "Predict again.")
-    return prob
+    return Status.UNTOUCHED if found == [UNLABELLED] else Status.PARTIAL

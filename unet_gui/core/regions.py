@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.encoding import UNLABELLED
+from unet_gui.core.encoding import UNLABELLED, present
 
 _SPECK = 20  # smaller regions do not show that a net separates something
 
@@ -155,7 +155,7 @@ def thin_net_class(labels: Iterable[np.ndarray]) -> int | None:
     """
     votes: dict[int, list[bool]] = {}
     for ids in labels:
-        for i in np.flatnonzero(np.bincount(ids.ravel(), minlength=256)[:UNLABELLED]).tolist():
+        for i in set(present(ids).tolist()) - {UNLABELLED}:
             votes.setdefault(i, []).append(_is_net(ids, i))
     shares = {i: sum(found) / len(found) for i, found in votes.items()}
     best = max(shares, key=lambda i: shares[i], default=None)

@@ -206,7 +206,7 @@ class TiffPage:
             out = self._read_raw(rect) if self._raw_offset is not None else self._read_segments(rect)
         except OSError as error:
             raise open_error(self.path, error) from error
-        except (ValueError, RuntimeError, IndexError, KeyError, TypeError, NotImplementedError, EOFError) as error:
+        except (ValueError, RuntimeError, IndexError, KeyError, TypeError, AttributeError, EOFError) as error:
             raise ImageError(
                 "has a damaged or unknown kind of compressed part.", self.path, _AGAIN, str(error)
             ) from error

@@ -26,6 +26,9 @@ class Opened:
     Attributes
     ----------
     dataset : Dataset
+    folder : Path
+    labels, state : Path or None
+        How it was opened, to open it the same way once more.
     holder : str
         Who else has the folder open; empty when nobody.
     journals : tuple of Path
@@ -37,6 +40,9 @@ class Opened:
     """
 
     dataset: Dataset
+    folder: Path
+    labels: Path | None = None
+    state: Path | None = None
     holder: str = ""
     journals: tuple[Path, ...] = ()
     unsaved: tuple[str, ...] = ()
@@ -65,7 +71,7 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
         with contextlib.suppress(OSError):
             journals = set_aside(dataset.state_dir / "journal")
             keys = {key for journal in journals for key in read_journal(journal)}
-    return Opened(dataset, holder, tuple(journals), tuple(sorted(keys)), wanted)
+    return Opened(dataset, folder, labels, state, holder, tuple(journals), tuple(sorted(keys)), wanted)
 
 
 class Folder(QObject):
@@ -73,6 +79,7 @@ class Folder(QObject):
 
     Attributes
     ----------
+    opened : Opened
     dataset : Dataset
     read_only : str
         Why nothing can be changed, a plain sentence; empty when it can.
@@ -94,6 +101,7 @@ class Folder(QObject):
 
     def __init__(self, opened: Opened, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.opened = opened
         self.dataset = opened.dataset
         self._locked = not opened.dataset.read_only and not opened.holder
         self.read_only = opened.dataset.read_only

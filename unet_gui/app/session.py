@@ -411,6 +411,21 @@ class Session(QObject):
             text = f"Nothing can be changed here. {self.folder.read_only}"
             self.said.emit(Message("warning", text, topic="read-only"))
 
+    def keep_setting(self, name: str, value: Any) -> None:
+        """Keep something about the folder in its project file."""
+        if self.folder is not None and self.folder.dataset.settings.get(name) != value:
+            self.folder.dataset.settings[name] = value
+            self.settings_to_disk()
+
+    def settings_to_disk(self) -> None:
+        """Write the project file."""
+        if self.folder is None or self.folder.read_only:
+            return
+        try:
+            self.folder.dataset.save()
+        except (OSError, UserError) as error:
+            self.said.emit(Message.of(error, topic="project"))
+
     # --- classes ---------------------------------------------------------------------------------------------------
 
     @property
@@ -427,9 +442,9 @@ class Session(QObject):
             return
         try:
             self.folder.dataset.set_classes(classes)
-            self.folder.dataset.save()
-        except (OSError, UserError) as error:
+        except UserError as error:
             self.said.emit(Message.of(error, topic="classes"))
+        self.settings_to_disk()
         self.classes_changed.emit()
 
     def add_class(self) -> int | None:

@@ -1,0 +1,219 @@
+"""The images of the folder as a list: names, statuses, pages of stacks, a filter. Quick with a hundred thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Slot
+
+from unet_gui.app.status_book import StatusBook
+from unet_gui.app.thumbnails import Thumbnails
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Status
+
+REF, STATUS, STATE, THUMBNAIL, IS_GROUP, IS_OPEN = (int(Qt.ItemDataRole.UserRole) + n for n in range(6))
+_NO_PARENT = QModelIndex()
+_WORDS = {"done", "partial", "untouched", "predicted", "unpredicted", "problem"}
+Index = QModelIndex | QPersistentModelIndex
+
+
+class ImageListModel(QAbstractListModel):
+    """Rows of the list: images, and a heading for each stack of pages.
+
+    Attributes
+    ----------
+    filter : str
+        Words that all must fit: part of the name, or a status.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.filter = ""
+        self.thumbnails = Thumbnails(self)
+        self.thumbnails.ready.connect(self._on_thumbnail)
+        self._book: StatusBook | None = None
+        self._images: list[ImageRef] = []  # files; a stack's pages are in _pages
+        self._pages: dict[str, list[ImageRef]] = {}
+        self._folded: set[str] = set()
+        self._rows: list[ImageRef] = []
+        self._row_of: dict[ImageRef, int] | None = None
+
+    # --- content ---------------------------------------------------------------------------------------------------
+
+    def set_images(self, images: Sequence[ImageRef], book: StatusBook | None) -> None:
+        """Show other images."""
+        self.beginResetModel()
+        self._images, self._book = list(images), book
+        self._pages, self._folded, self.filter = {}, set(), ""
+        self._arrange()
+        self.endResetModel()
+        if book is not None:
+            book.changed.connect(self._on_statuses)
+
+    def set_pages(self, stacks: dict[str, list[ImageRef]]) -> None:
+        """Show these files as groups of their pages."""
+        if stacks:
+            self.layoutAboutToBeChanged.emit()
+            before = [(index, self._rows[index.row()]) for index in self.persistentIndexList()]
+            self._pages.update(stacks)
+            self._arrange()
+            for index, ref in before:
+                self.changePersistentIndex(index, self.index_of(ref))
+            self.layoutChanged.emit()
+
+    def set_filter(self, text: str) -> None:
+        """Show only rows that fit."""
+        if text != self.filter:
+            self.beginResetModel()
+            self.filter = text
+            self._arrange()
+            self.endResetModel()
+
+    def fold(self, rel: str) -> None:
+        """Hide the pages of a stack, or show them again."""
+        self.beginResetModel()
+        self._folded ^= {rel}
+        self._arrange()
+        self.endResetModel()
+
+    def _arrange(self) -> None:
+        words = self.filter.lower().split()
+        self._rows = list(self._unfiltered(folded=not words)) if not words else list(self._fitting(words))
+        self._row_of = None
+
+    def _unfiltered(self, folded: bool) -> Iterator[ImageRef]:
+        if not self._pages:
+            yield from self._images
+            return
+        for ref in self._images:
+            yield ref
+            if ref.rel in self._pages and not (folded and ref.rel in self._folded):
+                yield from self._pages[ref.rel]
+
+    def _fitting(self, words: list[str]) -> Iterator[ImageRef]:
+        for ref in self._unfiltered(folded=False):
+            if self.is_group(ref):
+                continue
+            name = ref.rel.lower()
+            if all(word in name or (word in _WORDS and self._has(ref, word)) for word in words):
+                yield ref
+
+    def _has(self, ref: ImageRef, word: str) -> bool:
+        book, key = self._book, ref.key
+        if book is None:
+            return word == "untouched"
+        if word == "predicted":
+            return book.predicted(key)
+        if word == "unpredicted":
+            return not book.predicted(key)
+        if word == "problem":
+            return key in book.problems
+        return book.status(key).value == word
+
+    # --- order -----------------------------------------------------------------------------------------------------
+
+    @property
+    def total(self) -> int:
+        """Number of images, pages counted one by one, filter or not."""
+        return len(self._images) + sum(len(pages) - 1 for pages in self._pages.values())
+
+    def everything(self) -> list[ImageRef]:
+        """Return all images in order, pages of stacks one by one, filter or not."""
+        return [ref for ref in self._unfiltered(folded=False) if not self.is_group(ref)]
+
+    def is_group(self, ref: ImageRef) -> bool:
+        """Whether this is the heading of a stack."""
+        return ref.page is None and ref.rel in self._pages
+
+    def index_of(self, ref: ImageRef) -> QModelIndex:
+        """Return the row of an image; an invalid index when the filter hides it."""
+        if self._row_of is None:
+            self._row_of = {each: row for row, each in enumerate(self._rows)}
+        row = self._row_of.get(ref)
+        return QModelIndex() if row is None else self.index(row)
+
+    def neighbour(self, ref: ImageRef | None, step: int) -> ImageRef | None:
+        """Return the image before (-1) or after (1) among those shown; None at the end."""
+        rows = self._rows
+        at = -1 if ref is None else self.index_of(ref).row()
+        if at < 0:
+            return next((each for each in rows if not self.is_group(each)), None)
+        at += step
+        while 0 <= at < len(rows) and self.is_group(rows[at]):
+            at += step
+        return rows[at] if 0 <= at < len(rows) else None
+
+    def next_unfinished(self, ref: ImageRef | None) -> ImageRef | None:
+        """Return the next image that is not done, from the beginning again after the last; None when all are."""
+        book = self._book
+        every = self.everything()
+        start = every.index(ref) + 1 if ref in every else 0
+        for each in [*every[start:], *every[:start]]:
+            if each != ref and (book is None or book.status(each.key) != Status.DONE):
+                return each
+        return None
+
+    # --- Qt --------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_statuses(self, keys: list[str]) -> None:
+        if len(keys) > 50:
+            self.dataChanged.emit(self.index(0), self.index(len(self._rows) - 1), [STATUS, STATE])
+            return
+        for key in keys:
+            index = self.index_of(ImageRef.parse(key))
+            if index.isValid():
+                self.dataChanged.emit(index, index, [STATUS, STATE])
+
+    @Slot(str)
+    def _on_thumbnail(self, key: str) -> None:
+        index = self.index_of(ImageRef.parse(key))
+        if index.isValid():
+            self.dataChanged.emit(index, index, [THUMBNAIL])
+
+    def ref(self, index: Index) -> ImageRef:
+        """Return the image of a row."""
+        return self._rows[index.row()]
+
+    def state_text(self, ref: ImageRef) -> str:
+        """Return the second line of a row."""
+        if self.is_group(ref):
+            return f"{len(self._pages[ref.rel])} pages"
+        book = self._book
+        if book is None:
+            return Status.UNTOUCHED.value
+        if ref.key in book.problems:
+            return "problem"
+        status = book.status(ref.key)
+        if book.predicted(ref.key):
+            return "predicted" if status == Status.UNTOUCHED else f"{status.value}, predicted"
+        return status.value
+
+    def rowCount(self, parent: Index = _NO_PARENT) -> int:
+        return 0 if parent.isValid() else len(self._rows)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid() or index.row() >= len(self._rows):
+            return None
+        ref = self._rows[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return ref.rel if ref.page is None else f"page {ref.page + 1}"
+        if role == STATE:
+            return self.state_text(ref)
+        if role == STATUS:
+            return self._book.status(ref.key) if self._book else Status.UNTOUCHED
+        if role == REF:
+            return ref
+        if role == THUMBNAIL:
+            return None if self.is_group(ref) else self.thumbnails.get(ref)
+        if role == IS_GROUP:
+            return self.is_group(ref)
+        if role == IS_OPEN:
+            return ref.rel not in self._folded
+        if role == Qt.ItemDataRole.ToolTipRole:
+            problem = self._book.problems.get(ref.key, "") if self._book else ""
+            return f"{ref.key}\n{problem or self.state_text(ref)}"
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{ref.key}, {self.state_text(ref)}"
+        return None

@@ -1,0 +1,490 @@
+"""The model's desk: which model is used, and training, predicting, segmenting with it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from unet_gui.app.jobs import Job, JobError, JobRunner
+from unet_gui.app.messages import Message, Offer
+from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
+from unet_gui.app.panels.model import ModelFacts
+from unet_gui.app.session import Session
+from unet_gui.core.errors import UserError
+from unet_gui.core.images import ImageRef
+from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+from unet_gui.core.palette import ClassInfo, color_of
+from unet_gui.engine import events as ev
+from unet_gui.engine.recipe import SegmentConfig, TrainConfig
+
+SCORE_NAMES = {"rand": "Rand F", "dice": "Dice"}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the person has chosen about the model, kept with the folder.
+
+    Attributes
+    ----------
+    recipe : str
+    minutes : float
+        Time for a training.
+    device : str
+    score : str
+    tta : bool
+        Predict several ways and average.
+    start_from : bool
+        Begin with the weights of the model in use.
+    model : str
+        Path of the model in use, inside the state folder relative to it; empty for none.
+    """
+
+    recipe: str = "fast"
+    minutes: float = 10.0
+    device: str = "auto"
+    score: str = "auto"
+    tta: bool = False
+    start_from: bool = False
+    model: str = ""
+
+    @classmethod
+    def from_json(cls, data: Any) -> Wishes:
+        """Return what is kept in the project file; strange entries give the defaults."""
+        if not isinstance(data, dict):
+            return cls()
+        plain = {f.name: data[f.name] for f in fields(cls) if isinstance(data.get(f.name), type(f.default))}
+        return cls(**plain)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the project file keeps."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the status bar shows of a job; `fraction` and `left` are None while unknown."""
+
+    title: str
+    text: str = ""
+    fraction: float | None = None
+    left: float | None = None
+
+
+def facts_of(path: Path) -> ModelFacts:
+    """Return what is shown of a model file, from its header alone."""
+    name = path.stem
+    if path.suffix == ".pth" or (path.suffix != ".safetensors" and looks_like_torch_file(path)):
+        return ModelFacts(path, path.name, "tutorial")
+    try:
+        info = read_model_info(path)
+    except UserError as error:
+        return ModelFacts(path, name, problem=Message.of(error).text)
+    parameters = info.trained.get("parameters") or info.arch.get("parameters")
+    size = f" · {parameters / 1e6:.2f} M" if isinstance(parameters, (int, float)) and parameters else ""
+    score = info.score.get("score")
+    shown = validation = ""
+    if isinstance(score, (int, float)) and math.isfinite(score):
+        score_name = str(info.score.get("name") or info.score.get("score_name") or "score")
+        shown = f"{SCORE_NAMES.get(score_name, score_name)} {score:.3f}"
+        images = info.score.get("images") or info.trained.get("val_images") or ()
+        count = len(images) if isinstance(images, (list, tuple)) else images
+        validation = f"Validation ({count} image{'s' * (count != 1)})" if count else "Validation"
+    return ModelFacts(path, name, f"{info.recipe}{size}", validation, shown)
+
+
+class ModelDesk(QObject):
+    """Everything that needs the worker.
+
+    Attributes
+    ----------
+    wishes : Wishes
+    model : Path or None
+        The model in use.
+    models : list of ModelFacts
+        Models of the folder, newest first.
+
+    Signals
+    -------
+    models_changed()
+    progressed(Progress or None)
+        None when nothing runs.
+    training_changed(bool)
+    loss_known(seconds, loss), score_known(seconds, score, name), plan_known(str)
+    device_known(name, note)
+    said(Message)
+    trained(Path)
+        A training has ended and left this model.
+    """
+
+    models_changed = Signal()
+    progressed = Signal(object)
+    training_changed = Signal(bool)
+    loss_known = Signal(float, float)
+    score_known = Signal(float, float, str)
+    plan_known = Signal(str)
+    device_known = Signal(str, str)
+    said = Signal(object)
+    trained = Signal(object)
+
+    def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self.wishes = Wishes()
+        self.model: Path | None = None
+        self.models: list[ModelFacts] = []
+        self._refs: dict[int, tuple[ImageRef, ...]] = {}  # images of a job, by its id
+        self._failures: dict[int, list[str]] = {}
+        self._starts: dict[int, tuple[float, int]] = {}  # when the first image began, images skipped before
+        self._status: dict[int, Progress] = {}
+        self._waiting_to_train = False
+        self._facts: dict[Path, tuple[int, ModelFacts]] = {}
+        session.folder_changed.connect(self._on_folder)
+        runner.started.connect(self._on_started)
+        runner.progressed.connect(self._on_event)
+        runner.finished.connect(self._on_finished)
+        runner.failed.connect(self._on_failed)
+        runner.cancelled.connect(self._on_cancelled)
+
+    # --- models ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _models_dir(self) -> Path | None:
+        dataset = self._session.dataset
+        return None if dataset is None else dataset.state_dir / "models"
+
+    @Slot()
+    def _on_folder(self) -> None:
+        dataset = self._session.dataset
+        self.wishes = Wishes.from_json(dataset.settings.get("model") if dataset else None)
+        self.model = None
+        if dataset is not None and self.wishes.model:
+            path = dataset.state_dir / self.wishes.model
+            self.model = path if path.is_file() else None
+        self.refresh_models()
+
+    def refresh_models(self) -> None:
+        """Look again at what models there are."""
+        folder = self._models_dir
+        paths = sorted(folder.glob("*.safetensors"), key=_modified, reverse=True) if folder else []
+        if self.model is not None and self.model not in paths:
+            paths.append(self.model)
+        self.models = [self._facts_of(path) for path in paths if path.exists()]
+        if self.model is None and self.models:
+            self.model = self.models[0].path
+        self.models_changed.emit()
+
+    def _facts_of(self, path: Path) -> ModelFacts:
+        stamp = _modified(path)
+        known = self._facts.get(path)
+        if known is None or known[0] != stamp:
+            known = stamp, facts_of(path)
+            self._facts[path] = known
+        return known[1]
+
+    def use_model(self, path: Path) -> None:
+        """Predict with this model from now on."""
+        facts = self._facts_of(path)
+        if facts.problem:
+            self.said.emit(Message("error", facts.problem, topic="model"))
+            return
+        self.model = path
+        dataset = self._session.dataset
+        if dataset is not None:
+            inside = path.is_relative_to(dataset.state_dir)
+            self.set_wishes(
+                replace(self.wishes, model=path.relative_to(dataset.state_dir).as_posix() if inside else str(path))
+            )
+        self.refresh_models()
+
+    def set_wishes(self, wishes: Wishes) -> None:
+        """Keep what the person has chosen."""
+        self.wishes = wishes
+        self._session.keep_setting("model", wishes.to_json())
+
+    def _new_name(self) -> str:
+        dataset, folder = self._session.dataset, self._models_dir
+        assert dataset is not None
+        assert folder is not None
+        name = dataset.root.name
+        if name.lower() in ("train", "images", "image", "data", "") and dataset.root.parent.name:
+            name = dataset.root.parent.name
+        number = 1
+        while (folder / f"{name}-{number}.safetensors").exists():
+            number += 1
+        return f"{name}-{number}"
+
+    # --- jobs ------------------------------------------------------------------------------------------------------
+
+    @property
+    def training(self) -> bool:
+        """Whether a training runs or waits."""
+        return bool(self._runner.pending("train")) or self._waiting_to_train
+
+    def train(self) -> None:
+        """Save the labels, then train on what is on disk."""
+        folder = self._session.folder
+        if folder is None or self.training:
+            return
+        if folder.read_only:
+            self._session.say_read_only()
+            return
+        self._session.save()
+        if self._session.unsaved():
+            self._waiting_to_train = True
+            folder.saver.idle.connect(self._on_labels_saved)
+        else:
+            self._submit_training()
+
+    @Slot()
+    def _on_labels_saved(self) -> None:
+        folder = self._session.folder
+        if folder is None or not self._waiting_to_train:
+            return
+        folder.saver.idle.disconnect(self._on_labels_saved)
+        self._waiting_to_train = False
+        if folder.saver.refused:
+            text = "Training learns from the labels on disk, and some could not be saved. It has not been started."
+            self.said.emit(Message("error", text, topic="train"))
+        else:
+            self._submit_training()
+
+    def _submit_training(self) -> None:
+        dataset, folder = self._session.dataset, self._models_dir
+        if dataset is None or folder is None:
+            return
+        wishes = self.wishes
+        init = self.model if wishes.start_from and self.model and self.model.suffix == ".safetensors" else None
+        out = folder / f"{self._new_name()}.safetensors"
+        epochs = None if wishes.recipe != "tutorial" else 40
+        minutes = wishes.minutes if wishes.recipe != "tutorial" else None
+        config = TrainConfig(
+            recipe=wishes.recipe,
+            minutes=minutes,
+            epochs=epochs,
+            device=wishes.device,
+            score=wishes.score,
+            init=init,
+        )
+        opened = self._session.folder.opened if self._session.folder else None
+        if opened is None:
+            return
+        start = TrainJob(opened.folder, opened.labels, opened.state, out, config)
+        self._session.settings_to_disk()
+        job = Job("train", "Training", start)
+        self._refs[job.id] = ()
+        self.plan_known.emit("")
+        self.training_changed.emit(True)
+        self._runner.submit(job)
+
+    def predict(self, ref: ImageRef) -> None:
+        """Predict one image, also between two steps of a training."""
+        self._segment((ref,), "predict", f"Predicting {Path(ref.key).name}", overwrite=True, urgent=True)
+
+    def segment(self, refs: tuple[ImageRef, ...]) -> None:
+        """Predict all images; what is up to date is skipped."""
+        if not self._runner.pending("segment"):
+            self._segment(refs, "segment", "Segmenting", overwrite=False, urgent=False)
+
+    def _segment(self, refs: tuple[ImageRef, ...], kind: str, title: str, overwrite: bool, urgent: bool) -> None:
+        dataset, folder = self._session.dataset, self._session.folder
+        if dataset is None or folder is None or not refs:
+            return
+        if folder.read_only:
+            self._session.say_read_only()
+            return
+        if self.model is None or not self.model.exists():
+            text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."
+            self.said.emit(Message("info", text, topic="model", offers=(Offer("Train now", self.train),)))
+            return
+        if not self._fits(self.model):
+            return
+        config = SegmentConfig(model=self.model, device=self.wishes.device, tta=self.wishes.tta, overwrite=overwrite)
+        job = Job(kind, title, SegmentJob(segment_items(dataset, refs), config), urgent=urgent)
+        self._refs[job.id] = refs
+        self._runner.submit(job)
+
+    def _fits(self, model: Path) -> bool:
+        """Make sure that the folder knows the model's classes."""
+        if model.suffix != ".safetensors":
+            return True
+        try:
+            theirs = read_model_info(model).classes
+        except UserError as error:
+            self.said.emit(Message.of(error, topic="model"))
+            return False
+        ours = self._session.classes
+        known = {info.id for info in ours}
+        new = [info for info in theirs if info.id not in known]
+        if new:
+            names = ", ".join(info.name for info in new)
+            colors = {info.color for info in ours}
+            added = [i if i.color not in colors else ClassInfo(i.id, i.name, color_of(i.id)) for i in new]
+            self._session.set_classes(sorted([*ours, *added], key=lambda info: info.id))
+            self.said.emit(Message("info", f"The model knows classes that were added here: {names}.", topic="model"))
+        return True
+
+    def save_masks(self, refs: tuple[ImageRef, ...], out: Path) -> None:
+        """Write the mask of every image to a folder."""
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+        self._session.save()
+        job = Job("masks", "Saving masks", MasksJob(dataset, refs, out))
+        self._refs[job.id] = refs
+        self._runner.submit(job)
+
+    def stop(self) -> None:
+        """Stop what runs and what waits."""
+        self._waiting_to_train = False
+        self._runner.cancel()
+
+    # --- what the worker says --------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_started(self, job: Job) -> None:
+        self._show(job, Progress(job.title, "starting"))
+
+    @Slot(object, object)
+    def _on_event(self, job: Job, event: Any) -> None:
+        if isinstance(event, (ev.TrainStarted, ev.SegmentStarted)):
+            self.device_known.emit(event.device, getattr(event, "note", ""))
+        if isinstance(event, ev.TrainStarted):
+            self.plan_known.emit("\n".join(event.plan))
+            self._show(job, Progress(job.title, f"learning from {_images(len(event.train_images))}"))
+        elif isinstance(event, ev.StepDone):
+            self._on_step(job, event)
+        elif isinstance(event, ev.Validated):
+            name = SCORE_NAMES.get(event.score_name, event.score_name)
+            self.score_known.emit(event.seconds, event.score, name)
+            shown = self._status.get(job.id, Progress(job.title))
+            self._show(job, replace(shown, text=f"{name} {event.score:.3f}"))
+        elif isinstance(event, ev.Warned):
+            self.said.emit(Message("warning", event.text, topic=f"{job.kind} {event.text[:40]}"))
+        elif isinstance(event, ev.TileDone):
+            self._on_tile(job, event)
+        elif isinstance(event, ev.ImageDone):
+            self._on_image(job, event)
+        elif isinstance(event, ev.ImageFailed):
+            reason = f"{event.path.name}: {event.message} {event.hint}".strip()
+            self._failures.setdefault(job.id, []).append(reason)
+        elif isinstance(event, ev.CheckpointSaved) and event.final:
+            self.refresh_models()
+
+    def _on_step(self, job: Job, event: ev.StepDone) -> None:
+        self.loss_known.emit(event.seconds, event.loss)
+        fraction = None
+        if event.left_seconds is not None and event.seconds + event.left_seconds > 0:
+            fraction = event.seconds / (event.seconds + event.left_seconds)
+        elif event.total:
+            fraction = event.step / event.total
+        shown = self._status.get(job.id, Progress(job.title))
+        text = shown.text if "." in shown.text else f"step {event.step}"
+        self._show(job, Progress(job.title, text, fraction, event.left_seconds))
+
+    def _on_tile(self, job: Job, event: ev.TileDone) -> None:
+        total = max(1, len(self._refs.get(job.id, ())))
+        shown = self._status.get(job.id, Progress(job.title))
+        fraction = (event.item + event.done / max(1, event.total)) / total
+        self._show(job, replace(shown, fraction=max(fraction, shown.fraction or 0.0)))
+
+    def _on_image(self, job: Job, event: ev.ImageDone) -> None:
+        refs = self._refs.get(job.id, ())
+        book = self._session.folder.book if self._session.folder else None
+        if job.kind != "masks" and event.item < len(refs):
+            key = refs[event.item].key
+            if book is not None:
+                book.set_predicted(key)
+            if not event.skipped:
+                self._session.reload_prediction(key)
+        now = time.monotonic()
+        left = None
+        if not event.skipped:
+            # the rate counts from the first image, without the time to load the model
+            begin, skipped = self._starts.setdefault(job.id, (now - event.seconds, event.done - 1))
+            worked = max(1, event.done - skipped)
+            left = (now - begin) / worked * (event.total - event.done)
+        if event.total > 1:
+            text = f"{event.done} of {event.total}"
+            self._show(job, Progress(job.title, text, event.done / event.total, left))
+
+    # --- ends ------------------------------------------------------------------------------------------------------
+
+    @Slot(object, object)
+    def _on_finished(self, job: Job, _result: Any) -> None:
+        self._say_failures(job)
+        if job.kind == "train":
+            self._on_trained(job, stopped=False)
+        elif job.kind == "segment":
+            done = len(self._refs.get(job.id, ())) - len(self._failures.get(job.id, ()))
+            text = f"{_images(done)} segmented. Look at the doubtful places with N."
+            self.said.emit(Message("good", text, topic="segment", passing=True))
+        elif job.kind == "masks" and isinstance(job.start, MasksJob):
+            text = f"The masks are in “{job.start.out}”."
+            self.said.emit(Message("good", text, topic="masks", passing=True))
+        self._end(job)
+
+    @Slot(object, object)
+    def _on_failed(self, job: Job, error: JobError) -> None:
+        self._say_failures(job)
+        self.said.emit(Message.of(error, topic=job.kind))
+        if job.kind == "train":
+            self._on_trained(job, stopped=True)
+        self._end(job)
+
+    @Slot(object)
+    def _on_cancelled(self, job: Job) -> None:
+        self._say_failures(job)
+        if job.kind == "train":
+            self._on_trained(job, stopped=True)
+        elif job.kind == "segment":
+            text = "Stopped. Segment all goes on where it stopped."
+            self.said.emit(Message("info", text, topic="segment", passing=True))
+        self._end(job)
+
+    def _on_trained(self, job: Job, stopped: bool) -> None:
+        """Use the model that a training has left, also one that was stopped."""
+        self.training_changed.emit(False)
+        out = job.start.out if isinstance(job.start, TrainJob) else None
+        if out is None or self._session.folder is None or not out.exists():
+            return
+        self.use_model(out)
+        facts = self._facts_of(out)
+        score = f" {facts.validation}: {facts.score}." if facts.score else ""
+        text = f"Training stopped; the best model so far is kept as {facts.name}." if stopped else "Training is done."
+        self.said.emit(Message("good", text + score, topic="train", passing=True))
+        self.trained.emit(out)
+
+    def _say_failures(self, job: Job) -> None:
+        reasons = self._failures.get(job.id)
+        if reasons:
+            what = "saved" if job.kind == "masks" else "segmented"
+            text = f"{_images(len(reasons))} could not be {what}; all others are. First: {reasons[0]}"
+            self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images"))
+
+    def _end(self, job: Job) -> None:
+        for book in (self._refs, self._failures, self._starts, self._status):
+            book.pop(job.id, None)
+        outer = self._runner.current
+        self.progressed.emit(self._status.get(outer.id, Progress(outer.title)) if outer else None)
+
+    def _show(self, job: Job, progress: Progress) -> None:
+        self._status[job.id] = progress
+        if job is self._runner.current:
+            self.progressed.emit(progress)
+
+
+def _modified(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' * (count != 1)}"

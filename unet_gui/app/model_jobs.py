@@ -1,0 +1,87 @@
+"""The jobs of the model as generators for the worker. torch is imported when one starts, in the worker's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.exchange import export_masks
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Dataset
+from unet_gui.engine.events import Event, ImageDone, ImageFailed
+from unet_gui.engine.recipe import SegmentConfig, SegmentItem, TrainConfig
+
+Events = Generator[Event, None, Any]
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Train on the labels on disk."""
+
+    folder: Path
+    labels: Path | None
+    state: Path | None
+    out: Path
+    config: TrainConfig
+
+    def __call__(self) -> Events:
+        from unet_gui.app.warm_start import import_torch
+
+        import_torch()
+        from unet_gui.engine.train import train
+
+        # its own view of the folder: what the window does meanwhile does not disturb it
+        dataset = Dataset.open(self.folder, labels=self.labels, state=self.state)
+        return train(dataset, self.out, self.config)
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """Predict images; what is up to date is skipped unless the configuration says otherwise."""
+
+    items: tuple[SegmentItem, ...]
+    config: SegmentConfig
+
+    def __call__(self) -> Events:
+        from unet_gui.app.warm_start import import_torch
+
+        import_torch()
+        from unet_gui.engine.segment import segment
+
+        return segment(self.items, self.config)
+
+
+@dataclass(frozen=True)
+class MasksJob:
+    """Write the mask of every image to a folder."""
+
+    dataset: Dataset
+    refs: tuple[ImageRef, ...]
+    out: Path
+
+    def __call__(self) -> Events:
+        total = len(self.refs)
+        for number, ref in enumerate(self.refs):
+            path = self.dataset.image_path(ref)
+            try:
+                export_masks(self.dataset, ref, self.out)
+            except UserError as error:
+                yield ImageFailed(
+                    number, path, ref.page or 0, error.message, error.hint, error.details, number + 1, total
+                )
+            else:
+                yield ImageDone(number, path, ref.page or 0, self.out, 0.0, False, number + 1, total)
+        return total
+
+
+def segment_items(dataset: Dataset, refs: Sequence[ImageRef]) -> tuple[SegmentItem, ...]:
+    """Return what the engine needs to predict these images into the folder's predictions."""
+    return tuple(
+        SegmentItem(
+            dataset.image_path(ref), ref.page or 0, dataset.prediction_path(ref), dataset.prediction_path(ref, "prob")
+        )
+        for ref in refs
+    )

@@ -1,0 +1,228 @@
+"""The classes: which one is painted, names, colours, keys."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFont, QIcon, QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QMenu,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
+
+from unet_gui.app import theme
+from unet_gui.app.widgets import Section, button, swatch
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import ClassInfo
+
+ID, KEY, HIDDEN = (int(Qt.ItemDataRole.UserRole) + n for n in range(3))
+Index = QModelIndex | QPersistentModelIndex
+SEARCH_FROM = 13
+"""Number of classes from which a search field is of use."""
+ROWS = 8
+"""Rows shown before the list scrolls."""
+
+
+class _Row(QStyledItemDelegate):
+    """Draws a class: colour, name, key."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(100, max(27, option.fontMetrics.height() + 11))
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        colors = theme.current()
+        rect: QRect = option.rect
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        if option.state & QStyle.StateFlag.State_Selected:
+            painter.setBrush(QColor(colors.hover))
+            painter.drawRoundedRect(rect, 5, 5)
+            painter.setBrush(QColor(colors.accent))
+            painter.drawRoundedRect(QRect(rect.left(), rect.top() + 5, 2, rect.height() - 10), 1, 1)
+        elif option.state & QStyle.StateFlag.State_MouseOver:
+            painter.setBrush(QColor(colors.raised))
+            painter.drawRoundedRect(rect, 5, 5)
+        icon: QIcon = index.data(Qt.ItemDataRole.DecorationRole)
+        icon.paint(painter, QRect(rect.left() + 8, rect.center().y() - 6, 14, 14))
+        key = index.data(KEY)
+        right = rect.right() - 8
+        if key:
+            width = max(16, option.fontMetrics.horizontalAdvance(key) + 9)
+            badge = QRect(right - width, rect.center().y() - 8, width, 17)
+            painter.setPen(QColor(colors.strong_line))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(badge, 3, 3)
+            painter.setPen(QColor(colors.muted))
+            small = QFont(option.font)
+            small.setPointSizeF(small.pointSizeF() * 0.85)
+            painter.setFont(small)
+            painter.drawText(badge, Qt.AlignmentFlag.AlignCenter, key)
+            right = badge.left()
+        dim = index.data(HIDDEN) or index.data(ID) == UNLABELLED
+        painter.setFont(option.font)
+        painter.setPen(QColor(colors.muted if dim else colors.text))
+        place = QRect(rect.left() + 31, rect.top(), right - rect.left() - 36, rect.height())
+        name = index.data() + (" (hidden)" if index.data(HIDDEN) else "")
+        name = option.fontMetrics.elidedText(name, Qt.TextElideMode.ElideRight, place.width())
+        painter.drawText(place, int(Qt.AlignmentFlag.AlignVCenter), name)
+        painter.restore()
+
+    def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
+        editor.setGeometry(option.rect.adjusted(26, 0, -2, 0))
+
+
+class _List(QListWidget):
+    """The list; letters and numbers are left to the window."""
+
+    def keyboardSearch(self, search: str) -> None:
+        return
+
+
+class ClassesSection(Section):
+    """The classes of the folder, and the row for unlabelled.
+
+    Signals
+    -------
+    chosen(int)
+        Paint with this class; 255 for unlabelled.
+    renamed(int, str), recolour_wanted(int), remove_wanted(int)
+    visible_changed(frozenset)
+        These classes are hidden now.
+    add_wanted()
+    """
+
+    chosen = Signal(int)
+    renamed = Signal(int, str)
+    recolour_wanted = Signal(int)
+    remove_wanted = Signal(int)
+    hidden_changed = Signal(object)
+    add_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._add = button("Add", "link", "Add a class")
+        super().__init__("Classes", self._add, parent=parent)
+        self._classes: list[ClassInfo] = []
+        self._hidden: frozenset[int] = frozenset()
+        self._quiet = False
+        self._current = 1
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find a class")
+        self.search.setAccessibleName("Find a class")
+        self.search.setClearButtonEnabled(True)
+        self.search.hide()
+        self.list = _List()
+        self.list.setAccessibleName("Classes")
+        self.list.setItemDelegate(_Row(self.list))
+        self.list.setMouseTracking(True)
+        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setEditTriggers(
+            QAbstractItemView.EditTrigger.DoubleClicked | QAbstractItemView.EditTrigger.EditKeyPressed
+        )
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.body.addWidget(self.search)
+        self.body.addWidget(self.list)
+        self._add.clicked.connect(self.add_wanted)
+        self.search.textChanged.connect(self._fill)
+        self.list.currentItemChanged.connect(self._on_current)
+        self.list.itemChanged.connect(self._on_item)
+        self.list.customContextMenuRequested.connect(self._on_menu)
+
+    def set_classes(self, classes: list[ClassInfo]) -> None:
+        """Show these classes."""
+        self._classes = list(classes)
+        self._hidden &= {info.id for info in classes}
+        self.search.setVisible(len(classes) >= SEARCH_FROM)
+        self._fill()
+
+    def set_current(self, class_id: int) -> None:
+        """Mark the class that is painted."""
+        self._current = class_id
+        self._quiet = True
+        for row in range(self.list.count()):
+            if self.list.item(row).data(ID) == class_id:
+                self.list.setCurrentRow(row)
+        self._quiet = False
+
+    def edit(self, class_id: int) -> None:
+        """Let the person type the name of a class."""
+        for row in range(self.list.count()):
+            if self.list.item(row).data(ID) == class_id:
+                self.list.setFocus()
+                self.list.editItem(self.list.item(row))
+
+    @Slot()
+    def _fill(self) -> None:
+        wanted = self.search.text().lower() if self.search.isVisibleTo(self) else ""
+        self._quiet = True
+        self.list.clear()
+        for info in self._classes:
+            if wanted in info.name.lower():
+                key = str(info.id) if info.id < 10 else ""
+                self._row(info.id, info.name, swatch(info.id, info.color), key, editable=True)
+        self._row(UNLABELLED, "unlabelled", swatch(UNLABELLED, ""), "E", editable=False)
+        rows = min(self.list.count(), ROWS)
+        self.list.setFixedHeight(rows * self.list.sizeHintForRow(0) + 2)
+        self._quiet = False
+        self.set_current(self._current)
+
+    def _row(self, class_id: int, name: str, icon: QIcon, key: str, editable: bool) -> None:
+        item = QListWidgetItem(icon, name)
+        item.setData(ID, class_id)
+        item.setData(KEY, key)
+        item.setData(HIDDEN, class_id in self._hidden)
+        tip = "Paint with this class" if editable else "Say nothing about these pixels (eraser)"
+        item.setToolTip(f"{tip} ({key})" if key else tip)
+        item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{name}, key {key}" if key else name)
+        if editable:
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+        self.list.addItem(item)
+
+    @Slot(QListWidgetItem, QListWidgetItem)
+    def _on_current(self, item: QListWidgetItem | None, _before: QListWidgetItem | None) -> None:
+        if item is not None and not self._quiet:
+            self._current = item.data(ID)
+            self.chosen.emit(self._current)
+
+    @Slot(QListWidgetItem)
+    def _on_item(self, item: QListWidgetItem) -> None:
+        if self._quiet:
+            return
+        class_id, name = item.data(ID), item.text().strip()
+        old = next((info.name for info in self._classes if info.id == class_id), "")
+        if name and name != old:
+            self.renamed.emit(class_id, name)
+        elif name != old:
+            self._fill()
+
+    @Slot(QPoint)
+    def _on_menu(self, at: QPoint) -> None:
+        item = self.list.itemAt(at)
+        if item is None or item.data(ID) == UNLABELLED:
+            return
+        class_id = item.data(ID)
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        rename = menu.addAction("Rename")
+        color = menu.addAction("Colour…")
+        hide = menu.addAction("Show" if class_id in self._hidden else "Hide on the image")
+        menu.addSeparator()
+        remove = menu.addAction("Remove…")
+        remove.setEnabled(len(self._classes) > 1)
+        rename.triggered.connect(lambda: self.edit(class_id))
+        color.triggered.connect(lambda: self.recolour_wanted.emit(class_id))
+        hide.triggered.connect(lambda: self._toggle(class_id))
+        remove.triggered.connect(lambda: self.remove_wanted.emit(class_id))
+        menu.popup(self.list.viewport().mapToGlobal(at))
+
+    def _toggle(self, class_id: int) -> None:
+        self._hidden ^= {class_id}
+        self._fill()
+        self.hidden_changed.emit(self._hidden)

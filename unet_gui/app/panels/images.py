@@ -1,0 +1,253 @@
+"""The panel at the left: filter, list of images with their statuses, counts."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QLineEdit,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from unet_gui.app import theme
+from unet_gui.app.image_list import IS_GROUP, IS_OPEN, REF, STATE, STATUS, THUMBNAIL, ImageListModel
+from unet_gui.app.status_book import StatusBook
+from unet_gui.app.widgets import label
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Status
+
+Index = QModelIndex | QPersistentModelIndex
+_MARGIN = 12
+_DOT = 9
+
+
+def paint_status(painter: QPainter, center: QPointF, state: str, status: Status) -> None:
+    """Draw a status: a full, half or empty circle, a triangle for a problem. Shape says it as well as colour."""
+    colors = theme.current()
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    radius = _DOT / 2
+    circle = QRectF(center.x() - radius, center.y() - radius, _DOT, _DOT)
+    if state == "problem":
+        path = QPainterPath(QPointF(center.x(), circle.top() - 1))
+        path.lineTo(circle.right() + 1, circle.bottom())
+        path.lineTo(circle.left() - 1, circle.bottom())
+        path.closeSubpath()
+        painter.fillPath(path, QColor(colors.bad))
+    elif status == Status.DONE:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(colors.good))
+        painter.drawEllipse(circle)
+    elif status == Status.PARTIAL:
+        painter.setPen(QPen(QColor(colors.attention), 1.3))
+        painter.drawEllipse(circle.adjusted(0.7, 0.7, -0.7, -0.7))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(colors.attention))
+        painter.drawPie(circle.adjusted(0.4, 0.4, -0.4, -0.4), 90 * 16, 180 * 16)
+    else:
+        painter.setPen(QPen(QColor(colors.muted if "predicted" in state else colors.faint), 1.3))
+        painter.drawEllipse(circle.adjusted(0.7, 0.7, -0.7, -0.7))
+        if "predicted" in state:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(colors.muted))
+            painter.drawEllipse(center, 1.7, 1.7)
+    painter.restore()
+
+
+class ImageRow(QStyledItemDelegate):
+    """Draws a row: picture, name, state, dot."""
+
+    def _small(self, font: QFont) -> QFont:
+        small = QFont(font)
+        small.setPointSizeF(max(6.0, font.pointSizeF() * 0.88))
+        return small
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        lines = option.fontMetrics.height() + QFontMetrics(self._small(option.font)).height()
+        return QSize(120, max(50, lines + 14))
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        colors = theme.current()
+        rect: QRect = option.rect
+        if option.state & QStyle.StateFlag.State_Selected:
+            painter.fillRect(rect, QColor(colors.selected))
+            painter.fillRect(QRect(rect.left(), rect.top(), 2, rect.height()), QColor(colors.accent))
+        elif option.state & QStyle.StateFlag.State_MouseOver:
+            painter.fillRect(rect, QColor(colors.hover))
+        left = rect.left() + _MARGIN
+        if index.data(IS_GROUP):
+            icon = theme.icon("chevron-down" if index.data(IS_OPEN) else "chevron-right", "muted")
+            icon.paint(painter, QRect(left, rect.center().y() - 8, 16, 16))
+            left += 16 + 10
+        else:
+            ref: ImageRef = index.data(REF)
+            left += 0 if ref.page is None else 14
+            side = rect.height() - 10
+            self._paint_thumbnail(painter, QRect(left, rect.top() + 5, side, side), index)
+            left += side + 10
+            center = QPointF(rect.right() - _MARGIN - _DOT / 2, rect.center().y() + 0.5)
+            paint_status(painter, center, index.data(STATE), index.data(STATUS))
+        self._paint_text(painter, option, index, QRect(left, rect.top(), rect.right() - 30 - left, rect.height()))
+
+    def _paint_thumbnail(self, painter: QPainter, place: QRect, index: Index) -> None:
+        painter.save()
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        path = QPainterPath()
+        path.addRoundedRect(QRectF(place), 4, 4)
+        picture = index.data(THUMBNAIL)
+        if picture is None or picture.isNull():
+            painter.fillPath(path, QColor(theme.current().raised))
+        else:
+            painter.setClipPath(path)
+            painter.drawPixmap(place, picture)
+        painter.restore()
+
+    def _paint_text(self, painter: QPainter, option: QStyleOptionViewItem, index: Index, place: QRect) -> None:
+        colors = theme.current()
+        small = self._small(option.font)
+        top_line, lower = option.fontMetrics, QFontMetrics(small)
+        top = place.top() + (place.height() - top_line.height() - lower.height()) // 2
+        painter.setFont(option.font)
+        painter.setPen(QColor(colors.text))
+        name = top_line.elidedText(index.data(), Qt.TextElideMode.ElideMiddle, place.width())
+        painter.drawText(place.left(), top + top_line.ascent(), name)
+        painter.setFont(small)
+        state = index.data(STATE)
+        painter.setPen(QColor(colors.bad if state == "problem" else colors.muted))
+        state = lower.elidedText(state, Qt.TextElideMode.ElideRight, place.width())
+        painter.drawText(place.left(), top + top_line.height() + lower.ascent(), state)
+
+
+class ImageView(QListView):
+    """The list itself. Letters are left to the window: they are shortcuts, not a search."""
+
+    def keyboardSearch(self, search: str) -> None:
+        return
+
+
+class ImagesPanel(QWidget):
+    """Filter, list and counts.
+
+    Attributes
+    ----------
+    model : ImageListModel
+
+    Signals
+    -------
+    chosen(ImageRef)
+        The person wants to see this image.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "panel")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._book: StatusBook | None = None
+        self._quiet = False  # the selection follows the session instead of leading it
+        self.model = ImageListModel(self)
+        self.field = QLineEdit()
+        self.field.setPlaceholderText("Filter by name or status")
+        self.field.setClearButtonEnabled(True)
+        self.field.setAccessibleName("Filter images")
+        self.field.setToolTip("Part of a name, or: done, partial, untouched, predicted, problem (Ctrl+L)")
+        self.list = ImageView()
+        self.list.setModel(self.model)
+        self.list.setItemDelegate(ImageRow(self.list))
+        self.list.setUniformItemSizes(True)
+        self.list.setMouseTracking(True)
+        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.list.setAccessibleName("Images")
+        self.footer = label("", "footer")
+        top = QVBoxLayout()
+        top.setContentsMargins(_MARGIN, 2, _MARGIN, 8)
+        top.addWidget(self.field)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(top)
+        layout.addWidget(self.list, 1)
+        layout.addWidget(self.footer)
+        self.field.textChanged.connect(self._on_filter)
+        self.field.installEventFilter(self)
+        self.list.selectionModel().currentChanged.connect(self._on_current)
+        self.list.clicked.connect(self._on_clicked)
+
+    def set_folder(self, images: list[ImageRef], book: StatusBook | None) -> None:
+        """Show the images of another folder."""
+        self.field.clear()
+        self._book = book
+        self.model.set_images(images, book)
+        if book is not None:
+            book.changed.connect(self._on_counts)
+        self._on_counts()
+
+    def set_pages(self, stacks: dict[str, list[ImageRef]], current: ImageRef | None) -> None:
+        """Show these files as stacks of pages."""
+        self.model.set_pages(stacks)
+        self._on_counts()
+        if current is not None:
+            self.select(current)
+
+    def select(self, ref: ImageRef) -> None:
+        """Mark the image that is open."""
+        index = self.model.index_of(ref)
+        self._quiet = True
+        try:
+            self.list.setCurrentIndex(index)
+        finally:
+            self._quiet = False
+        if index.isValid():
+            self.list.scrollTo(index)
+
+    @Slot()
+    def _on_counts(self) -> None:
+        total = self.model.total
+        if self._book is None or not total:
+            self.footer.setText("")
+            return
+        counts = self._book.counts(total)
+        parts = [f"{count:,} {status.value}".replace(",", " ") for status, count in counts.items() if count]
+        self.footer.setText(" · ".join(parts))
+        self.footer.setToolTip(f"{self._book.predictions} with a prediction")
+
+    @Slot(str)
+    def _on_filter(self, text: str) -> None:
+        current = self.list.currentIndex()
+        ref = self.model.ref(current) if current.isValid() else None
+        self.model.set_filter(text)
+        if ref is not None:
+            self.select(ref)
+
+    @Slot(QModelIndex, QModelIndex)
+    def _on_current(self, index: QModelIndex, _before: QModelIndex) -> None:
+        if index.isValid() and not self._quiet and not index.data(IS_GROUP):
+            self.chosen.emit(self.model.ref(index))
+
+    @Slot(QModelIndex)
+    def _on_clicked(self, index: QModelIndex) -> None:
+        if index.data(IS_GROUP):
+            self.model.fold(self.model.ref(index).rel)
+
+    def eventFilter(self, watched: object, event: QEvent) -> bool:
+        # Esc in the filter gives the keys back to the canvas; Enter and the arrows go into the list
+        if watched is self.field and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self.list.setFocus()
+                if not self.list.currentIndex().isValid() and self.model.rowCount():
+                    self.list.setCurrentIndex(self.model.index(0))
+                return True
+            if event.key() == Qt.Key.Key_Escape:
+                self.field.clear()
+                self.list.setFocus()
+                return True
+        return super().eventFilter(watched, event)  # type: ignore[arg-type]

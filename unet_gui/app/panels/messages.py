@@ -1,0 +1,149 @@
+"""Messages over the canvas: calm, never modal, with the technical text one click away."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
+
+from unet_gui.app import theme
+from unet_gui.app.messages import Message
+from unet_gui.app.widgets import button, label
+
+PASSING_MS = 6000
+MOST = 4
+"""Messages shown at once; older ones make room."""
+_ICONS = {"info": "info", "good": "check", "warning": "warning", "error": "warning"}
+_ROLES = {"info": "accent", "good": "good", "warning": "attention", "error": "bad"}
+
+
+class Banner(QFrame):
+    """One message.
+
+    Signals
+    -------
+    closed()
+        The person has read it.
+    """
+
+    closed = Signal()
+
+    def __init__(self, message: Message, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.message = message
+        self.setProperty("role", "overlay")
+        self.setAccessibleName(message.text)
+        icon = QToolButton()
+        icon.setIcon(theme.icon(_ICONS[message.kind], _ROLES[message.kind]))
+        icon.setIconSize(QSize(18, 18))
+        icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        icon.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._text = label(message.text, wrap=True)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._text.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        close = QToolButton()
+        close.setIcon(theme.icon("close", "muted"))
+        close.setIconSize(QSize(14, 14))
+        close.setToolTip("Close this message")
+        close.setAccessibleName("Close this message")
+        close.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        close.clicked.connect(self.closed)
+        top = QHBoxLayout()
+        top.setSpacing(6)
+        top.addWidget(icon, 0, Qt.AlignmentFlag.AlignTop)
+        top.addWidget(self._text, 1)
+        top.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 7, 7, 7)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        self._details = QPlainTextEdit(message.details)
+        self._details.setReadOnly(True)
+        self._details.setFixedHeight(130)
+        self._details.setAccessibleName("Technical details")
+        self._details.hide()
+        if message.offers or message.details:
+            layout.addLayout(self._buttons())
+        layout.addWidget(self._details)
+
+    def _buttons(self) -> QHBoxLayout:
+        bottom = QHBoxLayout()
+        bottom.setContentsMargins(32, 0, 0, 0)
+        bottom.setSpacing(10)
+        for offer in self.message.offers:
+            widget = button(offer.text, "link")
+            widget.clicked.connect(lambda _=False, act=offer.act: self._take(act))
+            bottom.addWidget(widget)
+        if self.message.details:
+            more = button("Details", "link", "Show the technical text")
+            more.clicked.connect(lambda: self._details.setVisible(not self._details.isVisible()))
+            bottom.addWidget(more)
+        bottom.addStretch(1)
+        return bottom
+
+    def _take(self, act: object) -> None:
+        self.closed.emit()
+        act()  # type: ignore[operator]
+
+
+class MessageStack(QWidget):
+    """The messages that have not been read yet, newest at the bottom."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(6)
+        self._banners: list[Banner] = []
+        self.hide()
+
+    @property
+    def messages(self) -> list[Message]:
+        """Return what is shown."""
+        return [banner.message for banner in self._banners]
+
+    @Slot(object)
+    def show_message(self, message: Message) -> None:
+        """Show a message; one of the same topic goes."""
+        if message.topic:
+            if any(message == banner.message for banner in self._banners):
+                return
+            self.settle(message.topic)
+        while len(self._banners) >= MOST:
+            self._drop(self._banners[0])
+        banner = Banner(message, self)
+        banner.closed.connect(self._on_closed)
+        self._banners.append(banner)
+        self._layout.addWidget(banner)
+        banner.show()
+        self.show()
+        self.raise_()
+        if message.passing:
+            timer = QTimer(banner)
+            timer.setSingleShot(True)
+            timer.timeout.connect(banner.closed)
+            timer.start(PASSING_MS)
+
+    @Slot(str)
+    def settle(self, topic: str) -> None:
+        """Take away what is over."""
+        for banner in [each for each in self._banners if each.message.topic == topic]:
+            self._drop(banner)
+
+    def clear(self) -> None:
+        """Take everything away."""
+        for banner in list(self._banners):
+            self._drop(banner)
+
+    @Slot()
+    def _on_closed(self) -> None:
+        banner = self.sender()
+        if isinstance(banner, Banner):
+            self._drop(banner)
+
+    def _drop(self, banner: Banner) -> None:
+        if banner in self._banners:
+            self._banners.remove(banner)
+            self._layout.removeWidget(banner)
+            banner.hide()
+            banner.deleteLater()
+            self.setVisible(bool(self._banners))

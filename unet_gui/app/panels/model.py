@@ -1,0 +1,178 @@
+"""The model: which one, how good it is, training and segmenting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
+
+from unet_gui.app.actions import ActionTable
+from unet_gui.app.panels.curves import Curves
+from unet_gui.app.widgets import Elided, Section, action_button, button, label, row
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the panel shows of a model.
+
+    Attributes
+    ----------
+    path : Path
+    name : str
+    kind : str
+        Recipe and size, e.g. ``fast · 0.84 M``.
+    validation : str
+        On what it was tried, e.g. ``Validation (4 images)``.
+    score : str
+        E.g. ``Rand F 0.968``.
+    problem : str
+        Why it cannot be used; empty when it can.
+    """
+
+    path: Path
+    name: str
+    kind: str = ""
+    validation: str = ""
+    score: str = ""
+    problem: str = ""
+
+
+class ModelSection(Section):
+    """Choice of the model, its facts, curves, buttons.
+
+    Signals
+    -------
+    model_chosen(Path)
+        Use this model.
+    settings_wanted()
+    """
+
+    model_chosen = Signal(object)
+    settings_wanted = Signal()
+
+    def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
+        self._settings = button("Settings", "link", actions["model_settings"].toolTip())
+        super().__init__("Model", self._settings, parent=parent)
+        self._models: list[ModelFacts] = []
+        self.combo = QComboBox()
+        self.combo.setAccessibleName("Model")
+        self.combo.setToolTip("The model that predicts; trained ones are kept in the folder's .unet-gui/models")
+        self.combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.combo.setMinimumContentsLength(8)
+        self._kind = label("", "")
+        self._score = label("", "")
+        self._validation = Elided("", "muted")
+        self._kind_name = label("Recipe", "muted")
+        self._hint = label("", "muted", wrap=True)
+        facts = QGridLayout()
+        facts.setHorizontalSpacing(8)
+        facts.setVerticalSpacing(4)
+        for at, (name, value) in enumerate(((self._kind_name, self._kind), (self._validation, self._score))):
+            facts.addWidget(name, at, 0)
+            facts.addWidget(value, at, 1)
+            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        facts.setColumnStretch(0, 1)
+        self.curves = Curves()
+        self.curves.hide()
+        self.plan = label("", "muted", wrap=True)
+        self.plan.hide()
+        self.train_button = action_button(actions, "train")
+        self.stop_button = action_button(actions, "stop", "Stop training")
+        self.stop_button.hide()
+        self.segment_button = action_button(actions, "segment")
+        self.body.addWidget(self.combo)
+        self.body.addLayout(facts)
+        self.body.addWidget(self._hint)
+        self.body.addWidget(self.curves)
+        self.body.addWidget(self.plan)
+        self.body.addSpacing(2)
+        buttons = row(self.train_button, self.stop_button, self.segment_button)
+        for at in range(3):
+            buttons.setStretch(at, 1)
+        self.body.addLayout(buttons)
+        self._settings.clicked.connect(self.settings_wanted)
+        self.combo.activated.connect(self._on_chosen)
+        self.set_models([], None)
+
+    def set_models(self, models: list[ModelFacts], current: Path | None) -> None:
+        """Show these models, the newest first."""
+        self._models = models
+        with QSignalBlocker(self.combo):
+            self.combo.clear()
+            for facts in models:
+                self.combo.addItem(facts.name, str(facts.path))
+                self.combo.setItemData(self.combo.count() - 1, str(facts.path), Qt.ItemDataRole.ToolTipRole)
+            at = next((n for n, facts in enumerate(models) if facts.path == current), -1)
+            self.combo.setCurrentIndex(at)
+        self.combo.setVisible(bool(models))
+        self._show(models[at] if at >= 0 else None)
+
+    def set_training(self, training: bool) -> None:
+        """Show the button that fits."""
+        self.train_button.setVisible(not training)
+        self.stop_button.setVisible(training)
+        if training:
+            self.curves.show()
+
+    def set_plan(self, text: str) -> None:
+        """Show what the training chose by itself and why."""
+        self.plan.setText(text)
+        self.plan.setVisible(bool(text))
+
+    def _show(self, facts: ModelFacts | None) -> None:
+        hint = ""
+        if facts is None:
+            hint = "No model yet. Paint a little of every class in one image or more, then train."
+        elif facts.problem:
+            hint = facts.problem
+        self._hint.setText(hint)
+        self._hint.setVisible(bool(hint))
+        self._kind.setText(facts.kind if facts else "")
+        self._score.setText(facts.score if facts else "")
+        self._validation.set_text(facts.validation if facts else "")
+        for widget in (self._kind_name, self._kind):
+            widget.setVisible(bool(facts and facts.kind))
+        for shown in (self._validation, self._score):
+            shown.setVisible(bool(facts and facts.score))
+
+    @Slot(int)
+    def _on_chosen(self, at: int) -> None:
+        if 0 <= at < len(self._models):
+            self._show(self._models[at])
+            self.model_chosen.emit(self._models[at].path)
+
+
+class ProgressSection(Section):
+    """How good the model was on images before the person corrected them."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Am I done?", parent=parent)
+        self._text = label("", "muted", wrap=True)
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(8)
+        self._grid.setVerticalSpacing(4)
+        self._grid.setColumnStretch(0, 1)
+        self.body.addWidget(self._text)
+        self.body.addLayout(self._grid)
+        self._rows: list[tuple[QLabel, QLabel]] = []
+        self.hide()
+
+    def set_scores(self, text: str, rows: list[tuple[str, str]]) -> None:
+        """Show names and values."""
+        self._text.setText(text)
+        for at in range(len(self._rows), len(rows)):
+            pair = (label("", "muted"), label())
+            pair[1].setAlignment(Qt.AlignmentFlag.AlignRight)
+            self._rows.append(pair)
+            self._grid.addWidget(pair[0], at, 0)
+            self._grid.addWidget(pair[1], at, 1)
+        for at, (name, value) in enumerate(self._rows):
+            name.setVisible(at < len(rows))
+            value.setVisible(at < len(rows))
+            if at < len(rows):
+                name.setText(rows[at][0])
+                value.setText(rows[at][1])
+        self.setVisible(bool(rows))

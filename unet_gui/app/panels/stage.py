@@ -1,0 +1,210 @@
+"""The middle of the window: the canvas, and what floats over it — chips, action bar, messages, guide."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QWidget
+
+from unet_gui.app.actions import ActionTable
+from unet_gui.app.canvas.view import CanvasView
+from unet_gui.app.panels.messages import MessageStack
+from unet_gui.app.widgets import button, swatch
+from unet_gui.core.labels import UNLABELLED, Over
+from unet_gui.core.palette import ClassInfo
+
+_EDGE = 12
+
+
+class Chips(QWidget):
+    """What painting does at the moment: class, brush size, paint-over rule. Each opens its choice.
+
+    Signals
+    -------
+    over_chosen(Over)
+    class_menu_wanted(QPoint)
+    size_menu_wanted(QPoint)
+    """
+
+    over_chosen = Signal(object)
+    class_menu_wanted = Signal(QPoint)
+    size_menu_wanted = Signal(QPoint)
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._classes: list[ClassInfo] = []
+        self.class_chip = button("", "chip", "The class that tools paint (number keys)")
+        self.size_chip = button("", "chip", "Diameter of the brush ([ and ], Shift+wheel)")
+        self.over_chip = button("", "chip", "What painting may change")
+        self.class_chip.setIconSize(QSize(11, 11))
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        for chip in (self.class_chip, self.size_chip, self.over_chip):
+            layout.addWidget(chip)
+        self.class_chip.clicked.connect(lambda: self.class_menu_wanted.emit(self._below(self.class_chip)))
+        self.size_chip.clicked.connect(lambda: self.size_menu_wanted.emit(self._below(self.size_chip)))
+        self.over_chip.clicked.connect(self._choose_over)
+        self.set_over(Over.ALL)
+
+    def set_classes(self, classes: list[ClassInfo]) -> None:
+        """Know the classes' names for the paint-over rule."""
+        self._classes = list(classes)
+
+    def set_class(self, class_id: int, name: str, color: str) -> None:
+        """Show the class that is painted; 255 while erasing."""
+        self.class_chip.setText(name)
+        self.class_chip.setIcon(swatch(class_id, color, 11))
+        self._fit()
+
+    def set_size(self, size: float, on_screen: bool, shown: bool) -> None:
+        """Show the size of the brush, or nothing for tools without one."""
+        self.size_chip.setText(f"Brush {size:g} px{' on screen' if on_screen else ''}")
+        self.size_chip.setVisible(shown)
+        self._fit()
+
+    def set_over(self, over: Over) -> None:
+        """Show the paint-over rule."""
+        self._over = over
+        if over.mode == "all":
+            text = "everything"
+        elif over.mode == "unlabelled":
+            text = "unlabelled only"
+        else:
+            names = [info.name for info in self._classes if info.id in over.classes]
+            names += ["unlabelled"] * (UNLABELLED in over.classes)
+            text = ", ".join(names) if len(names) <= 2 else f"{len(names)} classes"
+        self.over_chip.setText(f"Paint over: {text}")
+        self._fit()
+
+    def _fit(self) -> None:
+        self.adjustSize()
+
+    def _below(self, chip: QPushButton) -> QPoint:
+        return chip.mapToGlobal(QPoint(0, chip.height() + 4))
+
+    def _choose_over(self) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self._rule(menu, "Everything", Over.ALL)
+        self._rule(menu, "Unlabelled pixels only", Over.UNLABELLED)
+        menu.addSeparator()
+        chosen = self._over.classes if self._over.mode == "classes" else frozenset()
+        for class_id, name in [*((info.id, info.name) for info in self._classes), (UNLABELLED, "unlabelled")]:
+            action = menu.addAction(f"Only {name}" if not chosen else name)
+            action.setCheckable(True)
+            action.setChecked(class_id in chosen)
+            rule = frozenset(chosen ^ {class_id})
+            action.triggered.connect(lambda _=False, rule=rule: self._choose_classes(rule))
+        menu.popup(self._below(self.over_chip))
+
+    def _rule(self, menu: QMenu, text: str, over: Over) -> QAction:
+        action = menu.addAction(text)
+        action.setCheckable(True)
+        action.setChecked(self._over == over)
+        action.triggered.connect(lambda: self.over_chosen.emit(over))
+        return action
+
+    def _choose_classes(self, chosen: frozenset[int]) -> None:
+        self.over_chosen.emit(Over("classes", chosen) if chosen else Over.ALL)
+
+
+class ActionBar(QFrame):
+    """The three things done all day, in reach of the eye."""
+
+    def __init__(self, actions: ActionTable, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._actions = actions
+        self.setProperty("role", "overlay")
+        self.setAccessibleName("Quick actions")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(6)
+        self._buttons: dict[str, tuple[QPushButton, str, str]] = {}
+        for name, text, short in (
+            ("take_over", "Take over prediction", "Take over"),
+            ("next_doubtful", "Next doubtful", "Doubtful"),
+            ("done", "Done and next", "Done"),
+        ):
+            widget = button("", "primary" if name == "done" else "")
+            widget.setAccessibleName(text)
+            widget.clicked.connect(actions[name].trigger)
+            actions[name].changed.connect(self._follow)
+            self._buttons[name] = (widget, text, short)
+            layout.addWidget(widget)
+        self._narrow = False
+        actions.keys_changed.connect(self._follow)
+        self._follow()
+
+    def set_narrow(self, narrow: bool) -> None:
+        """Use short texts where there is little room."""
+        if narrow != self._narrow:
+            self._narrow = narrow
+            self._follow()
+
+    def _follow(self) -> None:
+        for name, (widget, text, short) in self._buttons.items():
+            keys = self._actions.shown_keys(name).replace("Return", "⏎")
+            shown = short if self._narrow else text
+            widget.setText(f"{shown}   {keys}" if keys else shown)
+            widget.setEnabled(self._actions[name].isEnabled())
+            widget.setToolTip(self._actions[name].toolTip())
+        self.adjustSize()
+
+
+class Stage(QWidget):
+    """The canvas with everything that floats over it.
+
+    Attributes
+    ----------
+    canvas : CanvasView
+    chips : Chips
+    bar : ActionBar
+    messages : MessageStack
+    """
+
+    def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.canvas = CanvasView(self)
+        self.chips = Chips(self)
+        self.bar = ActionBar(actions, self)
+        self.messages = MessageStack(self)
+        self.guide: QWidget | None = None
+        for floating in (self.chips, self.bar, self.messages):
+            floating.installEventFilter(self)
+
+    def set_guide(self, guide: QWidget | None) -> None:
+        """Let this float at the lower left, or nothing."""
+        if self.guide is not None:
+            self.guide.removeEventFilter(self)
+        self.guide = guide
+        if guide is not None:
+            guide.setParent(self)
+            guide.installEventFilter(self)
+            guide.show()
+            guide.raise_()
+        self._arrange()
+
+    def _arrange(self) -> None:
+        width, height = self.width(), self.height()
+        self.canvas.setGeometry(0, 0, width, height)
+        self.chips.move(_EDGE, _EDGE)
+        self.bar.set_narrow(width < 560)
+        self.bar.adjustSize()
+        self.bar.move(max(0, (width - self.bar.width()) // 2), height - self.bar.height() - 14)
+        room = max(200, min(620, width - 2 * _EDGE))
+        self.messages.setFixedWidth(room)
+        self.messages.adjustSize()
+        self.messages.move((width - room) // 2, self.chips.geometry().bottom() + 10)
+        if self.guide is not None:
+            self.guide.adjustSize()
+            self.guide.move(_EDGE, max(0, self.bar.y() - self.guide.height() - 12))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._arrange()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Show, QEvent.Type.Hide):
+            self._arrange()
+        return super().eventFilter(watched, event)

@@ -1,0 +1,109 @@
+"""What the window shows without a folder: what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from unet_gui.app import theme
+from unet_gui.app.actions import ActionTable
+from unet_gui.app.panels.messages import MessageStack
+from unet_gui.app.widgets import action_button, button, clear, heading, label
+
+
+class StartPage(QWidget):
+    """Open a folder, the sample, or one of the last folders.
+
+    Attributes
+    ----------
+    messages : MessageStack
+
+    Signals
+    -------
+    folder_chosen(Path)
+    forget_wanted(Path)
+    """
+
+    folder_chosen = Signal(object)
+    forget_wanted = Signal(object)
+
+    def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "start")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.messages = MessageStack(self)
+        self._busy = label("", "muted")
+        self._busy.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._recent_title = heading("Recent folders")
+        self._recent = QVBoxLayout()
+        self._recent.setSpacing(1)
+        column = QVBoxLayout()
+        column.setSpacing(12)
+        column.addLayout(self._title())
+        column.addWidget(label("Paint a little, let it learn, correct, segment the folder.", "muted"))
+        column.addSpacing(8)
+        open_button = action_button(actions, "open", "Open a folder of images…", "primary")
+        sample_button = action_button(actions, "open_sample", "Try the built-in sample")
+        for widget in (open_button, sample_button):
+            widget.setMinimumHeight(36)
+            column.addWidget(widget)
+        hint = label("Or drop a folder or an image on this window.", "faint")
+        column.addWidget(hint)
+        column.addSpacing(10)
+        column.addWidget(self._recent_title)
+        column.addLayout(self._recent)
+        column.addWidget(self._busy)
+        column.addWidget(self.messages)
+        box = QFrame()
+        box.setFixedWidth(440)
+        box.setLayout(column)
+        middle = QHBoxLayout()
+        middle.addStretch(1)
+        middle.addWidget(box)
+        middle.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.addStretch(2)
+        layout.addLayout(middle)
+        layout.addStretch(3)
+        self.set_recent([])
+        self.set_busy("")
+
+    def _title(self) -> QHBoxLayout:
+        mark = QLabel()
+        mark.setPixmap(theme.icon("logo", "accent").pixmap(QSize(34, 34)))
+        name = label("unet-gui", "title")
+        font = name.font()
+        font.setPointSizeF(font.pointSizeF() * 2)
+        font.setBold(True)
+        name.setFont(font)
+        line = QHBoxLayout()
+        line.setSpacing(10)
+        line.addWidget(mark)
+        line.addWidget(name)
+        line.addStretch(1)
+        return line
+
+    def set_recent(self, folders: list[Path]) -> None:
+        """Show the last folders."""
+        clear(self._recent)
+        for folder in folders:
+            widget = button(f"{folder.name or folder}", "row", str(folder))
+            widget.setIcon(theme.icon("folder", "muted"))
+            widget.setAccessibleName(f"Open {folder}")
+            parent = str(folder.parent)
+            if folder.name:
+                widget.setText(f"{folder.name}     {_short(parent)}")
+            widget.clicked.connect(lambda _=False, path=folder: self.folder_chosen.emit(path))
+            self._recent.addWidget(widget)
+        self._recent_title.setVisible(bool(folders))
+
+    def set_busy(self, text: str) -> None:
+        """Say what is being opened."""
+        self._busy.setText(text)
+        self._busy.setVisible(bool(text))
+
+
+def _short(path: str, most: int = 38) -> str:
+    return path if len(path) <= most else f"…{path[-most:]}"

@@ -1,0 +1,104 @@
+"""The line at the bottom: what runs, and what is under the pointer."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
+
+from unet_gui.app.widgets import Elided, button, label
+
+SAID_MS = 5000
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as people say it: ``0:42``, ``12:05``, ``1:02:03``; empty when unknown."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+class StatusLine(QStatusBar):
+    """Job, progress, time left and stop at the left; device, image and pointer at the right."""
+
+    def __init__(self, stop: QAction, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setSizeGripEnabled(False)
+        self.setAccessibleName("Status")
+        self.job = label("", "title")
+        self.text = Elided("")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setRange(0, 1000)
+        self.bar.setFixedWidth(150)
+        self.bar.setAccessibleName("Progress")
+        self.stop = button("Stop", "link", stop.toolTip())
+        self.stop.clicked.connect(stop.trigger)
+        self.device, self.image = label(), Elided("")
+        self.place, self.value, self.class_name, self.zoom = label(), label(), label(), label()
+        for widget, stretch in ((self.job, 0), (self.text, 1), (self.bar, 0), (self.stop, 0)):
+            self.addWidget(widget, stretch)
+        for widget, tip in (
+            (self.device, "Where the model computes"),
+            (self.image, "Image, size, depth"),
+            (self.place, "Column and row under the pointer"),
+            (self.value, "Value of the image there"),
+            (self.class_name, "Class there: yours, and what the model says"),
+            (self.zoom, "Screen pixels per image pixel"),
+        ):
+            widget.setToolTip(tip)
+            self.addPermanentWidget(widget)
+        metrics = self.fontMetrics()
+        self.place.setMinimumWidth(metrics.horizontalAdvance("x 0000 y 0000"))
+        self.value.setMinimumWidth(metrics.horizontalAdvance("000, 000, 000") // 2)
+        self.zoom.setMinimumWidth(metrics.horizontalAdvance("1000 %"))
+        self._said = QTimer(self)
+        self._said.setSingleShot(True)
+        self._said.setInterval(SAID_MS)
+        self._said.timeout.connect(self._on_forget)
+        self._idle = ""
+        self.set_job("")
+
+    def set_job(self, title: str, text: str = "", fraction: float | None = None, left: float | None = None) -> None:
+        """Show what runs; an empty title for nothing.
+
+        Parameters
+        ----------
+        title, text : str
+        fraction : float or None
+            How much is done, 0…1; None when that is unknown.
+        left : float or None
+            Seconds to the end.
+        """
+        self._said.stop()
+        self.job.setText(title)
+        time_left = duration(left)
+        parts = [text, f"{time_left} left" if time_left else ""]
+        self.text.set_text(" · ".join(part for part in parts if part) if title else self._idle)
+        self.bar.setVisible(bool(title))
+        self.stop.setVisible(bool(title))
+        self.bar.setRange(0, 0 if title and fraction is None else 1000)
+        if fraction is not None:
+            self.bar.setValue(round(min(max(fraction, 0), 1) * 1000))
+
+    def set_idle(self, text: str) -> None:
+        """Show this while nothing runs."""
+        self._idle = text
+        if not self.job.text():
+            self.text.set_text(text)
+
+    @Slot(str)
+    def say(self, text: str) -> None:
+        """Show a short text for some seconds."""
+        if not self.job.text():
+            self.text.set_text(text)
+            self._said.start()
+
+    @Slot()
+    def _on_forget(self) -> None:
+        if not self.job.text():
+            self.text.set_text(self._idle)

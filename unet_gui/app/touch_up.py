@@ -1,0 +1,248 @@
+"""From prediction to label: taking it over, finding doubtful places, done and next."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Signal, Slot
+
+from unet_gui.app.chores import Chores
+from unet_gui.app.document import Document
+from unet_gui.app.doubt import Place, doubtful_places
+from unet_gui.app.messages import Message, Offer
+from unet_gui.app.session import Session
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageRef
+from unet_gui.core.labels import UNLABELLED, Edit, Over
+
+STRIP = 1 << 22
+"""Pixels written at once, so that a big image does not need its size again in masks."""
+
+
+class TouchUp(QObject):
+    """Deeds on the open image that need its prediction.
+
+    Parameters
+    ----------
+    next_unfinished : callable
+        Returns the image to go to when this one is done, None when all are.
+    predicted_images : callable
+        Returns the images with a prediction that come after this one.
+
+    Signals
+    -------
+    place_found(Rect)
+        Look here.
+    finished(key)
+        The person has said that this image is done.
+    predict_wanted()
+    """
+
+    place_found = Signal(object)
+    finished = Signal(str)
+    predict_wanted = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        next_unfinished: Callable[[], ImageRef | None],
+        predicted_images: Callable[[], list[ImageRef]],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._next_unfinished = next_unfinished
+        self._predicted_images = predicted_images
+        self._places: list[Place] = []
+        self._visited: list[Rect] = []
+        self._places_of = ""
+        self._searching = False
+        self._searched: set[str] = set()
+        self._continue_in = ""
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_places)
+        self._chores.failed.connect(self._on_no_places)
+        session.prediction_changed.connect(self._on_prediction)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._chores.close()
+
+    # --- taking over -----------------------------------------------------------------------------------------------
+
+    def take_over(self, replace: bool = False) -> bool:
+        """Give unlabelled pixels the class that the model predicts; all pixels with ``replace``. One undo step."""
+        prediction = self._session.prediction
+        if self._session.document is None:
+            return False
+        if prediction is None:
+            self._explain("There is no prediction for this image yet.")
+            return False
+        name = "replace by prediction" if replace else "take over prediction"
+        return self._write(name, prediction, Over.ALL if replace else Over.UNLABELLED)
+
+    def clear(self) -> None:
+        """Make every pixel unlabelled. One undo step."""
+        document = self._session.document
+        if document is not None:
+            self._write("clear label", None, Over.ALL)
+
+    def fill_unlabelled(self, class_id: int) -> bool:
+        """Give every unlabelled pixel one class. One undo step."""
+        document = self._session.document
+        if document is None:
+            return False
+        return self._write("fill unlabelled", np.uint8(class_id), Over.UNLABELLED)
+
+    def _write(self, name: str, ids: NDArray[np.uint8] | np.uint8 | None, over: Over) -> bool:
+        """Write ids (an array, one class, or None for unlabelled) over the whole image."""
+        session = self._session
+        edit = session.begin_edit(name)
+        labels = session.labels
+        if edit is None or labels is None:
+            return False
+        edit.over = over
+        h, w = labels.shape
+        step = max(1, STRIP // max(1, w))
+        for y in range(0, h, step):
+            session.changed(_write_strip(edit, Rect(0, y, w, min(step, h - y)), ids))
+        session.end_edit(edit)
+        return True
+
+    def _explain(self, text: str, *more: Offer) -> None:
+        offers = (Offer("Predict this image", self.predict_wanted.emit), *more)
+        self._session.said.emit(Message("info", text, topic="touch-up", offers=offers))
+
+    # --- done ------------------------------------------------------------------------------------------------------
+
+    def done(self) -> None:
+        """Mark the image as done: what is unlabelled takes the prediction. Then go to the next unfinished one."""
+        document = self._session.document
+        if document is None:
+            return
+        if document.labels.editing:
+            return
+        open_pixels = int(np.count_nonzero(document.labels.ids == UNLABELLED))
+        if open_pixels:
+            if document.prediction is None:
+                self._ask(document, open_pixels)
+                return
+            before = document.labels.ids.size - open_pixels
+            if not self.take_over():
+                return
+            share = _percent(open_pixels / document.labels.ids.size)
+            what = f"{share} of it was unlabelled and took the prediction" if before else "it took the prediction"
+            text = f"“{document.key}” is done: {what}."
+            undo = Offer("Go back", functools.partial(self._go_back, document.key))
+            self._session.said.emit(Message("info", text, topic="touch-up", offers=(undo,), passing=True))
+        self._session.settled.emit("doubt")
+        self.finished.emit(document.key)
+        self._session.save()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        ref = self._next_unfinished()
+        if ref is not None:
+            self._session.open_image(ref)
+        else:
+            text = "Every image is done."
+            self._session.said.emit(Message("good", text, topic="touch-up", passing=True))
+
+    def _go_back(self, key: str) -> None:
+        self._session.open_image(ImageRef.parse(key))
+
+    def _ask(self, document: Document, open_pixels: int) -> None:
+        share = _percent(open_pixels / document.labels.ids.size)
+        first = self._session.classes[0]
+        text = (
+            f"{share} of this image is unlabelled and there is no prediction to take over, so it cannot be done yet. "
+            "Unlabelled means that nobody has said; it is not background."
+        )
+        fill = Offer(f"Fill with {first.name}", functools.partial(self._fill_and_go_on, first.id))
+        skip = Offer("Leave it partial, go on", self._go_on)
+        self._explain(text, fill, skip)
+
+    def _fill_and_go_on(self, class_id: int) -> None:
+        if self.fill_unlabelled(class_id):
+            self.done()
+
+    # --- doubtful places -------------------------------------------------------------------------------------------
+
+    def next_doubtful(self) -> None:
+        """Go to the most doubtful place not visited yet, in this image, then in the next ones."""
+        document = self._session.document
+        if document is None or self._searching:
+            return
+        if self._places_of == document.key and self._places:
+            self._go_to_place()
+        elif self._places_of == document.key and document.probabilities is not None:
+            self._next_image()
+        else:
+            self._search(document)
+
+    def _search(self, document: Document) -> None:
+        if document.probabilities is None:
+            if document.prediction is None and not self._predicted_images():
+                self._explain("Doubtful places come from predictions, and there are none yet.")
+            else:
+                self._next_image()
+            return
+        self._searching = True
+        prob, label = document.probabilities, document.labels.ids
+        self._chores.give(document.key, lambda: doubtful_places(prob, label))
+
+    def _go_to_place(self) -> None:
+        place = self._places.pop(0)
+        self._session.settled.emit("doubt")
+        self.place_found.emit(place.rect)
+
+    def _next_image(self) -> None:
+        self._searched.add(self._session.key)
+        ref = next((each for each in self._predicted_images() if each.key not in self._searched), None)
+        if ref is None:
+            self._searched.clear()
+            self._places_of = ""
+            text = "No more doubtful places: the model is sure of everything it has predicted."
+            self._session.said.emit(Message("good", text, topic="doubt", passing=True))
+            return
+        self._continue_in = ref.key
+        self._session.open_image(ref)
+
+    @Slot()
+    def _on_prediction(self) -> None:
+        """Another image, or a new prediction of this one."""
+        document = self._session.document
+        self._places, self._places_of = [], ""
+        if document is not None and document.prediction is not None and self._continue_in == document.key:
+            self._continue_in = ""
+            self.next_doubtful()
+
+    @Slot(object, object)
+    def _on_places(self, key: str, places: list[Place]) -> None:
+        self._searching = False
+        if key != self._session.key:
+            return
+        self._places, self._places_of = places, key
+        if places:
+            self._go_to_place()
+        else:
+            self._next_image()
+
+    @Slot(object, object)
+    def _on_no_places(self, _key: str, error: Any) -> None:
+        self._searching = False
+        self._session.said.emit(Message.of(error, topic="doubt"))
+
+
+def _write_strip(edit: Edit, rect: Rect, ids: NDArray[np.uint8] | np.uint8 | None) -> Rect:
+    if isinstance(ids, np.ndarray) and ids.ndim == 2:
+        return edit.write(rect, ids[rect.slices])
+    return edit.paint(rect, None, UNLABELLED if ids is None else int(ids))
+
+
+def _percent(part: float) -> str:
+    return f"{part:.0%}" if part >= 0.01 else "less than 1 %"

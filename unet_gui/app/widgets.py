@@ -1,0 +1,195 @@
+"""Small widgets that several panels share."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QAction, QColor, QIcon, QPainter, QPaintEvent, QPixmap
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from unet_gui.app import theme
+from unet_gui.app.actions import ActionTable
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import ClassInfo
+
+
+def label(text: str = "", role: str = "", wrap: bool = False) -> QLabel:
+    """Return a text in a role of the style sheet. Never interpreted as rich text: file names may hold anything."""
+    widget = QLabel(text)
+    widget.setTextFormat(Qt.TextFormat.PlainText)
+    widget.setWordWrap(wrap)
+    if role:
+        widget.setProperty("role", role)
+    return widget
+
+
+def heading(text: str) -> QLabel:
+    """Return the heading of a section: small capitals by size and spacing, whatever the font."""
+    widget = label(text.upper(), "heading")
+    font = widget.font()
+    font.setPointSizeF(font.pointSizeF() * 0.85)
+    font.setLetterSpacing(font.SpacingType.PercentageSpacing, 106)
+    font.setBold(True)
+    widget.setFont(font)
+    widget.setAccessibleName(text)
+    return widget
+
+
+def button(text: str, role: str = "", tip: str = "") -> QPushButton:
+    """Return a button that takes the focus by Tab only, so that clicking it leaves the keys where they were."""
+    widget = QPushButton(text)
+    widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    widget.setAutoDefault(False)
+    if role:
+        widget.setProperty("role", role)
+        if role == "link":
+            widget.setCursor(Qt.CursorShape.PointingHandCursor)
+    if tip:
+        widget.setToolTip(tip)
+    return widget
+
+
+def action_button(actions: ActionTable, name: str, text: str = "", role: str = "") -> QPushButton:
+    """Return a button for an action: its tooltip, its enabled state and its deed."""
+    action = actions[name]
+    widget = button(text or action.text(), role)
+    widget.setAccessibleName(action.text())
+
+    def follow() -> None:
+        widget.setEnabled(action.isEnabled())
+        widget.setToolTip(action.toolTip())
+
+    follow()
+    action.changed.connect(follow)
+    widget.clicked.connect(action.trigger)
+    return widget
+
+
+def tool_button(action: QAction, icon_size: int = 18) -> QToolButton:
+    """Return a small button with the action's icon."""
+    widget = QToolButton()
+    widget.setDefaultAction(action)
+    widget.setIconSize(QSize(icon_size, icon_size))
+    widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    widget.setAccessibleName(action.text())
+    return widget
+
+
+def row(*widgets: QWidget | int, spacing: int = 8) -> QHBoxLayout:
+    """Return widgets side by side; an int is a stretch."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        if isinstance(widget, int):
+            layout.addStretch(widget)
+        else:
+            layout.addWidget(widget)
+    return layout
+
+
+def clear(layout: QLayout) -> None:
+    """Take everything out of a layout."""
+    while (item := layout.takeAt(0)) is not None:
+        widget = item.widget()
+        if widget is not None:
+            widget.hide()
+            widget.deleteLater()
+            continue
+        inner = item.layout()
+        if inner is not None:
+            clear(inner)
+
+
+class Section(QFrame):
+    """A part of a panel: a heading, something at its right, and the content below.
+
+    Attributes
+    ----------
+    body : QVBoxLayout
+        Where the content goes.
+    """
+
+    def __init__(self, title: str, *extra: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "section")
+        self.setAccessibleName(title)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 10, 12, 12)
+        layout.setSpacing(8)
+        layout.addLayout(row(heading(title), 1, *extra))
+        self.body = QVBoxLayout()
+        self.body.setSpacing(6)
+        layout.addLayout(self.body)
+
+
+class Elided(QLabel):
+    """A one-line text that ends with … where there is no room, and is whole in its tooltip."""
+
+    def __init__(self, text: str = "", role: str = "") -> None:
+        super().__init__()
+        self._text = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        if role:
+            self.setProperty("role", role)
+        self.set_text(text)
+
+    def set_text(self, text: str) -> None:
+        """Show another text."""
+        if text != self._text:
+            self._text = text
+            self.setToolTip(text)
+            self.setText(text)
+
+    def sizeHint(self) -> QSize:
+        hint = super().sizeHint()
+        return QSize(self.fontMetrics().horizontalAdvance(self._text) + 4, hint.height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().averageCharWidth() * 4, super().minimumSizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        rect = self.contentsRect()
+        text = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, rect.width())
+        painter.drawText(rect, int(self.alignment() | Qt.AlignmentFlag.AlignVCenter), text)
+        painter.end()
+
+
+def swatch(class_id: int, color: str, size: int = 14, ratio: float = 2.0) -> QIcon:
+    """Return the colour of a class as an icon; hatched for unlabelled, which is no colour."""
+    pixmap = QPixmap(round(size * ratio), round(size * ratio))
+    pixmap.setDevicePixelRatio(ratio)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    if class_id == UNLABELLED:
+        painter.setBrush(QColor(theme.current().strong_line))
+        painter.drawRoundedRect(0, 0, size, size, 3, 3)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QColor(theme.current().muted))
+        for offset in range(-size, size, 5):
+            painter.drawLine(offset, size, offset + size, 0)
+    else:
+        painter.setBrush(QColor(color))
+        painter.drawRoundedRect(0, 0, size, size, 3, 3)
+    painter.end()
+    return QIcon(pixmap)
+
+
+def class_swatch(info: ClassInfo) -> QIcon:
+    """Return the colour of a class as an icon."""
+    return swatch(info.id, info.color)

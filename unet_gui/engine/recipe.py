@@ -120,37 +120,54 @@ class SegmentItem:
     pages: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """How to predict an image.
+
+    Attributes
+    ----------
+    device : str
+        As in `TrainConfig`.
+    tile : int, optional
+        Side of a tile without its margin; None = chosen by memory and device. The result does not depend on it.
+    batch : int, optional
+        Tiles at once; None = chosen by device.
+    tta : bool
+        Average over the flips and quarter turns the model was trained with: slower, a little better.
+    offsets : tuple of float, optional
+        Another operating point than the model's own.
+    precision : {"auto", "fp32", "bf16"}
+        ``auto`` is 32 bits on a processor and 16 bits on a graphics card.
+    probabilities : bool
+        Return the probabilities too.
+    uncertainty : bool
+        Return, for each pixel, how undecided the model is.
+    """
+
+    device: str = "auto"
+    tile: int | None = None
+    batch: int | None = None
+    tta: bool = False
+    offsets: tuple[float, ...] | None = None
+    precision: str = "auto"
+    probabilities: bool = False
+    uncertainty: bool = False
+
+
 @dataclass(frozen=True)
-class SegmentConfig:
-    """How to segment.
+class SegmentConfig(PredictConfig):
+    """How to segment many images.
 
     Attributes
     ----------
     model : Path
         A ``.safetensors`` of this program or a ``best_model.pth`` of the tutorial.
-    device : str
-        As in `TrainConfig`.
     encoding : {"index", "binary"}
         What is written: class ids, or 0 and 255 (two classes only).
-    tile : int, optional
-        Side of a tile without its margin; None = chosen by memory and device.
-    batch : int, optional
-        Tiles at once; None = chosen by device.
-    tta : bool
-        Average over flips and quarter turns: slower, a little better.
     overwrite : bool
         Segment also what is newer than its image and the model.
-    offsets : tuple of float, optional
-        Another operating point than the model's own.
-    precision : {"auto", "fp32", "bf16"}
     """
 
     model: Path
-    device: str = "auto"
     encoding: str = "index"
-    tile: int | None = None
-    batch: int | None = None
-    tta: bool = False
     overwrite: bool = False
-    offsets: tuple[float, ...] | None = None
-    precision: str = "auto"

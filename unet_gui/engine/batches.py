@@ -1,0 +1,211 @@
+"""What is learned at each step. A batch depends on the seed and the step's number alone, so a run can be resumed."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unet_gui.core.errors import UserError
+from unet_gui.engine.augment import cut, recolour
+from unet_gui.engine.data import UNLABELLED, Entry, Picture, Pictures
+from unet_gui.engine.plan import Plan
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Input ``(n, c, h, w)`` float32 and truth ``(n, h, w)`` uint8 of one step."""
+
+    x: Tensor
+    y: Tensor
+
+
+class BatchMaker:
+    """Makes the batch of any step.
+
+    Parameters
+    ----------
+    pictures : Pictures
+    entries : sequence of Entry
+        The images to learn from.
+    plan : Plan
+    seed : int
+    repeats : sequence of int, optional
+        How often each image comes in one pass, more often for larger ones.
+    rank, ranks : int
+        This process's number among those that train together.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        entries: Sequence[Entry],
+        plan: Plan,
+        seed: int,
+        repeats: Sequence[int] | None = None,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self.pictures, self.entries, self.plan, self.seed = pictures, tuple(entries), plan, seed
+        self.rank, self.ranks = rank, ranks
+        repeats = repeats or [1] * len(self.entries)
+        self.cards = np.repeat(np.arange(len(self.entries)), repeats)
+        weights = np.array([1.0] * plan.arch.classes)
+        self.class_chance = weights / weights.sum()
+
+    @property
+    def per_step(self) -> int:
+        """Crops of all processes in one step."""
+        return self.plan.batch * self.ranks
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every image comes once (larger ones more often)."""
+        return max(1, -(-len(self.cards) // self.per_step))
+
+    def make(self, step: int) -> Batch:
+        """Return the batch of a step.
+
+        Raises
+        ------
+        UserError
+            An image or label has become unreadable.
+        """
+        first = step * self.per_step + self.rank * self.plan.batch
+        crops = [self._sample(first + i) for i in range(self.plan.batch)]
+        x = np.stack([c[0] if c[0].ndim == 3 else c[0][..., None] for c in crops])
+        y = np.stack([c[1] for c in crops])
+        return Batch(torch.from_numpy(np.ascontiguousarray(x)).permute(0, 3, 1, 2), torch.from_numpy(y))
+
+    def _sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return the sample with this number, counted from the beginning of the training."""
+        turn, place = divmod(number, len(self.cards))
+        order = np.random.default_rng((self.seed, 1, turn)).permutation(len(self.cards))
+        picture = self.pictures.load(self.entries[self.cards[order[place]]])
+        rng = np.random.default_rng((self.seed, 2, number))
+        if not self.plan.crop:
+            return self._whole(picture, rng)
+        for attempt in range(3):
+            center = self._center(picture, rng, near=attempt > 0)
+            pixels, label = cut(picture.pixels, picture.label, center, self.plan.crop, self.plan.augmentation, rng)
+            if (label != UNLABELLED).any():
+                break
+        pixels = self.plan.normalisation.apply(pixels, picture.stats)
+        return recolour(pixels, self.plan.augmentation, rng), label
+
+    def _whole(self, picture: Picture, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return the whole image, flipped one of four ways (the tutorial)."""
+        pixels, label = picture.pixels, picture.label
+        way = int(rng.integers(4))
+        if way & 1:
+            pixels, label = pixels[::-1], label[::-1]
+        if way & 2:
+            pixels, label = pixels[:, ::-1], label[:, ::-1]
+        return self.plan.normalisation.apply(pixels, picture.stats), np.ascontiguousarray(label)
+
+    def _center(self, picture: Picture, rng: np.random.Generator, near: bool) -> tuple[float, float]:
+        """Draw the middle of a crop: anywhere, or near a labelled pixel of a class drawn first."""
+        h, w = picture.label.shape
+        crop = self.plan.crop
+        sparse = sum(picture.counts) < 0.5 * picture.label.size
+        if near or sparse or rng.random() < self.plan.balance:
+            x, y = self._point(picture, rng)
+            if not near:
+                x, y = x + rng.uniform(-0.35, 0.35) * crop, y + rng.uniform(-0.35, 0.35) * crop
+        else:
+            x, y = rng.uniform(0, w), rng.uniform(0, h)
+        edge = 0.35 * crop  # a crop may reach beyond the image a little: there, nothing is labelled
+        x = min(max(x, edge), w - edge) if w > 2 * edge else w / 2
+        y = min(max(y, edge), h - edge) if h > 2 * edge else h / 2
+        return x - 0.5, y - 0.5
+
+    def _point(self, picture: Picture, rng: np.random.Generator) -> tuple[float, float]:
+        """Draw a labelled pixel, each class that the image shows with equal chances."""
+        chance = self.class_chance * [n > 0 for n in picture.counts]
+        if not chance.sum():
+            return picture.label.shape[1] / 2, picture.label.shape[0] / 2
+        c = int(rng.choice(len(chance), p=chance / chance.sum()))
+        y, x = divmod(int(rng.choice(picture.points[c])), picture.label.shape[1])
+        return float(x), float(y)
+
+
+class Prefetcher:
+    """Makes batches ahead in one thread. Use as a context manager.
+
+    Attributes
+    ----------
+    waited : float
+        Seconds the training has waited for data.
+    """
+
+    def __init__(self, make: Callable[[int], Batch], first: int, *, ahead: int = 4, threaded: bool = True) -> None:
+        self.waited = 0.0
+        self._make, self._next, self._threaded = make, first, threaded
+        self._stop = threading.Event()
+        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
+        self._thread = threading.Thread(target=self._work, args=(first,), name="batches", daemon=True)
+        if threaded:
+            self._thread.start()
+
+    def _work(self, step: int) -> None:
+        while not self._stop.is_set():
+            made: Batch | BaseException
+            try:
+                made = self._make(step)
+            except (UserError, OSError, MemoryError, RuntimeError, ValueError, KeyError, IndexError) as error:
+                made = error
+            while not self._stop.is_set():
+                try:
+                    self._queue.put(made, timeout=0.1)
+                    break
+                except queue.Full:
+                    continue
+            if isinstance(made, BaseException):
+                return
+            step += 1
+
+    def get(self) -> Batch:
+        """Return the next batch; raises what making it raised."""
+        start = time.perf_counter()
+        made = self._queue.get() if self._threaded else self._make(self._next)
+        self._next += 1
+        self.waited += time.perf_counter() - start
+        if isinstance(made, BaseException):
+            raise made
+        return made
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        if self._threaded:
+            self._thread.join()
+
+    def __enter__(self) -> Prefetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def repeats_for(labelled: Sequence[int], crop: int) -> list[int]:
+    """Return how often each image comes in one pass: by the root of its labelled area in crops, at most 8 times.
+
+    Parameters
+    ----------
+    labelled : sequence of int
+        Labelled pixels of each image.
+    crop : int
+        Side of a crop; 0 = whole images, each of which comes once.
+    """
+    if not crop:
+        return [1] * len(labelled)
+    areas = [max(1.0, n / crop**2) for n in labelled]
+    least = min(areas, default=1.0)
+    return [int(min(8, max(1, round((a / least) ** 0.5)))) for a in areas]

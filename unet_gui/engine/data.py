@@ -1,0 +1,238 @@
+"""The labelled images of a folder, decoded once and kept in memory as far as it reaches."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageRef, ImageSource, effective_channels
+from unet_gui.core.project import Dataset
+from unet_gui.engine.normalise import Stats, finite, measure, to_channels
+
+UNLABELLED = 255
+SCANNED = 2000
+"""Labelled images looked at before training; of a larger folder an even choice."""
+POINTS = 4096
+"""Pixels remembered for each class of an image, around which crops are cut."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One labelled image, or a part of it.
+
+    Attributes
+    ----------
+    ref : ImageRef
+    hidden, only : Rect or None
+        The label inside ``hidden``, or outside ``only``, is taken as unlabelled.
+    """
+
+    ref: ImageRef
+    hidden: Rect | None = None
+    only: Rect | None = None
+
+    @property
+    def key(self) -> str:
+        """The image's name."""
+        return self.ref.key
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One labelled image in memory.
+
+    Attributes
+    ----------
+    pixels : ndarray
+        ``(h, w)`` or ``(h, w, c)`` in the network's number of channels, stored type.
+    label : ndarray
+        ``(h, w)`` uint8, *outputs* of the network (positions in the list of classes) and 255.
+    stats : Stats
+        Mean and spread of the pixels.
+    points : tuple of ndarray
+        For each class, positions (row * width + column) of some of its pixels.
+    counts : tuple of int
+        For each class, number of pixels.
+    """
+
+    key: str
+    pixels: NDArray
+    label: NDArray[np.uint8]
+    stats: Stats
+    points: tuple[NDArray[np.int64], ...]
+    counts: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken."""
+        return self.pixels.nbytes + self.label.nbytes + sum(p.nbytes for p in self.points)
+
+
+def physical_memory() -> int:
+    """Return the machine's memory in bytes, 8 GiB where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30
+
+
+def labelled_images(dataset: Dataset) -> list[ImageRef]:
+    """Return the images that have a label file, pages of multi-page TIFFs one by one, in the folder's order."""
+    found: list[ImageRef] = []
+    for ref in dataset.images:
+        if not dataset.has_label(ref):
+            continue
+        try:
+            found.extend(dataset.expand(ref))
+        except UserError:  # told when it is read
+            found.append(ref)
+    return found
+
+
+class ClassTable:
+    """Class ids to outputs of the network and back."""
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = tuple(ids)
+        self._outputs = np.full(256, 254, np.uint8)
+        self._outputs[UNLABELLED] = UNLABELLED
+        self._outputs[list(ids)] = np.arange(len(ids), dtype=np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def outputs(self, label: NDArray[np.uint8], key: str) -> NDArray[np.uint8]:
+        """Translate a label.
+
+        Raises
+        ------
+        UserError
+            The label has an id that is not among the classes.
+        """
+        counts = np.bincount(label.ravel(), minlength=256)
+        strange = [i for i in np.flatnonzero(counts[:UNLABELLED]) if i not in self.ids]
+        if strange:
+            names = ", ".join(str(i) for i in strange[:8])
+            raise UserError(
+                f"The label of {key} has values that are not among the classes: {names}.",
+                hint="Add these classes, or choose another label encoding.",
+            )
+        return self._outputs[label]
+
+
+@dataclass
+class Pictures:
+    """The labelled images of a dataset: kept in memory up to a budget, read again beyond it.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    classes : ClassTable
+    channels : int
+        Of the network's input.
+    budget : int
+        Bytes.
+    """
+
+    dataset: Dataset
+    classes: ClassTable
+    channels: int
+    seed: int = 0
+    budget: int = field(default_factory=lambda: physical_memory() // 4)
+
+    def __post_init__(self) -> None:
+        self._kept: OrderedDict[Entry, Picture] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def load(self, entry: Entry) -> Picture:
+        """Return an image and its label.
+
+        Raises
+        ------
+        UserError
+            One of them cannot be read, they do not fit together, or the label is empty.
+        """
+        with self._lock:
+            picture = self._kept.get(entry)
+            if picture is not None:
+                self._kept.move_to_end(entry)
+                return picture
+        picture = self._read(entry)
+        with self._lock:
+            if entry not in self._kept:
+                self._kept[entry] = picture
+                self._bytes += picture.nbytes
+                while self._bytes > self.budget and len(self._kept) > 1:
+                    _, old = self._kept.popitem(last=False)
+                    self._bytes -= old.nbytes
+        return picture
+
+    def _read(self, entry: Entry) -> Picture:
+        with self.dataset.open_image(entry.ref) as source:
+            raw = self.dataset.load_label(entry.ref, source.shape)
+            pixels = finite(to_channels(source.read(), self.channels))
+        if raw is None:
+            raise UserError(f"The label of {entry.key} is gone.", hint="Was it deleted meanwhile?")
+        label = self.classes.outputs(raw, entry.key)
+        if entry.hidden is not None:
+            label[entry.hidden.slices] = UNLABELLED
+        if entry.only is not None:
+            shown = np.full_like(label, UNLABELLED)
+            shown[entry.only.slices] = label[entry.only.slices]
+            label = shown
+        return make_picture(entry.key, pixels, label, len(self.classes), self.seed)
+
+
+def make_picture(key: str, pixels: NDArray, label: NDArray[np.uint8], classes: int, seed: int = 0) -> Picture:
+    """Measure an image and remember where its classes are."""
+    flat = label.ravel()
+    counts = np.bincount(flat, minlength=256)[:classes]
+    rng = np.random.default_rng((seed, int(counts.sum()), flat.size))
+    points = tuple(_some(flat, c, int(counts[c]), rng) for c in range(classes))
+    return Picture(key, pixels, label, measure(pixels), points, tuple(int(n) for n in counts))
+
+
+def _some(flat: NDArray[np.uint8], c: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the positions of at most `POINTS` pixels of a class."""
+    if not count:
+        return np.empty(0, np.int64)
+    found = np.flatnonzero(flat == c)
+    return found if count <= POINTS else np.sort(rng.choice(found, POINTS, replace=False))
+
+
+def effective(dataset: Dataset, refs: Sequence[ImageRef]) -> int:
+    """Return the number of channels that carry something: 1 when all pictures are really grey, else mostly 3.
+
+    Two and four channels are kept where all pictures have them (fluorescence stacks).
+
+    Parameters
+    ----------
+    refs : sequence of ImageRef
+        At most a few dozen of them are looked at.
+    """
+    found: set[int] = set()
+    step = max(1, len(refs) // 32)
+    for ref in refs[::step]:
+        with contextlib.suppress(UserError), dataset.open_image(ref) as source:  # told when it is read
+            found.add(effective_channels(_middle(source)))
+    if not found or max(found) == 1:
+        return 1
+    return max(found) if len(found) == 1 and max(found) <= 4 else 3
+
+
+def _middle(source: ImageSource) -> NDArray:
+    """Return a picture, of a large one the middle."""
+    h, w = source.shape
+    if h * w <= 4_000_000:
+        return source.read()
+    return source.read(Rect(w // 2 - 512, h // 2 - 512, 1024, 1024))

@@ -1,0 +1,165 @@
+"""What the labelled images are like: everything that training configures itself from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.cv import cv2
+from unet_gui.engine.data import UNLABELLED, Picture
+from unet_gui.engine.normalise import Stats
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A summary of the labelled images.
+
+    Attributes
+    ----------
+    images : int
+        How many are labelled.
+    channels : int
+        Of the network's input.
+    median_side : int
+        Median of the square root of the areas.
+    labelled : float
+        Share of pixels with a label.
+    shares : tuple of float
+        Share of each class among the labelled pixels.
+    images_with : tuple of int
+        For each class, the number of images that show it.
+    thickness : tuple of float
+        For each class, how thick its parts typically are, in pixels (0: unknown).
+    upright : bool
+        Top and bottom of the images show different classes: the world has an up and a down there.
+    handed : bool
+        The same for left and right.
+    spread : float
+        Median over the images of the standard deviation of grey values.
+    even : bool
+        The images have about the same brightness and contrast.
+    """
+
+    images: int
+    channels: int
+    median_side: int
+    labelled: float
+    shares: tuple[float, ...]
+    images_with: tuple[int, ...]
+    thickness: tuple[float, ...]
+    upright: bool
+    handed: bool
+    spread: float
+    even: bool
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What is remembered of one image, so that not all need to be in memory at once.
+
+    Attributes
+    ----------
+    key : str
+    size : int
+        Pixels.
+    counts : tuple of int
+        Pixels of each class.
+    stats : Stats
+    thickness : tuple of float
+        See `Fingerprint`.
+    vertical, horizontal : ndarray or None
+        Class shares in the first third minus those in the last.
+    """
+
+    key: str
+    size: int
+    counts: tuple[int, ...]
+    stats: Stats
+    thickness: tuple[float, ...]
+    vertical: NDArray[np.float64] | None
+    horizontal: NDArray[np.float64] | None
+
+
+def traits_of(picture: Picture) -> Traits:
+    """Measure one image."""
+    label, classes = picture.label, len(picture.counts)
+    return Traits(
+        picture.key,
+        label.size,
+        picture.counts,
+        picture.stats,
+        tuple(_thickness(label, classes)),
+        _ends(label, classes),
+        _ends(label.T, classes),
+    )
+
+
+def fingerprint(traits: Sequence[Traits], channels: int) -> Fingerprint:
+    """Sum up the images."""
+    counts = np.array([t.counts for t in traits], np.float64)
+    total = counts.sum(0)
+    sides = sorted(np.sqrt(t.size) for t in traits)
+    thick = np.array([t.thickness for t in traits])
+    means = np.array([np.mean(t.stats.mean) for t in traits])
+    stds = np.array([np.mean(t.stats.std) for t in traits])
+    spread = float(np.median(stds))
+    return Fingerprint(
+        images=len(traits),
+        channels=channels,
+        median_side=round(float(sides[len(sides) // 2])),
+        labelled=float(total.sum() / max(sum(t.size for t in traits), 1)),
+        shares=tuple(float(v) for v in total / max(total.sum(), 1)),
+        images_with=tuple(int(v) for v in (counts > 0).sum(0)),
+        thickness=tuple(_median(column) for column in thick.T),
+        upright=_differ([t.vertical for t in traits]),
+        handed=_differ([t.horizontal for t in traits]),
+        spread=spread,
+        even=bool(means.std() < 0.5 * spread and stds.std() < 0.3 * spread),
+    )
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Return the median of what is known, 0 if nothing is."""
+    known = values[values > 0]
+    return float(np.median(known)) if known.size else 0.0
+
+
+def _thickness(label: NDArray[np.uint8], classes: int) -> list[float]:
+    """Return for each class twice the depth at its ridges, in pixels.
+
+    Only where its outline is known: parts that end at unlabelled pixels (brush strokes) say nothing about objects.
+    """
+    found = []
+    dense = (label != UNLABELLED).mean() > 0.9
+    for c in range(classes):
+        mask = (label == c).astype(np.uint8)
+        if not dense or not mask.any() or mask.all():
+            found.append(0.0)
+            continue
+        depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+        ridge = (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))) & (mask > 0)
+        found.append(float(2 * np.median(depth[ridge])) if ridge.any() else 0.0)
+    return found
+
+
+def _ends(label: NDArray[np.uint8], classes: int) -> NDArray[np.float64] | None:
+    """Return the class shares in the upper third minus those in the lower, None where either is unlabelled."""
+    third = max(1, label.shape[0] // 3)
+    upper, lower = (
+        np.bincount(part.ravel(), minlength=256)[:classes].astype(float) for part in (label[:third], label[-third:])
+    )
+    if not upper.sum() or not lower.sum():
+        return None
+    return upper / upper.sum() - lower / lower.sum()
+
+
+def _differ(ends: Sequence[NDArray[np.float64] | None]) -> bool:
+    """Whether the two ends of the images show different classes, more than chance from image to image would."""
+    known = [e for e in ends if e is not None]
+    if len(known) < 3:
+        return False
+    mean = np.abs(np.mean(known, axis=0)).sum()
+    return bool(mean / 2 > 0.25 and mean > np.std(known, axis=0).sum())

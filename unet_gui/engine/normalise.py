@@ -1,0 +1,176 @@
+"""Grey values to numbers around 0: measured once for each image, never for a tile, and recorded in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.cv import cv2
+from unet_gui.core.errors import UserError
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageSource
+
+SAMPLE_PIXELS = 4_000_000
+"""Images up to this size are measured wholly, larger ones on blocks spread evenly over them."""
+BLOCK = 256
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Mean and spread of each channel of one image."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How grey values become the network's input; part of the model.
+
+    Attributes
+    ----------
+    kind : {"image", "dataset", "none"}
+        Subtract the mean and divide by the standard deviation of the image, or of all training images; or take the
+        values as they are (the tutorial).
+    mean, std : tuple of float
+        For ``"dataset"``: the numbers, one for each channel.
+    floor : float
+        For ``"image"``: smallest standard deviation to divide by, so that an empty image does not become noise.
+    """
+
+    kind: str = "image"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    floor: float = 0.0
+
+    def apply(self, pixels: NDArray, stats: Stats) -> NDArray[np.float32]:
+        """Return ``(h, w)`` or ``(h, w, c)`` float32."""
+        x = pixels.astype(np.float32)
+        if self.kind == "none":
+            return x
+        mean, std = (self.mean, self.std) if self.kind == "dataset" else (stats.mean, stats.std)
+        shift = np.asarray(mean, np.float32)
+        scale = np.asarray([1 / max(s, self.floor, 1e-6) for s in std], np.float32)
+        if x.ndim == 2:
+            shift, scale = shift[0], scale[0]
+        x -= shift
+        x *= scale
+        return x
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON types."""
+        return {"kind": self.kind, "mean": list(self.mean), "std": list(self.std), "floor": self.floor}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Normalisation:
+        """Invert `to_json`."""
+        return cls(
+            str(values["kind"]),
+            tuple(float(v) for v in values.get("mean", ())),
+            tuple(float(v) for v in values.get("std", ())),
+            float(values.get("floor", 0.0)),
+        )
+
+
+def to_channels(pixels: NDArray, channels: int) -> NDArray:
+    """Give a picture the number of channels that the network takes.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        ``(h, w)`` or ``(h, w, c)``, any dtype.
+    channels : int
+        1: colours are weighed to grey. 3: grey is repeated, a fourth channel dropped.
+
+    Returns
+    -------
+    ndarray
+        ``(h, w)`` for one channel, else ``(h, w, channels)``; a type that OpenCV resamples.
+
+    Raises
+    ------
+    UserError
+        Where there is no sensible way, e.g. two channels for a network of five.
+    """
+    pixels = _for_opencv(pixels)
+    have = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if pixels.ndim == 3 and have == 1:
+        pixels = pixels[..., 0]
+    if have == channels:
+        return np.ascontiguousarray(pixels)
+    if channels == 1:
+        return _grey(pixels, have)
+    if channels == 3 and have <= 2:
+        grey = pixels if pixels.ndim == 2 else pixels[..., 0]
+        return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
+    if have > channels:
+        return np.ascontiguousarray(pixels[..., :channels])
+    raise UserError(
+        f"The image has {have} channel{'s' if have > 1 else ''}, the model was trained on {channels}.",
+        hint="Use images of the same kind as those it was trained on.",
+    )
+
+
+def _grey(pixels: NDArray, have: int) -> NDArray:
+    """Weigh colours to grey; exact where all channels are equal."""
+    if have == 2:
+        return np.ascontiguousarray(pixels[..., 0])
+    colour = np.ascontiguousarray(pixels[..., :3])
+    if np.array_equal(colour[..., 0], colour[..., 1]) and np.array_equal(colour[..., 0], colour[..., 2]):
+        return np.ascontiguousarray(colour[..., 0])
+    return cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+
+
+def _for_opencv(pixels: NDArray) -> NDArray:
+    """Return the same values in a type that OpenCV can resample."""
+    if pixels.dtype in (np.uint8, np.uint16, np.int16, np.float32):
+        return pixels
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype == np.int8:
+        return pixels.astype(np.int16)
+    return pixels.astype(np.float32)
+
+
+def finite(pixels: NDArray) -> NDArray:
+    """Replace NaN and infinities of a float picture by 0."""
+    if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
+        return pixels
+    return np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def sample(source: ImageSource) -> NDArray:
+    """Return the pixels that stand for the image: all, or evenly spread blocks of a large one, side by side."""
+    h, w = source.shape
+    if h * w <= SAMPLE_PIXELS:
+        return source.read()
+    rows = min(8, -(-h // BLOCK))
+    columns = min(8, -(-w // BLOCK))
+    tops = np.linspace(0, max(h - BLOCK, 0), rows).round().astype(int)
+    lefts = np.linspace(0, max(w - BLOCK, 0), columns).round().astype(int)
+    strips = [np.concatenate([source.read(Rect(int(x), int(y), BLOCK, BLOCK)) for x in lefts], axis=1) for y in tops]
+    return np.concatenate(strips, axis=0)
+
+
+def measure(pixels: NDArray) -> Stats:
+    """Return mean and standard deviation of each channel, hot pixels clipped.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        ``(h, w)`` or ``(h, w, c)``, as `to_channels` returns it.
+    """
+    flat = finite(pixels).reshape(-1, 1 if pixels.ndim == 2 else pixels.shape[2])
+    means, stds = [], []
+    for channel in flat.T:
+        values = channel.astype(np.float32)
+        if pixels.dtype != np.uint8 and values.size > 1000:  # 8 bits have no room for hot pixels that matter
+            low, high = np.percentile(values, (0.1, 99.9))
+            values = np.clip(values, low, high)
+        means.append(float(values.mean(dtype=np.float64)))
+        stds.append(float(values.std(dtype=np.float64)))
+    return Stats(tuple(means), tuple(stds))

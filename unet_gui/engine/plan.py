@@ -1,0 +1,287 @@
+"""From what the images are like to how the network is trained: no knob is needed, every knob can be turned."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from unet_gui.core.errors import UserError
+from unet_gui.engine.augment import Augmentation
+from unet_gui.engine.fingerprint import Fingerprint
+from unet_gui.engine.normalise import Normalisation
+from unet_gui.engine.recipe import RECIPES, TrainConfig
+from unet_gui.engine.unet import Arch
+
+DEFAULT_MINUTES = 10.0
+TUTORIAL_EPOCHS = 40
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before the first step.
+
+    Attributes
+    ----------
+    arch : Arch
+        The network.
+    normalisation : Normalisation
+    crop : int
+        Side of the crops; 0 = whole images.
+    batch : int
+        Crops a step.
+    optimiser : {"adamw", "rmsprop"}
+    learning_rate, weight_decay, momentum : float
+        The peak rate for a schedule, else the rate.
+    schedule : {"cosine", "constant"}
+    warmup : float
+        Share of the run in which the rate rises.
+    clip : float
+        Largest norm of a step's gradient; 0 = any.
+    ema : float
+        Share of the old in the running average of the weights; 0 = no average.
+    loss : {"cross-entropy-dice", "bce"}
+    dice_share : float
+    class_weights : tuple of float
+    balance : float
+        Share of the crops that are cut around a pixel of a class drawn with equal chances.
+    augmentation : Augmentation
+    symmetries : str
+        See `Model.symmetries`.
+    score : {"dice", "rand"}
+    net : int
+        For ``"rand"``: the separating class.
+    keep : {"best-score", "lowest-loss"}
+    """
+
+    recipe: str
+    arch: Arch
+    normalisation: Normalisation
+    crop: int
+    batch: int
+    learning_rate: float
+    score: str
+    optimiser: str = "adamw"
+    weight_decay: float = 0.01
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.99
+    loss: str = "cross-entropy-dice"
+    dice_share: float = 0.5
+    class_weights: tuple[float, ...] = ()
+    balance: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    symmetries: str = "turns"
+    net: int = 0
+    keep: str = "best-score"
+
+    def to_json(self) -> str:
+        """Return the plan as text for the checkpoint."""
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        values["arch"] = self.arch.to_json()
+        values["normalisation"] = self.normalisation.to_json()
+        values["augmentation"] = dataclasses.asdict(self.augmentation)
+        return json.dumps(values, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Invert `to_json`."""
+        values = json.loads(text)
+        values["arch"] = Arch.from_json(values["arch"])
+        values["normalisation"] = Normalisation.from_json(values["normalisation"])
+        values["augmentation"] = Augmentation(**values["augmentation"])
+        values["class_weights"] = tuple(values["class_weights"])
+        return cls(**values)
+
+
+def make_plan(
+    config: TrainConfig, prints: Fingerprint, score: str, net: int, device: str
+) -> tuple[Plan, tuple[str, ...]]:
+    """Decide everything.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        What the person insists on.
+    prints : Fingerprint
+        What the images are like.
+    score : {"dice", "rand"}
+    net : int
+        The class that separates regions, for ``"rand"``.
+    device : {"cpu", "cuda", "mps"}
+
+    Returns
+    -------
+    Plan
+    tuple of str
+        The same in plain words.
+
+    Raises
+    ------
+    UserError
+        The recipe does not fit the data, or a number makes no sense.
+    """
+    _check(config)
+    if config.recipe == "tutorial":
+        return _tutorial(config, prints, score, net)
+    return _fast(config, prints, score, net, device)
+
+
+def _check(config: TrainConfig) -> None:
+    if config.recipe not in RECIPES:
+        raise UserError(f"There is no recipe called “{config.recipe}”.", hint=f"Use {' or '.join(RECIPES)}.")
+    limits = {
+        "minutes": (1e-3, 1e6),
+        "epochs": (1, 10**7),
+        "steps": (1, 10**9),
+        "width": (1, 1024),
+        "depth": (0, 8),
+        "crop": (16, 8192),
+        "batch": (1, 4096),
+        "learning_rate": (1e-9, 10.0),
+        "channels": (1, 4),
+    }
+    for name, (low, high) in limits.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            raise UserError(f"{name.replace('_', ' ')} must be between {low:g} and {high:g}, not {value:g}.")
+
+
+def _tutorial(config: TrainConfig, prints: Fingerprint, score: str, net: int) -> tuple[Plan, tuple[str, ...]]:
+    """Return the tutorial's choices, whatever the images are like."""
+    if len(prints.shares) != 2:
+        raise UserError(
+            f"The tutorial's recipe knows two classes, but there are {len(prints.shares)}.", hint="Use the recipe fast."
+        )
+    flips = dataclasses.replace(NO_CHANGE, flip_x=True, flip_y=True)
+    plan = Plan(
+        recipe="tutorial",
+        arch=Arch.tutorial(),
+        normalisation=Normalisation("none"),
+        crop=0,
+        batch=1,
+        learning_rate=config.learning_rate or 1e-5,
+        score=score,
+        optimiser="rmsprop",
+        weight_decay=1e-8,
+        momentum=0.9,
+        schedule="constant",
+        warmup=0,
+        clip=0,
+        ema=0,
+        loss="bce",
+        dice_share=0,
+        augmentation=flips,
+        symmetries="flips",
+        net=net,
+        keep="lowest-loss",
+    )
+    words = (
+        "The tutorial's recipe: 64-128-256-512-512 channels, whole images one by one, grey values 0-255 as they are.",
+        f"RMSprop with rate {plan.learning_rate:g}; the weights with the lowest training loss are kept.",
+    )
+    return plan, words
+
+
+NO_CHANGE = Augmentation(
+    flip_x=False,
+    flip_y=False,
+    turn=False,
+    warp=0,
+    rotate=0,
+    scale=1,
+    bend=0,
+    elastic=0,
+    brightness=0,
+    contrast=0,
+    gamma=0,
+    noise=0,
+    blur=0,
+    coarse=0,
+)
+
+
+def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device: str) -> tuple[Plan, tuple[str, ...]]:
+    """Return choices that learn most in little time."""
+    stem, why_stem = _stem(prints, device)
+    depth = 3 if config.depth is None else config.depth
+    width = config.width or (16 if device == "cpu" else 32)
+    classes = len(prints.shares)
+    arch = Arch.plain(config.channels or prints.channels, classes, width, depth, stem=stem)
+    crop = _crop(config, prints, arch)
+    augmentation, symmetries = _augmentation(prints)
+    plan = Plan(
+        recipe="fast",
+        arch=arch,
+        normalisation=Normalisation("image", floor=0.1 * prints.spread),
+        crop=crop,
+        batch=config.batch or (2 if device == "cpu" else 8),
+        learning_rate=config.learning_rate or 3e-3,
+        score=score,
+        class_weights=_weights(prints.shares),
+        balance=0.5 if prints.labelled < 0.5 or min(prints.shares) < 0.05 else 0.0,
+        augmentation=augmentation,
+        symmetries=symmetries,
+        net=net,
+    )
+    return plan, _words(plan, prints, why_stem)
+
+
+def _stem(prints: Fingerprint, device: str) -> tuple[int, str]:
+    """Choose the working scale by the thinnest things there are."""
+    known = [t for t in prints.thickness if t > 0]
+    thin = min(known, default=0.0)
+    if thin and thin < 3 and len(prints.shares) <= 2:
+        return 1, f"The thinnest parts are about {thin:.0f} pixels wide, so every pixel is looked at one by one."
+    return 2, "Pixels are looked at in blocks of 2 × 2, which is four times as fast."
+
+
+def _crop(config: TrainConfig, prints: Fingerprint, arch: Arch) -> int:
+    """Choose the crop: a multiple of the network's grid, not much larger than the images."""
+    wish = config.crop or min(256, max(prints.median_side, 64))
+    return max(arch.align, -(-wish // arch.align) * arch.align)
+
+
+def _weights(shares: Sequence[float]) -> tuple[float, ...]:
+    """Return class weights: rare classes count more, but by the root only, and none is without weight."""
+    known = [s for s in shares if s > 0]
+    if not known:
+        return (1.0,) * len(shares)
+    middle = 1 / len(known)
+    return tuple(float(min(4.0, max(0.5, (middle / s) ** 0.5))) if s > 0 else 1.0 for s in shares)
+
+
+def _augmentation(prints: Fingerprint) -> tuple[Augmentation, str]:
+    if prints.upright:
+        return Augmentation(flip_x=not prints.handed, flip_y=False, turn=False, rotate=10, elastic=2), (
+            "" if prints.handed else "mirror"
+        )
+    return Augmentation(), "turns"
+
+
+def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
+    """Say the plan in plain words."""
+    colour = "grey" if plan.arch.in_channels == 1 else f"{plan.arch.in_channels} colour channels"
+    score = (
+        "The score is Rand F: regions separated by thin lines must not merge or split."
+        if plan.score == "rand"
+        else "The score is Dice: how well the areas overlap."
+    )
+    upright = (
+        "Top and bottom look different, so the pictures are mirrored left to right but not turned."
+        if prints.upright
+        else "There is no up or down, so the pictures are turned and mirrored at random."
+    )
+    return (
+        f"{prints.images} labelled image{'s' if prints.images != 1 else ''}, {colour}, "
+        f"{prints.labelled:.0%} of the pixels labelled.",
+        why_stem,
+        upright,
+        f"Network with {plan.arch.widths[0]} to {plan.arch.widths[-1]} channels; "
+        f"{plan.batch} crops of {plan.crop} × {plan.crop} pixels a step.",
+        score,
+    )

@@ -1,0 +1,44 @@
+"""Probability and uncertainty maps as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from unet_gui.core import png
+from unet_gui.core.atomic import atomic_path, atomic_write
+from unet_gui.core.errors import UserError
+
+TILE = 256
+_BIG = 3 << 30
+
+
+def write_planes(path: Path, planes: NDArray[np.uint8]) -> None:
+    """Write 8-bit maps; the old file stays whole until the new one is.
+
+    Parameters
+    ----------
+    path : Path
+        ``.png`` for one map, ``.tif`` or ``.tiff`` for any number (one page each, tiled, deflated).
+    planes : ndarray
+        ``(c, h, w)`` uint8.
+
+    Raises
+    ------
+    UserError
+        Another suffix, several maps for a PNG, or the file cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        if len(planes) != 1:
+            raise UserError("A PNG holds one probability map only.", path, "Use a TIFF for more than two classes.")
+        atomic_write(path, png.encode(np.ascontiguousarray(planes[0])))
+        return
+    if suffix not in (".tif", ".tiff"):
+        raise UserError("Maps are written as .png or .tif.", path)
+    with atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=planes.nbytes > _BIG) as writer:
+        for plane in planes:
+            writer.write(plane, tile=(TILE, TILE), compression="zlib", photometric="minisblack", metadata=None)

@@ -1,0 +1,341 @@
+"""From a picture of any size to class ids: tile by tile, the same numbers as in one piece."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.images import ImageSource
+from unet_gui.engine.device import DeviceChoice, is_out_of_memory, keep_freed_memory, pick_device
+from unet_gui.engine.events import Event, TileDone, Warned
+from unet_gui.engine.losses import two_logits
+from unet_gui.engine.model import Model
+from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channels
+from unet_gui.engine.recipe import PredictConfig
+from unet_gui.engine.tiles import Tile, plan_tiles
+from unet_gui.engine.unet import Arch, DoubleConv, UNet, pad_to
+
+SMALLEST_TILE = 64
+CPU_TILE_BYTES = 400 << 20
+GPU_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about one image.
+
+    Attributes
+    ----------
+    ids : ndarray
+        ``(h, w)`` uint8 class ids.
+    prob : ndarray or None
+        uint8, probability × 255: of two classes ``(h, w)``, that of the second; of more ``(c, h, w)`` in the model's
+        order.
+    uncertainty : ndarray or None
+        ``(h, w)`` uint8, entropy of the probabilities, 255 = all classes equally likely.
+    mean_uncertainty : float
+        Mean of it over the image, 0…1; NaN when it was not asked for.
+    """
+
+    ids: NDArray[np.uint8]
+    prob: NDArray[np.uint8] | None = None
+    uncertainty: NDArray[np.uint8] | None = None
+    mean_uncertainty: float = math.nan
+
+
+def folded(net: UNet) -> UNet:
+    """Return a copy for prediction: batch normalisation folded into the convolutions."""
+    net = copy.deepcopy(net).eval()
+    for module in net.modules():
+        if isinstance(module, DoubleConv):
+            parts = module.double_conv
+            for conv, norm in ((0, 1), (3, 4)):
+                before, after = parts[conv], parts[norm]
+                if isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d):
+                    parts[conv] = fuse_conv_bn_eval(before, after)
+                    parts[norm] = nn.Identity()
+    for weight in net.parameters():
+        weight.requires_grad_(False)
+    return net
+
+
+def bytes_per_pixel(arch: Arch) -> float:
+    """Estimate the memory a tile needs, per pixel, in 32 bits: the finest scale has most of it."""
+    finest = arch.widths[0] * 2 + (arch.up_widths[-1] * 3 if arch.depth else 0)
+    per_block = finest + sum(w / 4**i for i, w in enumerate(arch.widths)) * 2
+    return 4 * (per_block / arch.stem**2 + 3 * arch.classes + 2 * arch.in_channels)
+
+
+class Predictor:
+    """A model made ready for one device.
+
+    Parameters
+    ----------
+    model : Model
+        Is copied, not changed.
+    config : PredictConfig, optional
+        Device, tile, batch, operating point, what to return.
+
+    Attributes
+    ----------
+    device : DeviceChoice
+    tile, batch : int
+        As they are now: smaller than at first if memory ran out.
+    """
+
+    def __init__(self, model: Model, config: PredictConfig | None = None, device: DeviceChoice | None = None) -> None:
+        config = config or PredictConfig()
+        self.config = config
+        self.device = device or pick_device(config.device)
+        self.info, self.arch, self.normalisation = model.info, model.arch, model.normalisation
+        self.symmetries = model.symmetries
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        net = folded(model.net)
+        self.net: UNet = net.to(self.device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        offsets = config.offsets or model.offsets
+        if len(offsets) != self.arch.classes:
+            raise UserError(
+                f"The operating point has {len(offsets)} numbers, but the model has {self.arch.classes} classes.",
+                hint="Give one number for each class.",
+            )
+        self.offsets = torch.tensor(offsets, dtype=torch.float32, device=self.device.torch)
+        self.table = np.zeros(256, np.uint8)
+        self.table[: len(self.info.classes)] = [c.id for c in self.info.classes]
+        self.plain_ids = [c.id for c in self.info.classes] == list(range(len(self.info.classes)))
+        self.tile, self.batch = config.tile or self._best_tile(), config.batch or self._best_batch()
+        self._warned: set[str] = set()
+
+    def _best_tile(self) -> int:
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device.torch)
+            budget = free * GPU_SHARE / 2
+        elif self.device.type == "mps":
+            budget = torch.mps.recommended_max_memory() * GPU_SHARE / 4
+        else:
+            budget = CPU_TILE_BYTES
+        side = int(math.sqrt(budget / bytes_per_pixel(self.arch))) - 2 * self.arch.halo
+        return max(SMALLEST_TILE, min(side, 4096) // self.arch.align * self.arch.align)
+
+    def _best_batch(self) -> int:
+        return 1 if self.device.type == "cpu" else 4
+
+    def predict(
+        self, source: ImageSource | NDArray, item: int = 0, stats: Stats | None = None
+    ) -> Generator[Event, None, Prediction]:
+        """Predict one image.
+
+        Parameters
+        ----------
+        source : ImageSource or ndarray
+            ``(h, w)`` or ``(h, w, c)``.
+        item : int
+            Number to put into the events.
+        stats : Stats, optional
+            Mean and spread of the image, if already measured.
+
+        Yields
+        ------
+        TileDone, Warned
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        UserError
+            The image does not fit the model, or does not fit into memory even in the smallest tiles.
+        """
+        if stats is None:
+            stats = self.measure(source)
+        while True:
+            try:
+                return (yield from self._predict(source, item, stats))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                message = self._shrink(error)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if message:
+                yield Warned(message)
+
+    def measure(self, source: ImageSource | NDArray) -> Stats:
+        """Return the image's mean and spread as the model wants them."""
+        if self.normalisation.kind != "image":
+            return Stats((), ())
+        pixels = source if isinstance(source, np.ndarray) else sample(source)
+        return measure(to_channels(pixels, self.arch.in_channels))
+
+    def _shrink(self, error: BaseException) -> str:
+        """Halve the batch, then the tile; return what to say, once."""
+        if self.batch > 1:
+            self.batch //= 2
+            return self._once("batch", "Memory ran out: computing fewer tiles at once. The result is the same.")
+        if self.tile // 2 < max(SMALLEST_TILE, self.arch.align):
+            raise UserError(
+                "There is not enough memory for this model.", hint="Close other programs.", details=str(error)
+            ) from error
+        self.tile = self.tile // 2
+        return self._once("tile", "Memory ran out: computing in smaller tiles. The result is the same.")
+
+    def _once(self, key: str, text: str) -> str:
+        if key in self._warned:
+            return ""
+        self._warned.add(key)
+        return text
+
+    def _predict(self, source: ImageSource | NDArray, item: int, stats: Stats) -> Generator[Event, None, Prediction]:
+        shape = source.shape[:2]
+        ids = np.empty(shape, np.uint8)
+        planes = () if self.arch.classes == 2 else (self.arch.classes,)
+        prob = np.empty((*planes, *shape), np.uint8) if self.config.probabilities else None
+        doubt = np.empty(shape, np.uint8) if self.config.uncertainty else None
+        tiles = plan_tiles(shape, self.tile, self.arch.halo, self.arch.align)
+        if len(tiles) > 1 and not self.arch.shift_consistent:
+            text = self._once(
+                "aligned",
+                "This kind of network (bilinear with aligned corners) gives slightly different numbers in tiles; "
+                "the image is too large to be computed in one piece.",
+            )
+            if text:
+                yield Warned(text)
+        done = 0
+        for group in _groups(tiles, self.batch):
+            for tile, answer in self.answers(source, group, stats):
+                self._store(tile, answer, ids, prob, doubt)
+            done += len(group)
+            yield TileDone(item, done, len(tiles))
+        mean = math.nan if doubt is None else float(doubt.mean(dtype=np.float64)) / 255
+        return Prediction(ids, prob, doubt, mean)
+
+    def answers(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Iterator[tuple[Tile, Tensor]]:
+        """Yield each tile with its logits ``(classes, h, w)``, without the margin. The tiles must be of one size."""
+        for tile, answer in zip(tiles, self.logits(self._load(source, tiles, stats)), strict=True):
+            x, y = tile.offset
+            yield tile, answer[:, y : y + tile.core.h, x : x + tile.core.w]
+
+    def _load(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Tensor:
+        """Return the tiles as the network's input, ``(n, c, h, w)``."""
+        arrays = []
+        for tile in tiles:
+            rect = tile.region.clip(source.shape[:2])
+            pixels = source[rect.slices] if isinstance(source, np.ndarray) else source.read(rect)
+            x = self.normalisation.apply(finite(to_channels(pixels, self.arch.in_channels)), stats)
+            arrays.append(x[..., None] if x.ndim == 2 else x)
+        batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+        return pad_to(batch, self.arch.align)
+
+    def logits(self, batch: Tensor) -> Tensor:
+        """Return ``(n, classes, h, w)`` float32 logits of an aligned batch, or log-probabilities over all views."""
+        with torch.inference_mode(), self._autocast():
+            batch = batch.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
+            if not self.config.tta or not self.symmetries:
+                return two_logits(self.net.aligned(batch)).float()
+            total: Tensor | None = None
+            views = list(_views(self.symmetries))
+            for turns, mirror in views:
+                seen = _turn(batch, turns, mirror).contiguous(memory_format=torch.channels_last)
+                p = _turn_back(two_logits(self.net.aligned(seen)).float().softmax(1), turns, mirror)
+                total = p if total is None else total + p
+            assert total is not None
+            return (total / len(views)).clamp_min(1e-12).log()
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        wish, kind = self.config.precision, self.device.type
+        if wish == "fp32" or (wish == "auto" and kind != "cuda"):
+            return nullcontext()
+        dtype = torch.bfloat16 if kind == "cpu" or wish == "bf16" else torch.float16
+        return torch.autocast(kind, dtype)
+
+    def _store(
+        self,
+        tile: Tile,
+        core: Tensor,
+        ids: NDArray[np.uint8],
+        prob: NDArray[np.uint8] | None,
+        doubt: NDArray[np.uint8] | None,
+    ) -> None:
+        """Decide a tile's pixels and put them into the image."""
+        box = tile.core.slices
+        decided = decide(core, self.offsets).cpu().numpy()
+        ids[box] = decided if self.plain_ids else self.table[decided]
+        if prob is not None or doubt is not None:
+            p = core.softmax(0)
+            if doubt is not None:
+                doubt[box] = _entropy(p).mul(255).round().to(torch.uint8).cpu().numpy()
+            if prob is not None:
+                shown = p[1] if p.shape[0] == 2 else p
+                prob[(..., *box)] = shown.mul(255).round().to(torch.uint8).cpu().numpy()
+
+
+def decide(logits: Tensor, offsets: Tensor) -> Tensor:
+    """Return the class with the largest ``log p + offset`` as uint8; of two classes the second wins a tie.
+
+    Parameters
+    ----------
+    logits : Tensor
+        ``(c, h, w)``; a constant for all classes of a pixel does not matter.
+    offsets : Tensor
+        ``(c,)``.
+    """
+    if logits.shape[0] == 2:
+        return (logits[1] - logits[0] >= offsets[0] - offsets[1]).to(torch.uint8)
+    return (logits + offsets[:, None, None]).argmax(0).to(torch.uint8)
+
+
+def _entropy(p: Tensor) -> Tensor:
+    """Return the entropy of ``(c, h, w)`` probabilities, 1 = all equally likely."""
+    return -(p * p.clamp_min(1e-12).log()).sum(0) / math.log(p.shape[0])
+
+
+def _groups(tiles: list[Tile], batch: int) -> Iterator[list[Tile]]:
+    """Yield tiles of equal size together, at most ``batch`` at once."""
+    by_shape: dict[tuple[int, int], list[Tile]] = {}
+    for tile in tiles:
+        by_shape.setdefault((tile.region.h, tile.region.w), []).append(tile)
+    for same in by_shape.values():
+        for i in range(0, len(same), batch):
+            yield same[i : i + batch]
+
+
+def _views(symmetries: str) -> Iterator[tuple[int, bool]]:
+    """Yield (quarter turns, mirrored) of each view of the picture."""
+    turns = {"turns": (0, 1, 2, 3), "flips": (0, 2)}.get(symmetries, (0,))
+    for k in turns:
+        yield k, False
+        yield k, True
+
+
+def _turn(x: Tensor, turns: int, mirror: bool) -> Tensor:
+    x = x.flip(-1) if mirror else x
+    return torch.rot90(x, turns, (-2, -1))
+
+
+def _turn_back(x: Tensor, turns: int, mirror: bool) -> Tensor:
+    x = torch.rot90(x, -turns, (-2, -1))
+    return x.flip(-1) if mirror else x
+
+
+def run(steps: Generator[Event, None, Prediction]) -> Prediction:
+    """Run a prediction to its end and return it."""
+    found: list[Prediction] = []
+
+    def follow() -> Iterator[Event]:
+        found.append((yield from steps))
+
+    for _ in follow():
+        pass
+    return found[0]

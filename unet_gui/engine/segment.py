@@ -1,0 +1,230 @@
+"""Segment many images: read ahead, compute, write behind. One bad file never stops the others."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.images import ImageSource, open_image
+from unet_gui.core.store import Encoding, write_label
+from unet_gui.engine.device import pick_device
+from unet_gui.engine.events import (
+    Event,
+    ImageDone,
+    ImageFailed,
+    SegmentFinished,
+    SegmentStarted,
+)
+from unet_gui.engine.model import Model
+from unet_gui.engine.normalise import Stats
+from unet_gui.engine.planes import write_planes
+from unet_gui.engine.predict import Prediction, Predictor
+from unet_gui.engine.recipe import SegmentConfig, SegmentItem
+
+READ_WHOLE = 64_000_000
+"""Pixels up to which an image is decoded whole ahead of time; larger ones are read tile by tile."""
+BEHIND = 2
+"""Finished images that may wait to be written; more would fill the memory."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An image decoded ahead of time."""
+
+    source: ImageSource
+    pixels: ImageSource | NDArray
+    stats: Stats
+
+
+@dataclass(frozen=True)
+class _Job:
+    number: int
+    item: SegmentItem
+    started: float
+    uncertainty: float = float("nan")
+
+
+def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Event, None, None]:
+    """Segment images and write their masks.
+
+    Parameters
+    ----------
+    items : sequence of SegmentItem
+    config : SegmentConfig
+
+    Yields
+    ------
+    SegmentStarted, TileDone, Warned, ImageDone, ImageFailed, SegmentFinished
+        An image is announced as done when it is on the disk, whole. Closing the generator stops at the next tile;
+        what is not yet written is not there at all, and a second run goes on from there.
+
+    Raises
+    ------
+    UserError
+        The model cannot be used, the device is not there, or the encoding cannot hold the model's classes.
+    """
+    device = pick_device(config.device)
+    model = Model.load(config.model, device)
+    _check_encoding(model, config)
+    wants = replace_outputs(config, items)
+    predictor = Predictor(model, wants, device)
+    yield SegmentStarted(len(items), device.name, device.note)
+    yield from _Run(items, config, predictor).events()
+
+
+def replace_outputs(config: SegmentConfig, items: Sequence[SegmentItem]) -> SegmentConfig:
+    """Ask the predictor for what some item wants written."""
+    import dataclasses
+
+    return dataclasses.replace(
+        config,
+        probabilities=config.probabilities or any(i.out_prob for i in items),
+        uncertainty=config.uncertainty or any(i.out_uncertainty for i in items),
+    )
+
+
+def _check_encoding(model: Model, config: SegmentConfig) -> None:
+    if config.encoding not in ("index", "binary"):
+        raise UserError(f"There is no encoding called “{config.encoding}”.", hint="Use index or binary.")
+    if config.encoding == "binary" and {c.id for c in model.info.classes} != {0, 1}:
+        raise UserError(
+            f"Binary masks hold two classes, but the model has {len(model.info.classes)}.",
+            path=config.model,
+            hint="Use --encoding index.",
+        )
+
+
+def is_up_to_date(item: SegmentItem, model: Path) -> bool:
+    """Whether every output is there and not older than the image and the model."""
+    outs = [p for p in (item.out, item.out_prob, item.out_uncertainty) if p is not None]
+    try:
+        newest_input = max(item.path.stat().st_mtime_ns, model.stat().st_mtime_ns)
+        return all(out.stat().st_size > 0 and out.stat().st_mtime_ns >= newest_input for out in outs)
+    except OSError:
+        return False
+
+
+class _Run:
+    """One run over the items: counts, threads and the order of things."""
+
+    def __init__(self, items: Sequence[SegmentItem], config: SegmentConfig, predictor: Predictor) -> None:
+        self.items, self.config, self.predictor = items, config, predictor
+        self.encoding = Encoding(config.encoding)
+        self.written = self.skipped = self.failed = 0
+        self.waiting: deque[tuple[_Job, Future[None]]] = deque()
+
+    @property
+    def handled(self) -> int:
+        return self.written + self.skipped + self.failed
+
+    def events(self) -> Iterator[Event]:
+        start = time.perf_counter()
+        reader = ThreadPoolExecutor(1, "read-ahead")
+        writer = ThreadPoolExecutor(1, "write-behind")
+        todo: deque[tuple[int, SegmentItem]] = deque()
+        ahead: deque[tuple[int, SegmentItem, Future[_Read]]] = deque()
+        try:
+            for number, item in enumerate(self.items):
+                if not self.config.overwrite and is_up_to_date(item, self.config.model):
+                    self.skipped += 1
+                    yield self._done(_Job(number, item, time.perf_counter()), skipped=True)
+                else:
+                    todo.append((number, item))
+            while todo or ahead:
+                while todo and len(ahead) < 2:
+                    number, item = todo.popleft()
+                    ahead.append((number, item, reader.submit(self._read, item)))
+                number, item, read = ahead.popleft()
+                yield from self._one(number, item, read, writer)
+            while self.waiting:
+                yield from self._settle()
+            yield SegmentFinished(self.written, self.skipped, self.failed, time.perf_counter() - start)
+        finally:
+            reader.shutdown(wait=True, cancel_futures=True)
+            writer.shutdown(wait=True, cancel_futures=False)
+            for _, _, read in ahead:
+                _close(read)
+
+    def _read(self, item: SegmentItem) -> _Read:
+        source = open_image(item.path, item.page)
+        try:
+            h, w = source.shape
+            pixels: ImageSource | NDArray = source.read() if h * w <= READ_WHOLE else source
+            return _Read(source, pixels, self.predictor.measure(pixels))
+        except BaseException:
+            source.close()
+            raise
+
+    def _one(self, number: int, item: SegmentItem, read: Future[_Read], writer: ThreadPoolExecutor) -> Iterator[Event]:
+        job = _Job(number, item, time.perf_counter())
+        try:
+            ready = read.result()
+            with ready.source:
+                prediction = yield from self.predictor.predict(ready.pixels, number, ready.stats)
+        except (UserError, OSError, MemoryError) as error:
+            yield self._failed(job, error)
+            return
+        job = _Job(number, item, job.started, prediction.mean_uncertainty)
+        self.waiting.append((job, writer.submit(self._write, item, prediction)))
+        while self.waiting and (len(self.waiting) > BEHIND or self.waiting[0][1].done()):
+            yield from self._settle()
+
+    def _write(self, item: SegmentItem, prediction: Prediction) -> None:
+        """Write the additional planes first: the mask is what says that the image is done."""
+        if item.out_prob is not None and prediction.prob is not None:
+            write_planes(item.out_prob, prediction.prob if prediction.prob.ndim == 3 else prediction.prob[None])
+        if item.out_uncertainty is not None and prediction.uncertainty is not None:
+            write_planes(item.out_uncertainty, prediction.uncertainty[None])
+        page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
+        write_label(item.out, np.ascontiguousarray(prediction.ids), self.encoding, page=page, pages=pages)
+
+    def _settle(self) -> Iterator[Event]:
+        """Wait for the oldest write and tell how it went."""
+        job, writing = self.waiting.popleft()
+        try:
+            writing.result()
+        except (UserError, OSError, MemoryError) as error:
+            yield self._failed(job, error)
+            return
+        self.written += 1
+        yield self._done(job, skipped=False)
+
+    def _done(self, job: _Job, *, skipped: bool) -> ImageDone:
+        seconds = 0.0 if skipped else time.perf_counter() - job.started
+        item = job.item
+        return ImageDone(
+            job.number,
+            item.path,
+            item.page,
+            item.out,
+            seconds,
+            skipped,
+            self.handled,
+            len(self.items),
+            job.uncertainty,
+        )
+
+    def _failed(self, job: _Job, error: BaseException) -> ImageFailed:
+        self.failed += 1
+        message = error.message if isinstance(error, UserError) else "cannot be read or written."
+        hint = error.hint if isinstance(error, UserError) else ""
+        details = (error.details if isinstance(error, UserError) else "") or repr(error)
+        item = job.item
+        return ImageFailed(job.number, item.path, item.page, message, hint, details, self.handled, len(self.items))
+
+
+def _close(read: Future[_Read]) -> None:
+    """Close what was opened ahead and is not wanted any more."""
+    if read.cancelled():
+        return
+    with contextlib.suppress(UserError, OSError, MemoryError):
+        read.result().source.close()

@@ -1,0 +1,195 @@
+"""Which images are learned from and which are chosen on. Never shuffled pixels, never every other slice."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageRef
+
+AUTO_FRACTION = 0.2
+UNLABELLED = 255
+_RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images in two parts.
+
+    Attributes
+    ----------
+    train, val : tuple of int
+        Positions in the list of labelled images; the same position in both when one image is divided.
+    why : str
+        One plain sentence.
+    """
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    why: str
+
+
+def numbers_of(refs: Sequence[ImageRef]) -> list[int]:
+    """Return the number each image goes by: in its name, or else its position.
+
+    The last number in the stem (or the page) counts, if every image has one and no two have the same.
+    """
+    found = []
+    for ref in refs:
+        if ref.page is not None:
+            found.append(ref.page)
+            continue
+        digits = _NUMBER.findall(PurePosixPath(ref.rel).stem)
+        found.append(int(digits[-1]) if digits else -1)
+    if -1 in found or len(set(found)) < len(found):
+        return list(range(len(refs)))
+    return found
+
+
+def select(refs: Sequence[ImageRef], wish: str | Sequence[str]) -> list[int]:
+    """Return the positions of the images that a person named.
+
+    Parameters
+    ----------
+    wish : str or sequence of str
+        Parts separated by commas or list items: a number, a range ``16-19``, a name with or without suffix, or a
+        pattern with ``*``.
+
+    Raises
+    ------
+    UserError
+        A part fits no image.
+    """
+    parts = [p.strip() for p in wish.split(",")] if isinstance(wish, str) else [str(p).strip() for p in wish]
+    numbers = numbers_of(refs)
+    chosen: set[int] = set()
+    for part in parts:
+        if not part:
+            continue
+        hits = _matches(refs, numbers, part)
+        if not hits:
+            raise UserError(f"No labelled image is called “{part}”.", hint="Use names, numbers, or ranges like 16-19.")
+        chosen.update(hits)
+    return sorted(chosen)
+
+
+def _matches(refs: Sequence[ImageRef], numbers: list[int], part: str) -> list[int]:
+    names = [(r.key, r.rel, PurePosixPath(r.rel).name, PurePosixPath(r.rel).stem) for r in refs]
+    exact = [i for i, n in enumerate(names) if part in n[:3]]
+    if exact:
+        return exact
+    if part.isdigit():
+        return [i for i, n in enumerate(numbers) if n == int(part)]
+    span = _RANGE.fullmatch(part)
+    if span and not any(part == n[3] for n in names):
+        low, high = int(span[1]), int(span[2])
+        return [i for i, n in enumerate(numbers) if low <= n <= high]
+    return [i for i, n in enumerate(names) if any(fnmatch.fnmatchcase(text, part) for text in n)]
+
+
+def choose(refs: Sequence[ImageRef], wish: str | float | Sequence[str] | None) -> Split:
+    """Divide the labelled images.
+
+    Parameters
+    ----------
+    refs : sequence of ImageRef
+        In the folder's natural order, which for a stack is the order of its slices.
+    wish : str, float, sequence of str or None
+        See `TrainConfig.val`.
+
+    Raises
+    ------
+    UserError
+        The wish cannot be understood or leaves nothing to learn from.
+    """
+    n = len(refs)
+    fraction = _fraction(wish)
+    if wish is not None and fraction is None:
+        assert not isinstance(wish, float)
+        val = select(refs, wish)
+        train = [i for i in range(n) if i not in set(val)]
+        if not train:
+            raise UserError("All labelled images are held back to choose on.", hint="Leave some to learn from.")
+        return Split(tuple(train), tuple(val), f"{_names(refs, val)} held back to choose the best model on, as asked.")
+    if fraction == 0:
+        return Split(tuple(range(n)), (), "No image is held back: the last model is kept, and no score can be told.")
+    fraction = AUTO_FRACTION if fraction is None else fraction
+    if n == 1:
+        why = "Only one image is labelled: a part of it is held back to choose the best model on."
+        return Split((0,), (0,), why)
+    val = _blocks(n, fraction)
+    train = [i for i in range(n) if i not in set(val)]
+    why = f"{_names(refs, val)} held back to choose the best model on, in blocks, as neighbours may look alike."
+    return Split(tuple(train), tuple(val), why)
+
+
+def _fraction(wish: str | float | Sequence[str] | None) -> float | None:
+    """Return a fraction 0…1, or None where the wish is none."""
+    if isinstance(wish, str):
+        text = wish.strip().lower()
+        if text == "none":
+            return 0.0
+        if not re.fullmatch(r"\d*\.\d+", text):
+            return None
+        wish = float(text)
+    if isinstance(wish, (int, float)):
+        if not 0 <= wish < 1:
+            raise UserError(f"{wish} is no fraction of the images.", hint="Use a number from 0 to 0.9, or names.")
+        return float(wish)
+    return None
+
+
+def _blocks(n: int, fraction: float) -> list[int]:
+    """Return positions in one to four blocks spread over the list."""
+    count = min(max(1, round(n * fraction)), n - 1)
+    blocks = min(4, max(1, count // 5))
+    edges = np.linspace(0, n, blocks + 1)
+    chosen: list[int] = []
+    for b in range(blocks):
+        size = count // blocks + (1 if b < count % blocks else 0)
+        start = round((edges[b] + edges[b + 1]) / 2 - size / 2)
+        chosen.extend(range(start, start + size))
+    return chosen
+
+
+def _names(refs: Sequence[ImageRef], chosen: Sequence[int]) -> str:
+    """Say which images, shortly."""
+    keys = [refs[i].key for i in chosen]
+    if len(keys) == 1:
+        return f"{keys[0]} is"
+    if len(keys) <= 4:
+        return f"{', '.join(keys[:-1])} and {keys[-1]} are"
+    return f"{len(keys)} images ({keys[0]} … {keys[-1]}) are"
+
+
+def hold_back_part(label: NDArray[np.uint8]) -> Rect:
+    """Choose a part of one image to choose on: a quarter at one side, with as many classes as possible.
+
+    Parameters
+    ----------
+    label : ndarray
+        ``(h, w)`` uint8 with 255 for unlabelled.
+    """
+    h, w = label.shape
+    whole = np.bincount(label.ravel(), minlength=256)[:UNLABELLED]
+    parts = []
+    for share in (0.25, 0.35, 0.5):
+        y, x = max(1, round(h * share)), max(1, round(w * share))
+        parts += [Rect(w - x, 0, x, h), Rect(0, h - y, w, y), Rect(0, 0, x, h), Rect(0, 0, w, y)]
+    best, best_value = parts[0], -1.0
+    for part in parts:
+        held = np.bincount(label[part.slices].ravel(), minlength=256)[:UNLABELLED]
+        both = ((held > 0) & (whole - held > 0)).sum()
+        value = float(both) - abs(float(held.sum()) / max(int(whole.sum()), 1) - 0.25)
+        if value > best_value + 1e-9:
+            best, best_value = part, value
+    return best

@@ -1,0 +1,202 @@
+"""The network in training: one step forward, its running average, going back after a divergence, its whole state."""
+
+from __future__ import annotations
+
+import copy
+import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unet_gui.engine.batches import Batch
+from unet_gui.engine.device import DeviceChoice
+from unet_gui.engine.losses import cross_entropy_dice, masked_bce
+from unet_gui.engine.model import Model
+from unet_gui.engine.plan import Plan
+from unet_gui.engine.schedule import rate_factor
+from unet_gui.engine.unet import UNet
+
+EXPLODED = 20.0
+"""A loss this many times the usual one counts as diverged."""
+
+
+class Trainer:
+    """Network, optimiser and running average.
+
+    Parameters
+    ----------
+    plan : Plan
+    device : DeviceChoice
+    seed : int
+        For the first weights.
+    reduced : bool
+        Compute in 16 bits where it is safe; weights stay in 32.
+
+    Attributes
+    ----------
+    net : UNet
+        The weights that learn.
+    average : UNet
+        The running average of the weights, which is what is validated and kept; ``net`` itself where there is none.
+    rate_scale : float
+        1, halved after each divergence.
+    """
+
+    def __init__(self, plan: Plan, device: DeviceChoice, seed: int, reduced: bool = False) -> None:
+        self.plan, self.device, self.reduced = plan, device, reduced
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = UNet(plan.arch)
+        self.net: UNet = net.to(device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average: UNet = copy.deepcopy(self.net).requires_grad_(False) if plan.ema else self.net
+        self.optimiser = _optimiser(self.net, plan, device)
+        self.rate_scale = 1.0
+        self.usual_loss = math.nan
+        self.steps = 0
+        self._safe: dict[str, Any] = {}
+        weights = plan.class_weights or (1.0,) * plan.arch.classes
+        self._class_weights = torch.tensor(weights, device=device.torch)
+
+    def start_from(self, model: Model) -> int:
+        """Take over what fits of another model; return how many of the weights did."""
+        taken = fitting_state(self.net, model, self.plan)
+        self.net.load_state_dict(taken, strict=False)
+        if self.average is not self.net:
+            self.average.load_state_dict(self.net.state_dict())
+        return sum(v.numel() for k, v in taken.items() if "num_batches" not in k)
+
+    def step(self, batch: Batch, progress: float) -> Tensor:
+        """Learn from one batch; return its loss, still on the device."""
+        self.net.train()
+        rate = self.rate(progress)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        x = batch.x.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        y = batch.y.to(self.device.torch, non_blocking=True)
+        with self._autocast():
+            logits = self.net(x)
+        loss = self._loss(logits, y)
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        if self.plan.clip > 0:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.plan.clip)
+        self.optimiser.step()
+        self.steps += 1
+        self._follow()
+        return loss.detach()
+
+    def rate(self, progress: float) -> float:
+        """Return the learning rate at this point of the run."""
+        return self.plan.learning_rate * self.rate_scale * rate_factor(progress, self.plan.warmup, self.plan.schedule)
+
+    def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        if self.plan.loss == "bce":
+            return masked_bce(logits, y)
+        return cross_entropy_dice(logits, y, class_weights=self._class_weights, dice_share=self.plan.dice_share)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if not self.reduced:
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average a little towards the weights; at the beginning, when they change fast, a lot."""
+        if self.average is self.net:
+            return
+        share = 1 - min(self.plan.ema, (self.steps + 1) / (self.steps + 10))
+        ours, theirs = _numbers(self.average), _numbers(self.net)
+        torch._foreach_lerp_(ours, theirs, share)
+
+    # --- divergence
+
+    def healthy(self, loss: float) -> bool:
+        """Whether a loss is a number and not many times the usual one; learns what is usual."""
+        if not math.isfinite(loss):
+            return False
+        if math.isfinite(self.usual_loss) and loss > EXPLODED * max(self.usual_loss, 0.05):
+            return self.plan.schedule == "constant"  # raw grey values make the tutorial's loss jump; that is its way
+        self.usual_loss = loss if not math.isfinite(self.usual_loss) else 0.95 * self.usual_loss + 0.05 * loss
+        return True
+
+    def remember(self) -> None:
+        """Keep the present state in memory, to go back to."""
+        self._safe = copy.deepcopy(self.state())
+
+    def go_back(self) -> None:
+        """Return to the remembered state with half the rate."""
+        scale = self.rate_scale / 2
+        if self._safe:
+            self.load_state(copy.deepcopy(self._safe))
+        self.rate_scale = scale
+        self.usual_loss = math.nan
+
+    # --- state
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that the next step depends on."""
+        return {
+            "net": self.net.state_dict(),
+            "average": self.average.state_dict() if self.average is not self.net else {},
+            "optimiser": self.optimiser.state_dict(),
+            "rate_scale": self.rate_scale,
+            "usual_loss": self.usual_loss,
+            "steps": self.steps,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.net.load_state_dict(state["net"])
+        if self.average is not self.net:
+            self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rate_scale = float(state["rate_scale"])
+        self.usual_loss = float(state["usual_loss"])
+        self.steps = int(state["steps"])
+
+
+def _numbers(net: nn.Module) -> list[Tensor]:
+    """Return all weights and running statistics of a network."""
+    return [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
+
+
+def _optimiser(net: UNet, plan: Plan, device: DeviceChoice) -> torch.optim.Optimizer:
+    if plan.optimiser == "rmsprop":
+        return torch.optim.RMSprop(
+            net.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, momentum=plan.momentum
+        )
+    matrices = [p for p in net.parameters() if p.ndim > 1]
+    vectors = [p for p in net.parameters() if p.ndim <= 1]  # decay would pull scales and shifts to nothing
+    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=plan.learning_rate, fused=device.type in ("cpu", "cuda"))
+
+
+def fitting_state(net: UNet, model: Model, plan: Plan) -> dict[str, Tensor]:
+    """Return the weights of another model that this network can start from.
+
+    The input layer is adapted between grey and colour; rows of the output layer are not taken when the number of
+    classes differs.
+    """
+    wanted = net.state_dict()
+    taken: dict[str, Tensor] = {}
+    for name, value in model.net.state_dict().items():
+        if name not in wanted:
+            continue
+        if name == "inc.double_conv.0.weight":
+            value = _adapt_input(value, model.arch.in_channels, plan.arch.in_channels)
+        if value.shape == wanted[name].shape:
+            taken[name] = value.to(wanted[name].dtype)
+    return taken
+
+
+def _adapt_input(weight: Tensor, have: int, want: int) -> Tensor:
+    """Spread the weights of the first layer from one colour over three, or add up those of three."""
+    if have == want or (have != 1 and want != 1):
+        return weight
+    out, inputs, *size = weight.shape
+    block = inputs // have
+    parts = weight.reshape(out, have, block, *size)
+    parts = parts.sum(1, keepdim=True) if want == 1 else parts.repeat(1, want, 1, 1, 1) / want
+    return parts.reshape(out, want * block, *size)

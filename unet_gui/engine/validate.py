@@ -1,0 +1,245 @@
+"""How good is the network, on images it has not learned from, and at which operating point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unet_gui.core.cv import cv2
+from unet_gui.core.regions import grow
+from unet_gui.engine.data import UNLABELLED, Picture
+from unet_gui.engine.predict import Predictor
+from unet_gui.engine.tiles import plan_tiles
+
+SCAN = tuple(float(v) for v in np.arange(-3.0, 5.01, 0.5))
+"""Thresholds tried, as logits of class 1 against class 0."""
+POINTS = 200_000
+"""Pixels on which the offsets of many classes are searched."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a validation found.
+
+    Attributes
+    ----------
+    score : float
+        Mean Dice over the classes, or mean Rand F over the images, at ``offsets``.
+    dice : tuple of float
+        For each class, over all images together; NaN where there is none of it.
+    loss : float
+        Mean cross-entropy.
+    offsets : tuple of float
+        The operating point.
+    """
+
+    score: float
+    dice: tuple[float, ...]
+    loss: float
+    offsets: tuple[float, ...]
+
+
+@dataclass
+class Answer:
+    """The network's logits for one validation image and what is true there."""
+
+    logits: NDArray[np.float32]
+    label: NDArray[np.uint8]
+
+
+def answers(predictor: Predictor, pictures: Sequence[Picture]) -> list[Answer]:
+    """Predict the validation images."""
+    found = []
+    arch = predictor.arch
+    for picture in pictures:
+        h, w = picture.label.shape
+        logits = np.empty((arch.classes, h, w), np.float32)
+        for tile in plan_tiles((h, w), predictor.tile, arch.halo, arch.align):
+            for part, answer in predictor.answers(picture.pixels, [tile], picture.stats):
+                logits[(slice(None), *part.core.slices)] = answer.cpu().numpy()
+        found.append(Answer(logits, picture.label))
+    return found
+
+
+class Judge:
+    """Scores answers and chooses the operating point.
+
+    Parameters
+    ----------
+    score : {"dice", "rand"}
+    classes : int
+    net : int
+        For ``"rand"``: the class that separates regions of the others.
+    """
+
+    def __init__(self, score: str, classes: int, net: int = 0) -> None:
+        self.score, self.classes, self.net = score, classes, net
+        self._truth: dict[int, NDArray[np.int32]] = {}
+
+    def judge(self, found: Sequence[Answer], near: tuple[float, ...] | None = None) -> Outcome:
+        """Score at the best operating point.
+
+        Parameters
+        ----------
+        found : sequence of Answer
+        near : tuple of float, optional
+            Operating point of the last time: only its neighbourhood is searched. Without it, the whole range.
+        """
+        if self.score == "rand":
+            score, offsets = self._rand(found, near)
+            return Outcome(score, self._dice_at(found, offsets), cross_entropy(found), offsets)
+        offsets = self._two(found) if self.classes == 2 else self._many(found, near)
+        dice = self._dice_at(found, offsets)
+        return Outcome(mean_known(dice), dice, cross_entropy(found), offsets)
+
+    def at(self, found: Sequence[Answer], offsets: tuple[float, ...]) -> Outcome:
+        """Score at a given operating point."""
+        dice = self._dice_at(found, offsets)
+        score = mean_known(dice)
+        if self.score == "rand":
+            rest = [o for c, o in enumerate(offsets) if c != self.net]
+            score = self._rand_at(found, offsets[self.net] - max(rest))
+        return Outcome(score, dice, cross_entropy(found), offsets)
+
+    # --- regions
+
+    def _rand(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, tuple[float, ...]]:
+        """Try thresholds; the one whose neighbours are good too wins, as a lone peak is luck."""
+        scan = list(SCAN)
+        if near is not None:
+            scan = [near[self.net] + d for d in (-1.0, -0.5, 0.0, 0.5, 1.0)]
+        scores = np.array([self._rand_at(found, t) for t in scan])
+        padded = np.pad(scores, 1, mode="edge")
+        smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+        best = int(smooth.argmax())
+        return float(scores[best]), tuple(scan[best] if c == self.net else 0.0 for c in range(self.classes))
+
+    def _rand_at(self, found: Sequence[Answer], offset: float) -> float:
+        """Return the mean Rand F where the net gets this offset and the other classes none."""
+        return mean_known([self._rand_of(i, a, offset) for i, a in enumerate(found)])
+
+    def _rand_of(self, number: int, answer: Answer, offset: float) -> float:
+        if number not in self._truth:
+            inner = (answer.label != self.net) & (answer.label != UNLABELLED)
+            self._truth[number] = connected(inner)
+        others = np.delete(answer.logits, self.net, axis=0)
+        margin = (others[0] if len(others) == 1 else others.max(0)) - answer.logits[self.net]
+        return rand_f(self._truth[number], grow(connected(margin >= offset)))
+
+    # --- overlap
+
+    def _two(self, found: Sequence[Answer]) -> tuple[float, ...]:
+        """Return the threshold with the best mean Dice, from histograms."""
+        edges = np.linspace(-6, 6, 97)
+        hist = np.zeros((2, len(edges) + 1))
+        for a in found:
+            bins = np.searchsorted(edges, (a.logits[1] - a.logits[0]).ravel(), side="right")
+            for c in (0, 1):
+                hist[c] += np.bincount(bins[a.label.ravel() == c], minlength=len(edges) + 1)
+        below = hist.cumsum(1)[:, :-1]  # of each class, below each edge: called class 0
+        total = hist.sum(1)
+        hit0, hit1 = below[0], total[1] - below[1]
+        dice0 = 2 * hit0 / np.maximum(hit0 + below[1] + total[0], 1)
+        dice1 = 2 * hit1 / np.maximum(hit1 + (total[0] - below[0]) + total[1], 1)
+        mean = (dice0 + dice1) / 2
+        smooth = np.convolve(np.pad(mean, 2, mode="edge"), np.ones(5) / 5, mode="valid")
+        middle = len(edges) // 2
+        best = int(smooth.argmax())
+        if smooth[best] - smooth[middle] < 5e-4:  # not worth leaving the plain decision
+            best = middle
+        return (float(edges[best]), 0.0)
+
+    def _many(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, ...]:
+        """Return offsets for many classes, one after the other, on some of the pixels."""
+        offsets = np.zeros(self.classes)
+        if near is not None:
+            return tuple(near)
+        logits, truth = self._some(found)
+        if not truth.size:
+            return tuple(offsets.tolist())
+        best = self._mean_dice(logits, truth, offsets)
+        for _ in range(2):
+            for c in range(self.classes):
+                for step in (-1.0, -0.5, 0.5, 1.0):
+                    trial = offsets.copy()
+                    trial[c] += step
+                    value = self._mean_dice(logits, truth, trial)
+                    if value > best + 1e-3:
+                        best, offsets = value, trial
+        return tuple(float(v) for v in offsets)
+
+    def _some(self, found: Sequence[Answer]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        known = sum(int((a.label != UNLABELLED).sum()) for a in found)
+        step = max(1, known // POINTS)
+        logits, truth = [], []
+        for a in found:
+            at = np.flatnonzero(a.label.ravel() != UNLABELLED)[::step]
+            logits.append(a.logits.reshape(self.classes, -1)[:, at])
+            truth.append(a.label.ravel()[at])
+        return np.concatenate(logits, axis=1), np.concatenate(truth)
+
+    def _mean_dice(self, logits: NDArray[np.float32], truth: NDArray[np.uint8], offsets: NDArray) -> float:
+        said = (logits + offsets[:, None].astype(np.float32)).argmax(0)
+        return mean_known(
+            self._dice(np.bincount(truth.astype(np.int64) * self.classes + said, minlength=self.classes**2))
+        )
+
+    def _dice_at(self, found: Sequence[Answer], offsets: Sequence[float]) -> tuple[float, ...]:
+        table = np.zeros(self.classes**2, np.int64)
+        for a in found:
+            said = decided(a.logits, offsets)
+            known = a.label != UNLABELLED
+            pairs = a.label[known].astype(np.int64) * self.classes + said[known]
+            table += np.bincount(pairs, minlength=self.classes**2)
+        return self._dice(table)
+
+    def _dice(self, flat: NDArray[np.int64]) -> tuple[float, ...]:
+        table = flat.reshape(self.classes, self.classes)
+        hits, sums = np.diag(table), table.sum(0) + table.sum(1)
+        return tuple(float(2 * h / s) if s else float("nan") for h, s in zip(hits, sums, strict=True))
+
+
+def decided(logits: NDArray[np.float32], offsets: Sequence[float]) -> NDArray[np.int64]:
+    """Return the classes that the prediction would say: see `predict.decide`."""
+    if len(logits) == 2:
+        return (logits[1] - logits[0] >= offsets[0] - offsets[1]).astype(np.int64)
+    return (logits + np.asarray(offsets, np.float32)[:, None, None]).argmax(0)
+
+
+def mean_known(values: Sequence[float]) -> float:
+    """Return the mean without NaN; NaN of nothing."""
+    known = [v for v in values if v == v]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def cross_entropy(found: Sequence[Answer]) -> float:
+    """Return the mean cross-entropy over the labelled pixels."""
+    total, count = 0.0, 0
+    for a in found:
+        label = torch.from_numpy(a.label.astype(np.int64))
+        logits = torch.from_numpy(a.logits)[None]
+        known = int((a.label != UNLABELLED).sum())
+        if known:
+            loss = torch.nn.functional.cross_entropy(logits, label[None], ignore_index=UNLABELLED, reduction="sum")
+            total, count = total + float(loss), count + known
+    return total / count if count else float("nan")
+
+
+def connected(inner: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Number the regions connected over edges, as `unet_gui.core.regions.regions_of` does."""
+    return cv2.connectedComponents(inner.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[1]
+
+
+def rand_f(truth: NDArray[np.int32], said: NDArray[np.int32]) -> float:
+    """Return Rand F of regions where the truth has one (not 0): `partition_scores` without the rest, fast."""
+    inside = truth > 0
+    if not inside.any():
+        return float("nan")
+    t, s = truth[inside].astype(np.int64), said[inside].astype(np.int64)
+    pairs = np.bincount(t * (int(s.max()) + 1) + s).astype(np.float64)
+    together = float((pairs**2).sum())
+    return 2 * together / float((np.bincount(t).astype(float) ** 2).sum() + (np.bincount(s).astype(float) ** 2).sum())

@@ -6,7 +6,7 @@ import PySide6
 
 
 def _keep_singletons_alive() -> None:
-    """Survive PySide6 6.12.0, where something else has installed it: it gives back ``None``, ``True`` and ``False`` without owning a reference to them.
+    """Survive PySide6 6.12.0, which gives back ``None``, ``True`` and ``False`` without owning a reference to them.
 
     Before Python 3.12 they are counted like any object: every signal takes one ``True`` away and every call that
     returns nothing (``update()``, ``drawImage()`` …) one ``None``; after some thousands the process aborts with

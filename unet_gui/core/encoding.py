@@ -211,9 +211,17 @@ class Encoding:
         unlabelled = next((_name(raw) for raw, i in self.values if i == UNLABELLED), "")
         classes = sum(i != UNLABELLED for _, i in self.values)
         tail = (f", {unlabelled} = unlabelled" if unlabelled else "") + (" (palette picture)" if self.palette else "")
-        if all(raw == i for raw, i in self.values if i != UNLABELLED):
+        if self._shifted_ids():
             return f"class ids{tail}"
         return f"{'colours' if self.color else 'values'} for {classes} classes{tail}"
+
+    def _shifted_ids(self) -> bool:
+        """Whether the values are class ids but for the gap that the unlabelled value leaves."""
+        if self.color:
+            return False
+        pairs = [(_packed(raw), i) for raw, i in self.values]
+        gap = next((raw for raw, i in pairs if i == UNLABELLED), 65536)
+        return all(raw - (raw > gap) == i for raw, i in pairs if i != UNLABELLED)
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for the project file."""

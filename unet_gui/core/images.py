@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -46,7 +47,6 @@ __all__ = [
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".btf", ".tf8"}
 )
-_ENDINGS = frozenset(suffix[1:] for suffix in IMAGE_SUFFIXES)
 LABEL_FOLDERS: frozenset[str] = frozenset({"label", "labels"})
 
 _AGAIN = "Copy it again from where it came from."
@@ -318,7 +318,7 @@ def decode(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
     try:
         _check_whole(data)
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (png.Damaged, cv2.error) as error:
+    except (png.Damaged, cv2.error, struct.error) as error:
         raise ImageError("is damaged or cut off.", path, _AGAIN, str(error)) from error
     except MemoryError as error:
         raise ImageError(
@@ -339,8 +339,19 @@ def _check_whole(data: bytes) -> None:
         start = data.find(b"\xff\xda")  # of the scan; an embedded preview ends before it
         if start < 0 or data.rfind(b"\xff\xd9") < start:
             raise png.Damaged("the end mark is missing")
+    elif data[:2] == b"BM":
+        _check_bmp(data)
     elif data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") + 8 > len(data):
         raise png.Damaged("the file is shorter than its header says")
+
+
+def _check_bmp(data: bytes) -> None:
+    offset, header = struct.unpack_from("<II", data, 10)
+    width, height, _, bits = struct.unpack_from("<HHHH" if header == 12 else "<iiHH", data, 18)
+    if header == 12 or data[30:34] == b"\0\0\0\0":  # not run-length coded
+        rows = (width * bits + 31) // 32 * 4 * abs(height)
+        if offset + rows > len(data):
+            raise png.Damaged("the file ends before the picture does")
 
 
 _DIGITS = re.compile(r"\d+")
@@ -377,7 +388,7 @@ def list_images(root: str | os.PathLike[str]) -> list[str]:
         The folder is missing or not readable.
     """
     try:
-        found = list(_walk(os.fspath(root), "", set()))
+        found = list(_walk(os.fspath(root), "", {os.path.realpath(root)}))
     except OSError as error:
         kind = "may not be read by you." if isinstance(error, PermissionError) else "cannot be opened."
         raise ImageError(kind, root, "Choose another folder.", str(error)) from error
@@ -385,7 +396,7 @@ def list_images(root: str | os.PathLike[str]) -> list[str]:
     return found
 
 
-def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: str, prefix: str, seen: set[str]) -> Iterator[str]:
     below: list[os.DirEntry[str]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -394,18 +405,18 @@ def _walk(folder: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]
                 continue
             if entry.is_dir():
                 below.append(entry)
-            elif name.rpartition(".")[2].lower() in _ENDINGS:
+            elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
                 yield prefix + name
     for entry in below:
         if entry.name.lower() in LABEL_FOLDERS or (entry.is_symlink() and not _first_visit(entry.path, seen)):
             continue
         inside = _walk_below(entry, prefix, seen)
         yield from inside
-        if not inside and entry.name.rpartition(".")[2].lower() in _ENDINGS:
+        if not inside and os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
             yield prefix + entry.name
 
 
-def _walk_below(entry: os.DirEntry[str], prefix: str, seen: set[tuple[int, int]]) -> list[str]:
+def _walk_below(entry: os.DirEntry[str], prefix: str, seen: set[str]) -> list[str]:
     """Return the pictures of a folder inside the root; one that may not be read hides nothing else."""
     try:
         return list(_walk(entry.path, f"{prefix}{entry.name}/", seen))
@@ -413,17 +424,17 @@ def _walk_below(entry: os.DirEntry[str], prefix: str, seen: set[tuple[int, int]]
         return []
 
 
-def _first_visit(path: str, seen: set[tuple[int, int]]) -> bool:
-    """Whether a linked folder was not met before (a link to a folder above would never end)."""
-    try:
-        status = os.stat(path)
-    except OSError:
+def _first_visit(link: str, seen: set[str]) -> bool:
+    """Whether a linked folder leads somewhere new: not into a folder that is listed anyway, nor around in a circle."""
+    target = os.path.realpath(link)
+    if any(_within(target, other) or _within(other, target) for other in seen):
         return False
-    here = (status.st_dev, status.st_ino)
-    if here in seen:
-        return False
-    seen.add(here)
+    seen.add(target)
     return True
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def effective_channels(array: np.ndarray) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import struct
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,24 @@ def _tifffile() -> Any:
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
     return tifffile
+
+
+_BROKEN = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError),
+    *(EOFError, MemoryError, struct.error),
+)
+"""What the parser and the decoders raise on damaged files."""
+
+
+@contextlib.contextmanager
+def _in_words(path: str | os.PathLike[str], message: str = _DAMAGED) -> Iterator[None]:
+    """Turn whatever a damaged file sets off into an `ImageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise open_error(path, error) from error
+    except _BROKEN as error:
+        raise ImageError(message, path, _AGAIN, repr(error)) from error
 
 
 class TiffPages:
@@ -53,17 +74,14 @@ class TiffPages:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
         tifffile = _tifffile()
-        try:
+        with _in_words(path):
             self._tif = tifffile.TiffFile(path)
-        except OSError as error:
-            raise open_error(path, error) from error
-        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
-            raise ImageError(_DAMAGED, path, _AGAIN, str(error)) from error
         try:
-            self.count = self._count()
-        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+            with _in_words(path):
+                self.count = self._count()
+        except ImageError:
             self._tif.close()
-            raise ImageError(_DAMAGED, path, _AGAIN, str(error)) from error
+            raise
 
     def _count(self) -> int:
         pages = len(self._tif.pages)
@@ -88,14 +106,9 @@ class TiffPages:
         """
         if not 0 <= index < self.count:
             raise ImageError(f"has no page {index + 1}, only {self.count}.", self.path, "Was the file replaced?")
-        tifffile = _tifffile()
-        try:
+        with _in_words(self.path):
             page = self._tif.pages[0 if self._planes else index]
             return TiffPage(self, page, index if self._planes else 0)
-        except OSError as error:
-            raise open_error(self.path, error) from error
-        except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-            raise ImageError(_DAMAGED, self.path, _AGAIN, str(error)) from error
 
     def pixel_size(self) -> float | None:
         """Return the size of a pixel in µm from the OME, ImageJ or resolution entries, None when unknown."""
@@ -202,14 +215,8 @@ class TiffPage:
         ImageError
             The region's data cannot be read or decoded.
         """
-        try:
+        with _in_words(self.path, "has a damaged part or an unknown kind of compression."):
             out = self._read_raw(rect) if self._raw_offset is not None else self._read_segments(rect)
-        except OSError as error:
-            raise open_error(self.path, error) from error
-        except (ValueError, RuntimeError, IndexError, KeyError, TypeError, AttributeError, EOFError) as error:
-            raise ImageError(
-                "has a damaged or unknown kind of compressed part.", self.path, _AGAIN, str(error)
-            ) from error
         return out[..., 0] if self.channels == 1 else out
 
     # ------------------------------------------------------------------ plain rows

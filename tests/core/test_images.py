@@ -335,19 +335,14 @@ def samples(tmp_path: Path) -> dict[str, bytes]:
 def test_a_truncated_file_is_never_half_shown(
     tmp_path: Path, samples: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    refused = 0
     for name, data in samples.items():
-        (tmp_path / "whole").write_bytes(data)
-        whole = read(tmp_path / "whole")
         for cut in [1, 5, 20, 40, len(data) // 3, len(data) // 2, len(data) * 9 // 10, len(data) - 2]:
             path = tmp_path / f"cut_{name}"
             path.write_bytes(data[:cut])
-            try:  # what is missing may be the end mark of a list of pages: then the picture is whole
-                np.testing.assert_array_equal(read(path), whole)
-            except ImageError as error:
-                refused += 1
-                assert (error.path, bool(error.message), bool(error.hint)) == (str(path), True, True)  # noqa: PT017
-    assert refused >= 8 * len(samples) - 2
+            with pytest.raises(ImageError) as caught, open_image(path) as source:
+                source.read()
+            error = caught.value
+            assert (error.path, bool(error.message), bool(error.hint)) == (str(path), True, True), (name, cut)
     assert capfd.readouterr() == ("", "")
 
 

@@ -22,6 +22,7 @@ CACHE_BYTES = 64 * 2**20
 
 _DAMAGED = "is damaged or cut off."
 _AGAIN = "Copy it again from where it came from."
+_TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MICRONS = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "mm": 1e3}
 
 
@@ -108,7 +109,27 @@ class TiffPages:
             raise ImageError(f"has no page {index + 1}, only {self.count}.", self.path, "Was the file replaced?")
         with _in_words(self.path):
             page = self._tif.pages[0 if self._planes else index]
+            self._check_directory(int(page.offset))
             return TiffPage(self, page, index if self._planes else 0)
+
+    def _check_directory(self, offset: int) -> None:
+        """Refuse a page whose directory is cut off: tifffile leaves out such entries and decodes nonsense."""
+        if self._tif.is_ndpi:  # has a directory of its own kind
+            return
+        form, file = self._tif.tiff, self._tif.filehandle
+        with file.lock:
+            file.seek(offset)
+            (count,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize))
+            table = file.read(count * form.tagsize + form.offsetsize)
+        end = offset + form.tagnosize + count * form.tagsize + form.offsetsize
+        for i in range(count if len(table) == count * form.tagsize + form.offsetsize else 0):
+            entry = table[i * form.tagsize : (i + 1) * form.tagsize]
+            kind, number = struct.unpack(form.tagformat2[0] + "2xH" + form.tagformat2[1], entry[: -form.offsetsize])
+            size = _TYPE_SIZES.get(kind, 1) * number
+            if size > form.offsetsize:
+                end = max(end, struct.unpack(form.offsetformat, entry[-form.offsetsize :])[0] + size)
+        if end > file.size:
+            raise ValueError(f"the directory needs {end} bytes, the file has {file.size}")
 
     def pixel_size(self) -> float | None:
         """Return the size of a pixel in µm from the OME, ImageJ or resolution entries, None when unknown."""

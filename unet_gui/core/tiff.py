@@ -181,6 +181,8 @@ class TiffPage:
         Size; colours that are stored plane by plane count as channels.
     dtype : numpy.dtype
         As stored, in the machine's byte order; bilevel pages are uint8 with 0 and 255.
+    cached_bytes : int
+        Size of the decoded tiles or strips that are kept.
     """
 
     def __init__(self, pages: TiffPages, page: Any, plane: int) -> None:
@@ -197,7 +199,7 @@ class TiffPage:
         self._bilevel = key.dtype.kind == "b"
         self.dtype = np.dtype(np.uint8) if self._bilevel else key.dtype.newbyteorder("=")
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._cached = 0
+        self.cached_bytes = 0
         self._lock = threading.Lock()
         self._decode_args: dict[str, Any] = {"_fullsize": bool(key.is_tiled)}
         if key.compression in (6, 7, 34892, 33007):
@@ -340,9 +342,9 @@ class TiffPage:
             if index in self._cache:
                 return
             self._cache[index] = part
-            self._cached += part.nbytes
-            while self._cached > CACHE_BYTES and len(self._cache) > 1:
-                self._cached -= self._cache.popitem(last=False)[1].nbytes
+            self.cached_bytes += part.nbytes
+            while self.cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+                self.cached_bytes -= self._cache.popitem(last=False)[1].nbytes
 
     def _check_whole(self) -> None:
         size = self._pages._tif.filehandle.size

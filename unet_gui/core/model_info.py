@@ -130,12 +130,12 @@ def _read_header(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            start = file.read(8)
+            start = file.read(9)
             _refuse_other(path, start)
-            (length,) = struct.unpack("<Q", start)
+            (length,) = struct.unpack("<Q", start[:8])
             if not 2 <= length <= min(MAX_HEADER, size - 8):
                 raise ModelError("is damaged or not a model.", path, details=f"header of {length} bytes")
-            text = file.read(length)
+            text = start[8:] + file.read(length - 1)
     except OSError as error:
         plain = open_error(path, error, "model")
         raise ModelError(plain.message, path, plain.hint, plain.details) from error
@@ -164,11 +164,13 @@ def looks_like_torch_file(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins like one of ``torch.save`` (a ZIP archive or a pickle); nothing of it is run."""
     try:
         with open(path, "rb") as file:
-            return _torch_like(file.read(8))
+            return _torch_like(file.read(9))
     except OSError:
         return False
 
 
 def _torch_like(start: bytes) -> bool:
-    # the length of a header we accept leaves the upper four of the eight bytes zero
-    return start[:4] == _ZIP or (start[:2] in _PICKLE and start[4:8] != b"\0\0\0\0")
+    # the length of a header we accept leaves the upper four bytes zero, and the header begins with a brace
+    if start[4:9] == b"\0\0\0\0{":
+        return False
+    return start[:4] == _ZIP or start[:2] in _PICKLE

@@ -244,8 +244,7 @@ def _output_encoding(arguments: argparse.Namespace) -> str:
     """Write what the model learned from: 0/255 where its labels were, class ids otherwise."""
     if arguments.encoding != "auto":
         return str(arguments.encoding)
-    from unet_gui.core.images import looks_like_torch_file
-    from unet_gui.core.model_info import read_model_info
+    from unet_gui.core.model_info import looks_like_torch_file, read_model_info
 
     if looks_like_torch_file(arguments.model):  # a best_model.pth of the tutorial, whose masks are 0/255
         return "binary"

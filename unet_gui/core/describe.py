@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from unet_gui.core.errors import UserError
-from unet_gui.core.images import image_info, looks_like_torch_file, open_image
-from unet_gui.core.model_info import read_model_info
+from unet_gui.core.images import image_info, open_image
+from unet_gui.core.model_info import looks_like_torch_file, read_model_info
 from unet_gui.core.project import Dataset, Status
 
 

@@ -98,6 +98,8 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("swap", "Swap with background", "X", LABEL, "Change between the class and background"),
     _spec("clear", "Clear label", "Ctrl+Backspace", LABEL, "Make every pixel of this image unlabelled"),
     _spec("add_class", "Add a class", "", LABEL, "Add a class", icon="plus"),
+    _spec("brush_smaller", "Smaller brush", "[", TOOLS, "Make brush and eraser smaller", repeats=True),
+    _spec("brush_larger", "Larger brush", "]", TOOLS, "Make brush and eraser larger", repeats=True),
     _spec("train", "Train", "Ctrl+T", MODEL, "Save the labels and let the model learn them", icon="train"),
     _spec("stop", "Stop", "Ctrl+.", MODEL, "Stop what runs now; what is finished stays", icon="stop"),
     _spec("predict", "Predict this image", "R", MODEL, "Let the model look at this image", icon="predict"),

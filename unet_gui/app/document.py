@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_gui.app.canvas.display import Display, default_display
 from unet_gui.core.history import History
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.journal import checksum
@@ -26,6 +27,8 @@ class Document:
     ----------
     ref : ImageRef
     source : ImageSource
+    display : Display
+        How the image is shown at first.
     labels : LabelImage
     history : History
     disk : int
@@ -42,6 +45,7 @@ class Document:
 
     ref: ImageRef
     source: ImageSource
+    display: Display
     labels: LabelImage
     disk: int
     history: History = field(default_factory=History)
@@ -76,6 +80,11 @@ class Document:
             time.sleep(0.02)  # a gesture is under way; this is not the window's thread
 
 
+def first_page(dataset: Dataset, ref: ImageRef) -> ImageRef:
+    """Return the image itself, or its first page when it is a stack."""
+    return dataset.expand(ref)[0]
+
+
 def load(dataset: Dataset, ref: ImageRef) -> Document:
     """Open an image and read its label.
 
@@ -86,6 +95,7 @@ def load(dataset: Dataset, ref: ImageRef) -> Document:
     """
     source = dataset.open_image(ref)
     try:
+        display = default_display(source)  # for 16 bit it has to look at the pixels
         ids = dataset.load_label(ref, source.shape)
     except BaseException:
         source.close()
@@ -93,7 +103,7 @@ def load(dataset: Dataset, ref: ImageRef) -> Document:
     if ids is None:
         ids = np.full(source.shape, UNLABELLED, np.uint8)
     labels = LabelImage(ids)
-    return Document(ref, source, labels, checksum(labels.ids))
+    return Document(ref, source, display, labels, checksum(labels.ids))
 
 
 def status_of(ids: NDArray[np.uint8]) -> Status:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from unet_gui.core.images import ImageRef
 from unet_gui.core.journal import CURRENT, Journal, Unsaved, read_journal, set_aside
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
+
+STACK_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
+CHUNK = 100
+"""Files looked at for pages before the window hears of it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,17 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
     return Opened(dataset, folder, labels, state, holder, tuple(journals), tuple(sorted(keys)), wanted)
 
 
+def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRef]]:
+    """Return the pages of those files that have more than one. Files that cannot be read have none."""
+    found = {}
+    for ref in refs:
+        with contextlib.suppress(UserError, OSError):
+            pages = dataset.expand(ref)
+            if len(pages) > 1:
+                found[ref.rel] = pages
+    return found
+
+
 class Folder(QObject):
     """Everything that belongs to the folder that is open.
 
@@ -94,9 +110,12 @@ class Folder(QObject):
     -------
     journal_failed(exception)
         Strokes cannot be written down at the moment (None: again they can).
+    pages_known(dict)
+        These files are stacks; their pages are images of their own.
     """
 
     journal_failed = Signal(object)
+    pages_known = Signal(object)
     _journal_said = Signal(object)
 
     def __init__(self, opened: Opened, parent: QObject | None = None) -> None:
@@ -114,9 +133,34 @@ class Folder(QObject):
         self.saver = Saver(self.dataset, self.journal, self)
         self.book = StatusBook(self.dataset, self)
         self.recovery = Recovery(opened, self)
+        self.pages: dict[str, list[ImageRef]] = {}
+        self._stacks = [ref for ref in self.dataset.images if ref.rel.lower().endswith(STACK_SUFFIXES)]
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_pages)
+
+    def look(self) -> None:
+        """Find out about pages and statuses, beside the window. Called once the first image is being read."""
+        if self._stacks:
+            chunk, self._stacks = self._stacks[:CHUNK], self._stacks[CHUNK:]
+            self._chores.give(None, lambda: expand(self.dataset, chunk))
+        else:
+            self.book.scan(self.images())
+
+    def images(self) -> list[ImageRef]:
+        """Return all images as far as they are known, pages one by one."""
+        return [each for ref in self.dataset.images for each in self.pages.get(ref.rel, [ref])]
+
+    @Slot(object, object)
+    def _on_pages(self, _tag: object, found: dict[str, list[ImageRef]]) -> None:
+        if found:
+            self.pages.update(found)
+            self.pages_known.emit(found)
+        self.look()
 
     def close(self) -> None:
         """End all threads and give the folder free."""
+        self._stacks = []
+        self._chores.close()
         self.recovery.close()
         self.book.close()
         self.saver.close()

@@ -395,13 +395,8 @@ class ModelDesk(QObject):
 
     def _on_image(self, job: Job, event: ev.ImageDone) -> None:
         refs = self._refs.get(job.id, ())
-        book = self._session.folder.book if self._session.folder else None
         if job.kind != "masks" and event.item < len(refs):
-            key = refs[event.item].key
-            if book is not None:
-                book.set_predicted(key)
-            if not event.skipped:
-                self._session.reload_prediction(key)
+            self._session.on_predicted(refs[event.item].key, fresh=not event.skipped)
         now = time.monotonic()
         left = None
         if not event.skipped:

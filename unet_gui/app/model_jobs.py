@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,40 @@ class MasksJob:
     def __call__(self) -> Events:
         total = len(self.refs)
         for number, ref in enumerate(self.refs):
-            path = self.dataset.image_path(ref)
-            try:
-                export_masks(self.dataset, ref, self.out)
-            except UserError as error:
-                yield ImageFailed(
-                    number, path, ref.page or 0, error.message, error.hint, error.details, number + 1, total
-                )
-            else:
-                yield ImageDone(number, path, ref.page or 0, self.out, 0.0, False, number + 1, total)
+            yield _outcome(self.dataset, ref, partial(export_masks, self.dataset, ref, self.out), number, total)
         return total
+
+
+@dataclass(frozen=True)
+class RelabelJob:
+    """Give all pixels of one class another in every label of the folder."""
+
+    dataset: Dataset
+    refs: tuple[ImageRef, ...]
+    old: int
+    new: int
+
+    def __call__(self) -> Events:
+        total = len(self.refs)
+        for number, ref in enumerate(self.refs):
+            yield _outcome(self.dataset, ref, partial(self._one, ref), number, total)
+        return total
+
+    def _one(self, ref: ImageRef) -> None:
+        ids = self.dataset.load_label(ref) if self.dataset.has_label(ref) else None
+        if ids is not None and (ids == self.old).any():
+            ids[ids == self.old] = self.new
+            self.dataset.save_label(ref, ids)
+
+
+def _outcome(dataset: Dataset, ref: ImageRef, work: Callable[[], None], number: int, total: int) -> Event:
+    """Do the work on one image and say how it went."""
+    path, page = dataset.image_path(ref), ref.page or 0
+    try:
+        work()
+    except UserError as error:
+        return ImageFailed(number, path, page, error.message, error.hint, error.details, number + 1, total)
+    return ImageDone(number, path, page, path, 0.0, False, number + 1, total)
 
 
 def segment_items(dataset: Dataset, refs: Sequence[ImageRef]) -> tuple[SegmentItem, ...]:

@@ -75,10 +75,15 @@ class Saver(QObject):
         for document in waiting.values():
             self.save(document)
 
+    def wait(self) -> None:
+        """Wait until nothing is being written."""
+        while self._writing:
+            self._chores.close(finish=True)
+
     def close(self) -> None:
-        """Wait until what is being written is written; nothing is started any more."""
+        """Wait until what is being written is written; nothing is tried again by itself any more."""
+        self.wait()
         self._retry.stop()
-        self._chores.close(finish=True)
 
     @Slot(object, object)
     def _on_done(self, document: Document, result: tuple[int, int, Status]) -> None:

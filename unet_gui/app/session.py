@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app.chores import Chores
-from unet_gui.app.document import Document, load
+from unet_gui.app.document import Document, first_page, load
 from unet_gui.app.folder import Folder, Opened, open_folder
 from unet_gui.app.messages import Message, Offer
 from unet_gui.core.errors import UserError
@@ -21,6 +21,7 @@ from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import Edit, LabelImage, Over
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of
 from unet_gui.core.project import Dataset, Status
+from unet_gui.core.store import Encoding
 
 AUTOSAVE_MS = 1500
 """The quiet moment after which a label is saved."""
@@ -51,8 +52,8 @@ class Session(QObject):
         These pixels of the label.
     history_changed()
         What can be undone, or whether everything is saved.
-    prediction_changed()
-        Of the open image.
+    prediction_changed(), prediction_written(key)
+        The open image has another prediction; a job has just predicted this image.
     classes_changed(), active_class_changed(int), over_changed(Over)
     said(Message), settled(topic)
         Something for the person; it is over.
@@ -64,6 +65,7 @@ class Session(QObject):
     label_changed = Signal(object)
     history_changed = Signal()
     prediction_changed = Signal()
+    prediction_written = Signal(str)
     classes_changed = Signal()
     active_class_changed = Signal(int)
     over_changed = Signal(object)
@@ -80,6 +82,7 @@ class Session(QObject):
         self._over = Over.ALL
         self._kept: dict[str, Document] = {}  # changed and not on disk yet
         self._histories: OrderedDict[str, tuple[History, int, int]] = OrderedDict()
+        self._leaving: list[ImageSource] = []
         self._asked = 0  # number of the last request: an answer to an older one is dropped
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_read)
@@ -114,6 +117,7 @@ class Session(QObject):
         if unsaved and not lose_changes:
             return False
         self._asked += 1
+        self.image_opening.emit("")
         self._put_away()
         for document in self._kept.values():
             document.source.close()
@@ -123,8 +127,9 @@ class Session(QObject):
         folder.close()
         folder.deleteLater()
         self.key = ""
-        self.folder_changed.emit()
         self.image_changed.emit()
+        self._close_sources()
+        self.folder_changed.emit()
         return True
 
     def close(self) -> None:
@@ -148,6 +153,7 @@ class Session(QObject):
         first = opened.wanted or (opened.dataset.images[0] if opened.dataset.images else None)
         if first is not None:
             self.open_image(first)
+        self.folder.look()
 
     # --- image -----------------------------------------------------------------------------------------------------
 
@@ -155,18 +161,26 @@ class Session(QObject):
         """Begin to read an image; the label of the one before is saved. Only the last request is answered."""
         if self.folder is None or ref.key == self.key:
             return
+        self.image_opening.emit(ref.key)  # a gesture under way is taken back before its label goes
         if self.autosave:
             self.save()
         self._put_away()
         self.key = ref.key
         self._asked += 1
-        self.image_opening.emit(ref.key)
         kept = self._kept.get(ref.key)
         if kept is not None:
             self._show(kept)
             return
         dataset = self.folder.dataset
-        self._chores.give((self._asked, "image", ref), lambda: load(dataset, ref))
+        self._chores.give((self._asked, "image", ref), lambda: load(dataset, first_page(dataset, ref)))
+
+    def on_predicted(self, key: str, fresh: bool) -> None:
+        """Hear that an image has a prediction on disk; ``fresh`` when it has just been written."""
+        if self.folder is not None:
+            self.folder.book.set_predicted(key)
+        if fresh:
+            self.prediction_written.emit(key)
+            self.reload_prediction(key)
 
     def reload_prediction(self, key: str) -> None:
         """Read the prediction of an image again, if it is the open one."""
@@ -179,6 +193,7 @@ class Session(QObject):
     def _show(self, document: Document) -> None:
         self.document = document
         self.image_changed.emit()
+        self._close_sources()
         self.history_changed.emit()
         self.prediction_changed.emit()
         self.reload_prediction(document.key)
@@ -196,7 +211,12 @@ class Session(QObject):
             document.prediction = document.probabilities = None
             self._kept[document.key] = document
         else:
-            document.source.close()
+            self._leaving.append(document.source)
+
+    def _close_sources(self) -> None:
+        """Close the images that were on the canvas until now."""
+        while self._leaving:
+            self._leaving.pop().close()
 
     @Slot(object, object)
     def _on_read(self, tag: tuple[int, str, Any], result: Any) -> None:
@@ -216,6 +236,7 @@ class Session(QObject):
             self.prediction_changed.emit()
 
     def _on_image(self, document: Document) -> None:
+        self.key = document.key  # the first page, when a whole stack was asked for
         history, disk, seq = self._histories.pop(document.key, (None, 0, 0))
         if history is not None:
             document.seq = document.saved_seq = seq  # numbers in the journal only grow
@@ -235,6 +256,7 @@ class Session(QObject):
             self.folder_changed.emit()
         elif what == "image":
             self.image_changed.emit()
+            self._close_sources()
             self.said.emit(Message.of(error, topic="image"))
         else:
             self.said.emit(Message.of(error, topic=f"prediction {subject.key}"))
@@ -401,9 +423,8 @@ class Session(QObject):
             self.folder.book.scan([ImageRef.parse(key) for key in keys])
             text = f"The strokes of {len(keys)} image{'s' * (len(keys) > 1)} are back and saved."
             self.said.emit(Message("good", text, topic="recovery", passing=True))
-        if self.key in keys and self.document is not None:
-            ref, self.key = self.document.ref, ""
-            self.open_image(ref)
+        if self.key in keys:
+            self.reopen()
 
     def say_read_only(self) -> None:
         """Tell why nothing can be changed."""
@@ -446,6 +467,23 @@ class Session(QObject):
             self.said.emit(Message.of(error, topic="classes"))
         self.settings_to_disk()
         self.classes_changed.emit()
+
+    def set_encoding(self, encoding: Encoding) -> None:
+        """Read and write labels in another way from now on."""
+        if self.folder is None:
+            return
+        self.folder.dataset.set_encoding(encoding)
+        self.settings_to_disk()
+        self.folder.book.scan(self.folder.dataset.images)
+        self.reopen()  # the same file means something else now
+
+    def reopen(self) -> None:
+        """Read the open image's label again: somebody else has written it."""
+        if self.document is not None and not self.document.dirty:
+            ref, self.key = self.document.ref, ""
+            self._put_away()
+            self._histories.pop(ref.key, None)
+            self.open_image(ref)
 
     def add_class(self) -> int | None:
         """Add a class with the next free number; return it, None when there are 255."""

@@ -14,7 +14,7 @@ _DEFAULTS: dict[str, Any] = {
     "theme": "system",
     "autosave": True,
     "brush_in_screen_pixels": False,
-    "guide": True,
+    "guide": False,
 }
 
 

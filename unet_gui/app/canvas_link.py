@@ -1,0 +1,291 @@
+"""What ties the session to the canvas, the chips and the panels that say how things are shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from PySide6.QtCore import QObject, Slot
+from PySide6.QtGui import QColor
+
+from unet_gui.app import theme
+from unet_gui.app.actions import ActionTable
+from unet_gui.app.canvas.display import Display
+from unet_gui.app.canvas.layers import LayerSettings
+from unet_gui.app.canvas.overlay import CanvasStyle
+from unet_gui.app.canvas.tools import TOOL_BY_ID
+from unet_gui.app.chores import Chores
+from unet_gui.app.messages import Message
+from unet_gui.app.panels.classes import ClassesSection
+from unet_gui.app.panels.layers import LayersSection
+from unet_gui.app.panels.stage import Stage
+from unet_gui.app.panels.status_bar import StatusLine
+from unet_gui.app.session import Session
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageSource
+from unet_gui.core.labels import UNLABELLED
+
+
+class CanvasLink(QObject):
+    """Keeps canvas, chips, class list, layers and the pointer's facts in step with the session."""
+
+    def __init__(
+        self,
+        session: Session,
+        stage: Stage,
+        classes: ClassesSection,
+        layers: LayersSection,
+        status: StatusLine,
+        actions: ActionTable,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._stage = stage
+        self._canvas = stage.canvas
+        self._classes = classes
+        self._layers = layers
+        self._status = status
+        self._actions = actions
+        self._painting_tool = "brush"
+        self._keep_display: tuple[str, int, Display] | None = None
+        self._range = (0.0, 255.0)
+        self._pointer: tuple[int, int] | None = None
+        self._probe = Chores(1, self)  # a value under the pointer may have to be read from disk
+        self._canvas.set_target(session)
+        self._connect()
+        self.set_style()
+        self._on_active_class(session.active_class)
+        self._on_tool(self._canvas.tool)
+
+    def _connect(self) -> None:
+        session, canvas = self._session, self._canvas
+        session.image_opening.connect(self._on_opening)
+        session.image_changed.connect(self._on_image)
+        session.label_changed.connect(canvas.refresh)
+        session.prediction_changed.connect(self._on_prediction)
+        session.classes_changed.connect(self._on_classes)
+        session.active_class_changed.connect(self._on_active_class)
+        session.over_changed.connect(self._stage.chips.set_over)
+        canvas.tool_changed.connect(self._on_tool)
+        canvas.brush_changed.connect(self._on_brush)
+        canvas.view_changed.connect(self._on_view)
+        canvas.display_changed.connect(self._on_display)
+        canvas.cursor_moved.connect(self._on_pointer)
+        canvas.cursor_left.connect(self._on_pointer_left)
+        canvas.message.connect(self._status.say)
+        canvas.failed.connect(self._on_canvas_failed)
+        self._classes.chosen.connect(self._on_class_chosen)
+        self._classes.hidden_changed.connect(self._on_hidden)
+        self._layers.settings_changed.connect(self._on_layers)
+        self._layers.display_changed.connect(self._on_display_wanted)
+        self._layers.auto_wanted.connect(self._on_auto)
+        self._probe.done.connect(self._on_value)
+
+    def close(self) -> None:
+        """End what runs in the background."""
+        self._probe.close()
+        self._canvas.shutdown()
+
+    def set_style(self) -> None:
+        """Take the colours of the theme of the moment."""
+        colors = theme.current()
+        style = CanvasStyle(
+            background=QColor(colors.canvas), waiting=QColor(colors.raised), accent=QColor(colors.accent)
+        )
+        self._canvas.set_style(style)
+        self._on_classes()
+
+    # --- image and label -------------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _on_opening(self, _key: str) -> None:
+        self._canvas.cancel()
+
+    @Slot()
+    def _on_image(self) -> None:
+        document = self._session.document
+        if document is None:
+            self._canvas.set_image(None)
+            self._status.image.set_text("")
+            self._forget_pointer()
+            return
+        info = document.source.info
+        display = document.display
+        self._range = _value_range(document.source, display)
+        kept = self._keep_display
+        if kept is not None and kept[:2] == (info.dtype, len(display.channels)):
+            display = kept[2]
+        self._canvas.set_image(document.source, display)
+        self._canvas.set_label(document.labels)
+        depth = {"uint8": "8-bit", "uint16": "16-bit", "float32": "32-bit float"}.get(info.dtype, info.dtype)
+        self._status.image.set_text(f"{document.key} · {info.width}×{info.height} · {depth}")
+        self._forget_pointer()
+
+    @Slot()
+    def _on_prediction(self) -> None:
+        self._canvas.set_prediction(self._session.prediction)
+
+    @Slot(object)
+    def _on_canvas_failed(self, error: Exception) -> None:
+        self._session.said.emit(Message.of(error, topic="image"))
+
+    # --- classes ---------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_classes(self) -> None:
+        classes = self._session.classes
+        self._canvas.set_classes(classes)
+        self._classes.set_classes(classes)
+        self._stage.chips.set_classes(classes)
+        self._stage.chips.set_over(self._session.over)
+        self._show_class()
+
+    @Slot(int)
+    def _on_active_class(self, _class_id: int) -> None:
+        if self._canvas.tool == "eraser":
+            self._canvas.set_tool(self._painting_tool)
+        self._show_class()
+
+    @Slot(int)
+    def _on_class_chosen(self, class_id: int) -> None:
+        if class_id == UNLABELLED:
+            self._canvas.set_tool("eraser")
+        elif class_id == self._session.active_class:
+            self._on_active_class(class_id)
+        else:
+            self._session.active_class = class_id
+
+    @Slot(object)
+    def _on_hidden(self, hidden: frozenset[int]) -> None:
+        self._on_layers(replace(self._layers.settings, hidden=hidden))
+
+    def _show_class(self) -> None:
+        erasing = self._canvas.tool == "eraser"
+        class_id = UNLABELLED if erasing else self._session.active_class
+        info = next((info for info in self._session.classes if info.id == class_id), None)
+        self._classes.set_current(class_id)
+        name = "erase to unlabelled" if erasing else info.name if info else ""
+        self._stage.chips.set_class(class_id, name, info.color if info else "#808080")
+
+    # --- tool and brush --------------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _on_tool(self, name: str) -> None:
+        if name not in ("eraser", "pan", "pick"):
+            self._painting_tool = name
+        action = self._actions[f"tool_{name}"]
+        action.setChecked(True)
+        self._on_brush(self._canvas.brush.size)
+        self._show_class()
+
+    @Slot(float)
+    def _on_brush(self, size: float) -> None:
+        ring = TOOL_BY_ID[self._canvas.tool].ring
+        self._stage.chips.set_size(size, self._canvas.brush.on_screen, ring)
+
+    # --- how it is shown -------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_layers(self, settings: LayerSettings) -> None:
+        self._canvas.layers = settings
+        self._layers.set_settings(settings)
+        for name, on in (
+            ("show_label", settings.label),
+            ("show_prediction", settings.prediction),
+            ("outline", settings.outline),
+        ):
+            self._actions[name].setChecked(on)
+
+    @Slot()
+    def follow_actions(self) -> None:
+        """Show the layers that are checked in the menu."""
+        self._on_layers(
+            replace(
+                self._layers.settings,
+                label=self._actions["show_label"].isChecked(),
+                prediction=self._actions["show_prediction"].isChecked(),
+                outline=self._actions["outline"].isChecked(),
+            )
+        )
+
+    @Slot(object)
+    def _on_display(self, display: Display) -> None:
+        self._layers.set_display(display, self._range)
+
+    @Slot(object)
+    def _on_display_wanted(self, display: Display) -> None:
+        source = self._session.source
+        if source is not None:  # the next images of this kind are shown the same way
+            self._keep_display = source.info.dtype, len(display.channels), display
+        self._canvas.display = display
+
+    @Slot()
+    def _on_auto(self) -> None:
+        self._keep_display = None
+        self._canvas.auto_contrast()
+
+    @Slot()
+    def _on_view(self) -> None:
+        zoom = self._canvas.zoom
+        self._status.zoom.setText(f"{zoom:.0%}".replace("%", " %") if self._session.document else "")
+
+    # --- pointer ---------------------------------------------------------------------------------------------------
+
+    @Slot(float, float)
+    def _on_pointer(self, x: float, y: float) -> None:
+        document = self._session.document
+        if document is None:
+            return
+        column, row = int(np.floor(x)), int(np.floor(y))
+        h, w = document.labels.shape
+        if not (0 <= column < w and 0 <= row < h):
+            self._on_pointer_left()
+            return
+        self._pointer = (column, row)
+        self._status.place.setText(f"x {column}  y {row}")
+        said = self._name(int(document.labels.ids[row, column]))
+        if document.prediction is not None:
+            said += f" / {self._name(int(document.prediction[row, column]))}"
+        self._status.class_name.setText(said)
+        if not self._probe.waiting:
+            self._ask_value(document.source, column, row)
+
+    def _ask_value(self, source: ImageSource, column: int, row: int) -> None:
+        self._probe.give((source, column, row), lambda: source.read(Rect(column, row, 1, 1)))
+
+    def _name(self, class_id: int) -> str:
+        if class_id == UNLABELLED:
+            return "unlabelled"
+        return next((info.name for info in self._session.classes if info.id == class_id), f"class {class_id}")
+
+    @Slot(object, object)
+    def _on_value(self, tag: tuple[ImageSource, int, int], pixel: np.ndarray) -> None:
+        source, column, row = tag
+        if source is not self._session.source or self._pointer is None:
+            return
+        if self._pointer != (column, row):
+            self._ask_value(source, *self._pointer)
+        self._status.value.setText(", ".join(f"{value:g}" for value in np.ravel(pixel)))
+
+    @Slot()
+    def _on_pointer_left(self) -> None:
+        self._forget_pointer()
+
+    def _forget_pointer(self) -> None:
+        self._pointer = None
+        for widget in (self._status.place, self._status.value, self._status.class_name):
+            widget.setText("")
+
+
+def _value_range(source: ImageSource, display: Display) -> tuple[float, float]:
+    """Return the values that the contrast sliders go through: all of 8 bit, else what is there and some room."""
+    if source.dtype == np.uint8:
+        return 0.0, 255.0
+    first = display.channels[0]
+    spread = max(first.high - first.low, 1e-6)
+    low, high = first.low - spread, first.high + 2 * spread
+    if source.dtype.kind in "ui":
+        bounds = np.iinfo(source.dtype)
+        return max(float(bounds.min), low), min(float(bounds.max), high)
+    return low, high

@@ -1,0 +1,233 @@
+"""Every dialog of the window, opened from here. None of them blocks: the answer comes as a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QColorDialog, QDialog, QFileDialog, QMessageBox, QWidget
+
+from unet_gui import __version__
+from unet_gui.app.actions import ActionTable
+from unet_gui.app.dialogs.forms import EncodingDialog, ModelDialog, SettingsDialog
+from unet_gui.app.dialogs.shortcuts import ShortcutsDialog
+from unet_gui.app.model_desk import ModelDesk, Wishes
+from unet_gui.app.session import Session
+from unet_gui.app.settings import Settings
+from unet_gui.core.images import ImageRef
+from unet_gui.core.store import Encoding
+
+
+class DialogDesk(QObject):
+    """Opens dialogs and passes on what the person decides.
+
+    Parameters
+    ----------
+    window : QWidget
+        What the dialogs belong to.
+    images : callable
+        Returns all images, pages one by one.
+    open_folder : callable
+        Opens a folder, with another place for its labels when that is given.
+    """
+
+    def __init__(
+        self,
+        window: QWidget,
+        session: Session,
+        desk: ModelDesk,
+        settings: Settings,
+        actions: ActionTable,
+        images: Callable[[], list[ImageRef]],
+        open_folder: Callable[[Path, Path | None], None],
+    ) -> None:
+        super().__init__(window)
+        self._window = window
+        self._session = session
+        self._desk = desk
+        self._settings = settings
+        self._actions = actions
+        self._images = images
+        self._open_folder = open_folder
+        self._open: dict[str, QDialog] = {}
+
+    def _show(self, name: str, make: Callable[[], QDialog]) -> None:
+        """Show a dialog, or bring the one that is open to the front."""
+        dialog = self._open.get(name)
+        if dialog is None:
+            dialog = make()
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.destroyed.connect(lambda: self._open.pop(name, None))
+            self._open[name] = dialog
+        dialog.show()
+        dialog.raise_()
+        dialog.activateWindow()
+
+    def close(self) -> None:
+        """Close what is open."""
+        for dialog in list(self._open.values()):
+            dialog.close()
+
+    # --- files -----------------------------------------------------------------------------------------------------
+
+    def _files(self, name: str, title: str, taken: Callable[[Path], object], start: Path | None = None) -> QFileDialog:
+        dialog = QFileDialog(self._window, title, str(start or ""))
+        dialog.fileSelected.connect(lambda text: taken(Path(text)))
+        self._show(name, lambda: dialog)
+        return dialog
+
+    @Slot()
+    def open_folder(self) -> None:
+        """Ask for a folder of images."""
+        recent = self._settings.recent()
+        start = recent[0].parent if recent else None
+        dialog = self._files("open", "Open a folder of images", lambda path: self._open_folder(path, None), start)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+
+    @Slot()
+    def save_masks(self) -> None:
+        """Ask where masks go."""
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+        dialog = self._files("masks", "Folder for the masks", self._save_masks, dataset.root.parent)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptOpen)
+
+    def _save_masks(self, out: Path) -> None:
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+        if out.resolve() in (dataset.image_root.resolve(), dataset.label_root.resolve()):
+            self.warn("Masks are not written over images or labels. Choose another folder.")
+            return
+        if out.is_dir() and any(out.iterdir()):
+            self.ask(
+                f"“{out.name}” is not empty. Masks of the same names would be replaced.",
+                "Write there",
+                lambda: self._desk.save_masks(tuple(self._images()), out),
+            )
+        else:
+            self._desk.save_masks(tuple(self._images()), out)
+
+    @Slot()
+    def load_model(self) -> None:
+        """Ask for a model file."""
+        dialog = self._files("model", "Use another model", self._desk.use_model)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters(["Models (*.safetensors *.pth)", "All files (*)"])
+
+    @Slot()
+    def labels_elsewhere(self) -> None:
+        """Ask for another folder for labels."""
+        folder = self._session.folder
+        if folder is None:
+            return
+        where = folder.opened.folder
+        dialog = self._files(
+            "labels", "Folder for the labels", lambda path: self._open_folder(where, path), folder.dataset.label_root
+        )
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+
+    # --- forms -----------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def shortcuts(self) -> None:
+        """Show all keys."""
+
+        def make() -> QDialog:
+            dialog = ShortcutsDialog(self._actions, self._window)
+            dialog.keys_wanted.connect(self._settings.set_shortcut)
+            return dialog
+
+        self._show("shortcuts", make)
+
+    @Slot()
+    def settings(self) -> None:
+        """Show the program's settings."""
+        self._show("settings", lambda: SettingsDialog(self._settings, self._window))
+
+    @Slot()
+    def model_settings(self) -> None:
+        """Show how models are trained and used."""
+
+        def make() -> QDialog:
+            dialog = ModelDialog(self._desk.wishes, [], self._window)
+            dialog.chosen.connect(self._on_wishes)
+            return dialog
+
+        self._show("model settings", make)
+
+    @Slot(object)
+    def _on_wishes(self, wishes: Wishes) -> None:
+        self._desk.set_wishes(wishes)
+
+    @Slot()
+    def encoding(self) -> None:
+        """Show how labels are stored."""
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+
+        def make() -> QDialog:
+            dialog = EncodingDialog(dataset, self._window)
+            dialog.chosen.connect(self._on_encoding)
+            return dialog
+
+        self._show("encoding", make)
+
+    @Slot(object)
+    def _on_encoding(self, encoding: Encoding) -> None:
+        self._session.set_encoding(encoding)
+
+    @Slot()
+    def about(self) -> None:
+        """Show version and licence."""
+        text = (
+            f"unet-gui {__version__}\n\nPaint a little, let a U-Net learn it, correct, segment the folder.\n\n"
+            "MIT licence. Nothing leaves this computer."
+        )
+        self._show("about", lambda: self._box(QMessageBox.Icon.NoIcon, text))
+
+    # --- questions -------------------------------------------------------------------------------------------------
+
+    def _box(self, icon: QMessageBox.Icon, text: str) -> QMessageBox:
+        box = QMessageBox(icon, "unet-gui", text, QMessageBox.StandardButton.Close, self._window)
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setModal(False)
+        return box
+
+    def warn(self, text: str) -> None:
+        """Say no."""
+        self._show("warning", lambda: self._box(QMessageBox.Icon.Warning, text))
+
+    def ask(self, text: str, yes: str, act: Callable[[], object], information: str = "") -> None:
+        """Ask, and act when the person agrees. The window stays usable meanwhile."""
+
+        def make() -> QDialog:
+            box = QMessageBox(QMessageBox.Icon.Question, "unet-gui", text, parent=self._window)
+            box.setTextFormat(Qt.TextFormat.PlainText)
+            box.setInformativeText(information)
+            box.setModal(False)
+            box.addButton(QMessageBox.StandardButton.Cancel)
+            agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
+            agree.clicked.connect(lambda: act())
+            return box
+
+        old = self._open.pop("question", None)
+        if old is not None:
+            old.close()
+        self._show("question", make)
+
+    def ask_color(self, class_id: int, now: str, taken: Callable[[int, str], object]) -> None:
+        """Let the person choose the colour of a class."""
+
+        def make() -> QDialog:
+            dialog = QColorDialog(QColor(now), self._window)
+            dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog)
+            dialog.colorSelected.connect(lambda color: taken(class_id, color.name()))
+            return dialog
+
+        self._show("colour", make)

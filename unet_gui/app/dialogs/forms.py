@@ -1,0 +1,203 @@
+"""The settings: of the program, of the model, of how labels are stored."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from unet_gui.app import theme
+from unet_gui.app.model_desk import Wishes
+from unet_gui.app.settings import Settings
+from unet_gui.app.widgets import label
+from unet_gui.core.project import Dataset
+from unet_gui.core.store import BINARY, INDEX, Encoding
+
+
+class Form(QDialog):
+    """A small dialog of named fields. Never modal: the window stays usable behind it.
+
+    Attributes
+    ----------
+    fields : QFormLayout
+    """
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setModal(False)
+        self.setMinimumWidth(400)
+        self.fields = QFormLayout()
+        self.fields.setHorizontalSpacing(16)
+        self.fields.setVerticalSpacing(10)
+        self.fields.setLabelAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.buttons = QDialogButtonBox()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(18, 18, 18, 14)
+        layout.setSpacing(14)
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
+        layout.addLayout(self.fields)
+        layout.addWidget(self.buttons)
+        self.buttons.rejected.connect(self.reject)
+
+    def combo(self, name: str, choices: list[tuple[str, str]], current: str, tip: str = "") -> QComboBox:
+        """Add a choice; each is (value, text)."""
+        widget = QComboBox()
+        for value, text in choices:
+            widget.addItem(text, value)
+        widget.setCurrentIndex(max(0, widget.findData(current)))
+        widget.setAccessibleName(name)
+        widget.setToolTip(tip)
+        self.fields.addRow(name, widget)
+        return widget
+
+    def check(self, text: str, on: bool, tip: str = "") -> QCheckBox:
+        """Add a yes or no."""
+        widget = QCheckBox(text)
+        widget.setChecked(on)
+        widget.setToolTip(tip)
+        self.fields.addRow("", widget)
+        return widget
+
+
+class SettingsDialog(Form):
+    """The program's settings; each counts at once."""
+
+    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
+        super().__init__("Settings", parent)
+        self._settings = settings
+        names = {"system": "As the system", "dark": "Dark", "light": "Light"}
+        self._theme = self.combo("Theme", [(value, names[value]) for value in theme.CHOICES], settings.get("theme"))
+        self._autosave = self.check(
+            "Save labels by themselves",
+            settings.get("autosave"),
+            "After a quiet moment and when another image is opened. Off: only with Ctrl+S and when the window closes.",
+        )
+        self._screen = self.check(
+            "Brush size counts screen pixels",
+            settings.get("brush_in_screen_pixels"),
+            "The brush keeps its size on the screen when you zoom, so it becomes finer on the image.",
+        )
+        self.buttons.addButton(QDialogButtonBox.StandardButton.Close)
+        self._theme.currentIndexChanged.connect(self._on_change)
+        self._autosave.toggled.connect(self._on_change)
+        self._screen.toggled.connect(self._on_change)
+
+    @Slot()
+    def _on_change(self) -> None:
+        self._settings.set("theme", self._theme.currentData())
+        self._settings.set("autosave", self._autosave.isChecked())
+        self._settings.set("brush_in_screen_pixels", self._screen.isChecked())
+
+
+class ModelDialog(Form):
+    """How models are trained and used in this folder.
+
+    Signals
+    -------
+    chosen(Wishes)
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, wishes: Wishes, devices: list[str], parent: QWidget | None = None) -> None:
+        super().__init__("Model settings", parent)
+        self._wishes = wishes
+        recipes = [("fast", "fast — learns in minutes"), ("tutorial", "tutorial — exactly as the tutorial, hours")]
+        self._recipe = self.combo("Recipe", recipes, wishes.recipe, "A named set of training choices")
+        self._minutes = QDoubleSpinBox()
+        self._minutes.setRange(0.1, 24 * 60)
+        self._minutes.setDecimals(1)
+        self._minutes.setSuffix(" min")
+        self._minutes.setValue(wishes.minutes)
+        self._minutes.setAccessibleName("Training time")
+        self._minutes.setToolTip("It may stop earlier, when nothing more comes of it")
+        self.fields.addRow("Training time", self._minutes)
+        scores = [
+            ("auto", "found out from the classes"),
+            ("dice", "overlap (Dice)"),
+            ("rand", "regions (Rand F)"),
+        ]
+        self._score = self.combo(
+            "Judged by", scores, wishes.score, "By which score the best model and its threshold are chosen"
+        )
+        names = {"auto": "best there is", "cpu": "processor", "cuda": "NVIDIA card", "mps": "Apple GPU"}
+        known = list(dict.fromkeys(["auto", *devices, "cpu", "cuda", "mps"]))
+        self._device = self.combo("Device", [(name, names.get(name, name)) for name in known], wishes.device)
+        self._start = self.check(
+            "Begin with the model in use", wishes.start_from, "What fits of its weights is kept, the rest is new"
+        )
+        self._tta = self.check(
+            "Predict several ways and average", wishes.tta, "Flipped and turned: slower, a little better"
+        )
+        box = QDialogButtonBox.StandardButton
+        self.buttons.setStandardButtons(box.Ok | box.Cancel)
+        self.buttons.accepted.connect(self._on_ok)
+        self._recipe.currentIndexChanged.connect(self._on_recipe)
+        self._on_recipe()
+
+    @Slot()
+    def _on_recipe(self) -> None:
+        self._minutes.setEnabled(self._recipe.currentData() != "tutorial")
+
+    @Slot()
+    def _on_ok(self) -> None:
+        self.chosen.emit(
+            Wishes(
+                recipe=self._recipe.currentData(),
+                minutes=self._minutes.value(),
+                device=self._device.currentData(),
+                score=self._score.currentData(),
+                tta=self._tta.isChecked(),
+                start_from=self._start.isChecked(),
+                model=self._wishes.model,
+            )
+        )
+        self.accept()
+
+
+class EncodingDialog(Form):
+    """How labels are stored in this folder.
+
+    Signals
+    -------
+    chosen(Encoding)
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, dataset: Dataset, parent: QWidget | None = None) -> None:
+        super().__init__("How labels are stored", parent)
+        choices = [("index", "class numbers, 255 = unlabelled"), ("binary", "0 and 255 (two classes)")]
+        self._now = dataset.encoding
+        if self._now.kind == "map":
+            choices.insert(0, ("map", self._now.describe()))
+        self.fields.addRow(label(f"Labels are in {dataset.label_root}", "muted", wrap=True))
+        self._kind = self.combo("Pixel values", choices, self._now.kind)
+        note = (
+            "A choice counts for labels that are saved from now on and says how those on disk are read; "
+            "no file is converted."
+        )
+        self.fields.addRow(label(note, "muted", wrap=True))
+        for text in dataset.notes:
+            self.fields.addRow(label(text, "muted", wrap=True))
+        box = QDialogButtonBox.StandardButton
+        self.buttons.setStandardButtons(box.Ok | box.Cancel)
+        self.buttons.accepted.connect(self._on_ok)
+
+    @Slot()
+    def _on_ok(self) -> None:
+        kind = self._kind.currentData()
+        encoding: Encoding = {"index": INDEX, "binary": BINARY}.get(kind, self._now)
+        if encoding != self._now:
+            self.chosen.emit(encoding)
+        self.accept()

@@ -1,0 +1,137 @@
+"""“Am I done?”: how right the model was on images it had never seen labelled, measured as the person finishes them.
+
+Each image is predicted before the person labels it and compared with the finished label afterwards. An image that was
+predicted again after it had been labelled does not count: the model may have learned from it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Slot
+
+from unet_gui.app.chores import Chores
+from unet_gui.app.panels.model import ProgressSection
+from unet_gui.app.session import Session
+from unet_gui.core.overlap import confusion, dice, pixel_error
+from unet_gui.core.project import Status
+
+LAST = 6
+"""Images the figures are taken over."""
+KEPT = 200
+_PAUSE = 120.0
+"""Seconds without a change after which the person is somewhere else; they do not count."""
+
+
+class Meter(QObject):
+    """Compares first predictions with finished labels and shows the last few."""
+
+    def __init__(self, session: Session, section: ProgressSection, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._section = section
+        self._seen: set[str] = set()  # predicted while labelled: no test of the model
+        self._rows: list[dict[str, Any]] = []
+        self._spent: dict[str, float] = {}
+        self._last = time.monotonic()
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_compared)
+        session.folder_changed.connect(self._on_folder)
+        session.image_changed.connect(self._on_image)
+        session.label_changed.connect(self._on_activity)
+        session.prediction_written.connect(self._on_prediction)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._chores.close()
+
+    @Slot()
+    def _on_folder(self) -> None:
+        dataset = self._session.dataset
+        kept = dataset.settings.get("meter") if dataset else None
+        kept = kept if isinstance(kept, dict) else {}
+        self._rows = [row for row in kept.get("rows", []) if isinstance(row, dict) and "dice" in row][-KEPT:]
+        self._seen = {str(key) for key in kept.get("seen", [])}
+        self._spent.clear()
+        self._show()
+
+    @Slot()
+    def _on_image(self) -> None:
+        self._last = time.monotonic()
+
+    @Slot()
+    def _on_activity(self) -> None:
+        now = time.monotonic()
+        key = self._session.key
+        self._spent[key] = self._spent.get(key, 0.0) + min(now - self._last, _PAUSE)
+        self._last = now
+
+    @Slot(str)
+    def _on_prediction(self, key: str) -> None:
+        folder = self._session.folder
+        if folder is None:
+            return
+        document = self._session.document
+        touched = folder.book.status(key) != Status.UNTOUCHED
+        if document is not None and document.key == key:
+            touched = touched or document.seq > 0
+        if touched:
+            self._seen.add(key)
+
+    @Slot(str)
+    def on_finished(self, key: str) -> None:
+        """Compare the finished label with what the model had said before."""
+        document = self._session.document
+        if document is None or document.key != key or document.prediction is None or key in self._seen:
+            return
+        self._on_activity()
+        self._seen.add(key)
+        label, prediction = document.labels.ids.copy(), document.prediction
+        names = [(info.id, info.name) for info in self._session.classes]
+        self._chores.give((key, self._spent.get(key, 0.0), names), lambda: _compare(label, prediction))
+
+    @Slot(object, object)
+    def _on_compared(self, tag: tuple[str, float, list[tuple[int, str]]], result: tuple[list[float], float]) -> None:
+        key, seconds, names = tag
+        scores, wrong = result
+        by_name = {name: scores[i] for i, name in names if i < len(scores) and not math.isnan(scores[i])}
+        row = {"key": key, "dice": by_name, "wrong": wrong, "seconds": round(seconds, 1)}
+        others = [each for each in self._rows if each.get("key") != key]
+        self._rows = [*others[-KEPT + 1 :], row]
+        self._session.keep_setting("meter", {"rows": self._rows, "seen": sorted(self._seen)})
+        self._show()
+
+    def _show(self) -> None:
+        last = self._rows[-LAST:]
+        if not last:
+            self._section.set_scores("", [])
+            return
+        shown: list[tuple[str, str]] = []
+        for name in list(dict.fromkeys(name for row in last for name in row["dice"]))[:4]:
+            values = [row["dice"][name] for row in last if name in row["dice"]]
+            spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
+            shown.append((f"Dice {name}", f"{fmean(values):.2f}{spread}"))
+        shown.append(("Pixels corrected", f"{fmean(row['wrong'] for row in last):.1%}".replace("%", " %")))
+        seconds = [row["seconds"] for row in self._rows if row["seconds"] > 0]
+        if seconds:
+            shown.append(("Time per image", f"{fmean(seconds[-LAST:]):.0f} s{_trend(seconds)}"))
+        count = f"last {len(last)} images" if len(last) > 1 else "last image"
+        self._section.set_scores(f"On the {count}, before you corrected", shown)
+
+
+def _compare(label: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> tuple[list[float], float]:
+    classes = max(int(label[label < 255].max(initial=0)), int(prediction.max(initial=0))) + 1
+    table = confusion(label, prediction, classes)
+    return [float(value) for value in dice(table)], pixel_error(table)
+
+
+def _trend(seconds: list[float]) -> str:
+    if len(seconds) < 2 * LAST:
+        return ""
+    now, before = fmean(seconds[-LAST:]), fmean(seconds[-2 * LAST : -LAST])
+    return ", falling" if now < 0.9 * before else ", rising" if now > 1.1 * before else ""

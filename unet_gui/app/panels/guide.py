@@ -1,0 +1,73 @@
+"""The short guide: the three jobs, ticked off as they are done. It can be closed and comes back from the Help menu."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from unet_gui.app import theme
+from unet_gui.app.actions import ActionTable
+from unet_gui.app.widgets import action_button, heading, label, row
+
+STEPS = (
+    ("paint", "Paint", "Choose a class (number keys) and paint a little of each with the brush (B)."),
+    ("train", "Train", "Let the model learn what you painted. Go on painting meanwhile."),
+    ("correct", "Segment and correct", "Segment all, jump to doubtful places (N), correct them, Done and next."),
+)
+
+
+class Guide(QFrame):
+    """Three steps.
+
+    Signals
+    -------
+    closed()
+    """
+
+    closed = Signal()
+
+    def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "overlay")
+        self.setAccessibleName("Guide")
+        self.setFixedWidth(330)
+        self._done: set[str] = set()
+        self._marks: dict[str, QLabel] = {}
+        close = QToolButton()
+        close.setIcon(theme.icon("close", "muted"))
+        close.setIconSize(QSize(14, 14))
+        close.setToolTip("Close the guide; Help brings it back")
+        close.setAccessibleName("Close the guide")
+        close.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        close.clicked.connect(self.closed)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 8, 8, 10)
+        layout.setSpacing(6)
+        layout.addLayout(row(heading("Three steps"), 1, close))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(1, 1)
+        for at, (name, title, text) in enumerate(STEPS):
+            mark = label(str(at + 1), "key")
+            mark.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            mark.setFixedSize(20, 20)
+            self._marks[name] = mark
+            grid.addWidget(mark, 2 * at, 0, Qt.AlignmentFlag.AlignTop)
+            title_label = label(title, "title")
+            grid.addWidget(title_label, 2 * at, 1)
+            grid.addWidget(label(text, "muted", wrap=True), 2 * at + 1, 1, 1, 2)
+            if name in ("train", "correct"):
+                button = action_button(actions, "train" if name == "train" else "segment", "", "link")
+                grid.addWidget(button, 2 * at, 2)
+            grid.setRowMinimumHeight(2 * at + 1, 10)
+        layout.addLayout(grid)
+
+    def tick(self, step: str) -> None:
+        """Mark a step as done."""
+        if step not in self._done:
+            self._done.add(step)
+            mark = self._marks[step]
+            mark.setText("")
+            mark.setPixmap(theme.icon("check", "good").pixmap(QSize(14, 14), self.devicePixelRatioF()))
+            mark.setAccessibleName("done")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unet_gui.core import label_stack, png
-from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, Raw, pack_colors, present
+from unet_gui.core.encoding import BINARY, UNLABELLED, Encoding, Raw, pack_colors, present
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.raw_label import read_raw
 
@@ -46,8 +46,9 @@ class _Values:
     numbers: set[int] = field(default_factory=set)
     colors: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)  # of files that are marked as class ids
-    palettes: set[png.Palette] = field(default_factory=set)
-    palette_colors: set[int] = field(default_factory=set)
+    palette: png.Palette = ()  # the longest
+    palette_colors: dict[int, int] = field(default_factory=dict)  # of each index that is used
+    more_colors: set[int] = field(default_factory=set)  # of indices that another file gives another colour
     files: int = 0
     error: UserError | None = None
 
@@ -55,8 +56,11 @@ class _Values:
         self.numbers |= other.numbers
         self.colors |= other.colors
         self.ids |= other.ids
-        self.palettes |= other.palettes
-        self.palette_colors |= other.palette_colors
+        self.palette = max(self.palette, other.palette, key=len)
+        self.more_colors |= other.more_colors
+        for index, color in other.palette_colors.items():
+            if self.palette_colors.setdefault(index, color) != color:
+                self.more_colors.add(color)
         self.files += other.files
 
 
@@ -131,11 +135,11 @@ def _add_page(values: _Values, path: str | os.PathLike[str], page: int) -> None:
         raise LabelError("holds decimal numbers, not classes.", path, "Labels must be whole numbers or colours.")
     if label.marked:
         values.ids.update(found)
-        return
-    values.numbers.update(found)
+    else:
+        values.numbers.update(found)
     if label.palette:
-        values.palettes.add(label.palette)
-        values.palette_colors.update(_packed(label.palette[i]) for i in found if i < len(label.palette))
+        colors = {i: _packed(label.palette[i]) for i in found if i < len(label.palette)}
+        values.add(_Values(palette=label.palette, palette_colors=colors))
 
 
 def _is_grey(pixels: np.ndarray) -> bool:
@@ -147,12 +151,12 @@ def _packed(color: tuple[int, int, int]) -> int:
 
 
 def _decide(values: _Values, notes: list[str]) -> Encoding:
-    if values.colors or len(values.palettes) > 1:
+    if values.colors or values.more_colors:  # or one index with two colours: then the colours are what counts
         return _color_map(values, notes)
-    palette = next(iter(values.palettes), ())
+    palette = values.palette
     numbers = values.numbers
     if not numbers:
-        return INDEX
+        return Encoding("index", palette=palette)
     if max(numbers) > 65535 or min(numbers) < 0 or len(numbers) > UNLABELLED + 1:
         raise LabelError(
             f"hold {len(numbers)} different values, more than there can be classes.",
@@ -175,8 +179,8 @@ def _decide(values: _Values, notes: list[str]) -> Encoding:
 
 
 def _color_map(values: _Values, notes: list[str]) -> Encoding:
-    colors = values.colors | values.palette_colors
-    if values.numbers and not values.palettes:  # grey pictures among colour ones: their colours are equal
+    colors = values.colors | values.more_colors | set(values.palette_colors.values())
+    if values.numbers and not values.palette:  # grey pictures among colour ones: their colours are equal
         colors |= {value << 16 | value << 8 | value for value in values.numbers if 0 <= value < 256}
     if len(colors) > UNLABELLED:
         raise LabelError(

@@ -258,6 +258,8 @@ BINARY = Encoding("binary")
 
 def _as_numbers(raw: np.ndarray) -> np.ndarray:
     """Return the single number a pixel has; a grey picture saved as colour has the same three times."""
+    if raw.dtype.kind not in "iu":
+        raise LabelError("holds decimal numbers, not classes.", hint="Labels must be whole numbers or colours.")
     if raw.ndim == 2:
         return raw
     if raw.shape[2] < 3 or not ((raw[..., 0] == raw[..., 1]).all() and (raw[..., 0] == raw[..., 2]).all()):
@@ -267,6 +269,10 @@ def _as_numbers(raw: np.ndarray) -> np.ndarray:
 
 def pack_colors(raw: np.ndarray) -> np.ndarray:
     """Return red, green and blue of each pixel as one number 0xrrggbb: uint32 (h, w). Grey counts as equal colours."""
+    if raw.dtype != np.uint8:
+        raise LabelError(
+            "holds colours of more than 8 bit, which are no classes.", hint="Save it with 8 bit a channel."
+        )
     if raw.ndim == 2:
         raw = np.dstack([raw] * 3)
     red, green, blue = (raw[..., c].astype(np.uint32) for c in range(3))

@@ -195,5 +195,6 @@ def encode(array: np.ndarray, *, palette: Palette = (), compression: int = 3) ->
     data = buffer.tobytes()
     if not palette:
         return data
-    colors = b"".join(bytes(color) for color in palette)
+    white = ((255, 255, 255),) * (int(array.max()) + 1 - len(palette))  # an index without a colour is an error
+    colors = b"".join(bytes(color) for color in (*palette, *white))
     return SIGNATURE + chunk(b"IHDR", data[16:25] + b"\3" + data[26:29]) + chunk(b"PLTE", colors) + data[33:]

@@ -16,7 +16,7 @@ from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef, ImageSource, effective_channels
 from unet_gui.core.project import Dataset
-from unet_gui.engine.normalise import Stats, finite, measure, to_channels
+from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channels
 
 UNLABELLED = 255
 SCANNED = 2000
@@ -199,7 +199,7 @@ def make_picture(key: str, pixels: NDArray, label: NDArray[np.uint8], classes: i
     counts = np.bincount(flat, minlength=256)[:classes]
     rng = np.random.default_rng((seed, int(counts.sum()), flat.size))
     points = tuple(_some(flat, c, int(counts[c]), rng) for c in range(classes))
-    return Picture(key, pixels, label, measure(pixels), points, tuple(int(n) for n in counts))
+    return Picture(key, pixels, label, measure(sample(pixels)), points, tuple(int(n) for n in counts))
 
 
 def _some(flat: NDArray[np.uint8], c: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +159,10 @@ def load_torch_file(path: Path) -> Any:
         The file cannot be read, or holds anything but tensors and plain values.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # opened here, as torch goes by the suffix of a path; what it warns of becomes an error or does not matter
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         plain = open_error(path, error, "model")
         raise ModelError(plain.message, path, plain.hint, plain.details) from error
@@ -167,8 +172,6 @@ def load_torch_file(path: Path) -> Any:
 
 def state_dict_bytes(state: Mapping[str, Any]) -> bytes:
     """Return what ``torch.save`` writes."""
-    import io
-
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     return buffer.getvalue()

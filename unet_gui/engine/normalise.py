@@ -143,17 +143,27 @@ def finite(pixels: NDArray) -> NDArray:
     return np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def sample(source: ImageSource) -> NDArray:
-    """Return the pixels that stand for the image: all, or evenly spread blocks of a large one, side by side."""
-    h, w = source.shape
+def sample(source: ImageSource | NDArray) -> NDArray:
+    """Return the pixels that stand for the image: all, or evenly spread blocks of a large one, side by side.
+
+    Parameters
+    ----------
+    source : ImageSource or ndarray
+        Both give the same pixels.
+    """
+    h, w = source.shape[:2]
     if h * w <= SAMPLE_PIXELS:
-        return source.read()
+        return source if isinstance(source, np.ndarray) else source.read()
     rows = min(8, -(-h // BLOCK))
     columns = min(8, -(-w // BLOCK))
     tops = np.linspace(0, max(h - BLOCK, 0), rows).round().astype(int)
     lefts = np.linspace(0, max(w - BLOCK, 0), columns).round().astype(int)
-    strips = [np.concatenate([source.read(Rect(int(x), int(y), BLOCK, BLOCK)) for x in lefts], axis=1) for y in tops]
-    return np.concatenate(strips, axis=0)
+
+    def block(x: int, y: int) -> NDArray:
+        rect = Rect(x, y, BLOCK, BLOCK).clip((h, w))
+        return source[rect.slices] if isinstance(source, np.ndarray) else source.read(rect)
+
+    return np.concatenate([np.concatenate([block(int(x), int(y)) for x in lefts], axis=1) for y in tops], axis=0)
 
 
 def measure(pixels: NDArray) -> Stats:
@@ -164,11 +174,13 @@ def measure(pixels: NDArray) -> Stats:
     pixels : ndarray
         ``(h, w)`` or ``(h, w, c)``, as `to_channels` returns it.
     """
-    flat = finite(pixels).reshape(-1, 1 if pixels.ndim == 2 else pixels.shape[2])
+    if pixels.dtype == np.uint8:  # 8 bits have no room for hot pixels that matter
+        mean, std = cv2.meanStdDev(pixels)
+        return Stats(tuple(mean.ravel().tolist()), tuple(std.ravel().tolist()))
     means, stds = [], []
-    for channel in flat.T:
+    for channel in finite(pixels).reshape(-1, 1 if pixels.ndim == 2 else pixels.shape[2]).T:
         values = channel.astype(np.float32)
-        if pixels.dtype != np.uint8 and values.size > 1000:  # 8 bits have no room for hot pixels that matter
+        if values.size > 1000:
             low, high = np.percentile(values, (0.1, 99.9))
             values = np.clip(values, low, high)
         means.append(float(values.mean(dtype=np.float64)))

@@ -176,8 +176,7 @@ class Predictor:
         """Return the image's mean and spread as the model wants them."""
         if self.normalisation.kind != "image":
             return Stats((), ())
-        pixels = source if isinstance(source, np.ndarray) else sample(source)
-        return measure(to_channels(pixels, self.arch.in_channels))
+        return measure(to_channels(sample(source), self.arch.in_channels))
 
     def _shrink(self, error: BaseException) -> str:
         """Halve the batch, then the tile; return what to say, once."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageSource, open_image
-from unet_gui.core.store import Encoding, write_label
+from unet_gui.core.store import INDEX, UNLABELLED, Encoding, read_label, write_label
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import (
     Event,
@@ -103,14 +103,41 @@ def _check_encoding(model: Model, config: SegmentConfig) -> None:
         )
 
 
-def is_up_to_date(item: SegmentItem, model: Path) -> bool:
+def outputs_of(item: SegmentItem) -> tuple[Path, Path | None, Path | None]:
+    """Return where mask, probabilities and uncertainty go: the maps of a stack's pages are files of their own."""
+
+    def own(path: Path | None) -> Path | None:
+        if path is None or item.pages <= 1:
+            return path
+        return path.with_name(f"{path.stem}_{item.page:04d}{path.suffix}")
+
+    return item.out, own(item.out_prob), own(item.out_uncertainty)
+
+
+def is_fresh(item: SegmentItem, model: Path) -> bool:
     """Whether every output is there and not older than the image and the model."""
-    outs = [p for p in (item.out, item.out_prob, item.out_uncertainty) if p is not None]
+    return all(_is_newer(path, item.path, model) for path in outputs_of(item) if path is not None)
+
+
+def _is_newer(out: Path, image: Path, model: Path) -> bool:
     try:
-        newest_input = max(item.path.stat().st_mtime_ns, model.stat().st_mtime_ns)
-        return all(out.stat().st_size > 0 and out.stat().st_mtime_ns >= newest_input for out in outs)
+        newest_input = max(image.stat().st_mtime_ns, model.stat().st_mtime_ns)
+        return out.stat().st_size > 0 and out.stat().st_mtime_ns >= newest_input
     except OSError:
         return False
+
+
+def is_up_to_date(item: SegmentItem, model: Path) -> bool:
+    """Whether the item need not be segmented again; of a stack, whether its page was written."""
+    if not is_fresh(item, model):
+        return False
+    if item.pages <= 1:
+        return True
+    try:
+        pixels = read_label(item.out, INDEX, page=item.page)
+    except UserError:
+        return False
+    return not (pixels == UNLABELLED).all()
 
 
 class _Run:
@@ -121,6 +148,10 @@ class _Run:
         self.encoding = Encoding(config.encoding)
         self.written = self.skipped = self.failed = 0
         self.waiting: deque[tuple[_Job, Future[None]]] = deque()
+        # a stack from an older model or image is begun anew, or a stop half-way would leave pages of both
+        stacks = [i for i in items if i.pages > 1]
+        stale = {i.out for i in stacks if config.overwrite or not _is_newer(i.out, i.path, config.model)}
+        self.renew = {out for out in stale if out.exists()}
 
     @property
     def handled(self) -> int:
@@ -180,10 +211,14 @@ class _Run:
 
     def _write(self, item: SegmentItem, prediction: Prediction) -> None:
         """Write the additional planes first: the mask is what says that the image is done."""
-        if item.out_prob is not None and prediction.prob is not None:
-            write_planes(item.out_prob, prediction.prob if prediction.prob.ndim == 3 else prediction.prob[None])
-        if item.out_uncertainty is not None and prediction.uncertainty is not None:
-            write_planes(item.out_uncertainty, prediction.uncertainty[None])
+        _, prob, uncertainty = outputs_of(item)
+        if prob is not None and prediction.prob is not None:
+            write_planes(prob, prediction.prob if prediction.prob.ndim == 3 else prediction.prob[None])
+        if uncertainty is not None and prediction.uncertainty is not None:
+            write_planes(uncertainty, prediction.uncertainty[None])
+        if item.out in self.renew:
+            self.renew.discard(item.out)
+            item.out.unlink(missing_ok=True)
         page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
         write_label(item.out, np.ascontiguousarray(prediction.ids), self.encoding, page=page, pages=pages)
 

@@ -76,8 +76,10 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
     out = Path(out)
     if out.suffix.lower() not in (".safetensors", ".pth"):
         raise UserError("A model file must end in .safetensors or .pth.", out)
-    if not out.parent.is_dir():
-        raise UserError("The folder for the model does not exist.", out.parent, "Make it first.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError("The folder for the model cannot be made.", out.parent, details=str(error)) from error
     device = pick_device(config.device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -421,6 +423,7 @@ class Run:
                 "seed": self.config.seed,
                 "device": self.device.name,
                 "symmetries": self.plan.symmetries,
+                "encoding": self.dataset.encoding.kind,
                 "plan": list(self.data.words),
             },
             score=score,

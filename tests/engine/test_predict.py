@@ -1,0 +1,210 @@
+"""Tiles cannot be seen, whatever their size; any image size; memory that runs out."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.images import open_image
+from unet_gui.core.model_info import ModelInfo
+from unet_gui.core.palette import ClassInfo, default_classes
+from unet_gui.engine.device import DeviceChoice
+from unet_gui.engine.events import TileDone, Warned
+from unet_gui.engine.model import Model, tutorial_info
+from unet_gui.engine.normalise import Normalisation
+from unet_gui.engine.predict import Predictor, decide, folded, run
+from unet_gui.engine.recipe import PredictConfig
+from unet_gui.engine.tiles import plan_tiles
+from unet_gui.engine.unet import Arch, UNet
+
+CPU = DeviceChoice("cpu", "")
+
+
+def random_model(arch: Arch, seed: int = 0) -> Model:
+    """A network with random weights and running statistics, so that folding has something to do."""
+    torch.manual_seed(seed)
+    net = UNet(arch)
+    net.train()
+    for _ in range(3):
+        net(torch.randn(2, arch.in_channels, 64, 64) * 2 + 1)
+    net.eval()
+    classes = default_classes(arch.classes)
+    return Model(
+        net,
+        ModelInfo(arch.to_json(), classes, arch.in_channels, Normalisation("image").to_json(), [0.0] * len(classes)),
+    )
+
+
+def probabilities(model: Model, image: np.ndarray, **config: object) -> np.ndarray:
+    """Return float32 (c, h, w) as the predictor computes them."""
+    predictor = Predictor(model, PredictConfig(**config), CPU)  # type: ignore[arg-type]
+    stats = predictor.measure(image)
+    arch = predictor.arch
+    out = np.full((arch.classes, *image.shape[:2]), np.nan, np.float32)
+    for tile in plan_tiles(image.shape[:2], predictor.tile, arch.halo, arch.align):
+        for part, logits in predictor.answers(image, [tile], stats):
+            out[(slice(None), *part.core.slices)] = logits.softmax(0).numpy()
+    assert not np.isnan(out).any()
+    return out
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [Arch.plain(1, 2, 8, 4), Arch.plain(1, 3, 8, 3, stem=2), Arch(1, 2, (8, 8, 8), (8, 8), (8, 8), up="bilinear")],
+)
+def test_tiles_cannot_be_seen(data: Path, arch: Arch) -> None:
+    with open_image(data / "isbi2012/test/3.png") as source:
+        image = source.read()[:389, 7:510]  # 389 × 503
+    model = random_model(arch)
+    whole = probabilities(model, image, tile=4096)
+    for tile in (256, 384, 100):
+        assert np.abs(probabilities(model, image, tile=tile) - whole).max() <= 1e-4
+    with torch.inference_mode():  # and the plain network says the same
+        stats = Predictor(model, PredictConfig(), CPU).measure(image)
+        x = torch.from_numpy(model.normalisation.apply(image, stats))[None, None]
+        plain = model.net(x).softmax(1)[0].numpy()
+    assert np.abs(plain - whole).max() <= 1e-4
+
+
+def test_test_time_augmentation_is_tile_independent_and_symmetric(data: Path) -> None:
+    with open_image(data / "isbi2012/test/3.png") as source:
+        image = source.read()[:160, :176]
+    model = random_model(Arch.plain(1, 2, 4, 2))
+    model.info.trained["symmetries"] = "turns"
+    whole = probabilities(model, image, tta=True, tile=4096)
+    assert np.abs(probabilities(model, image, tta=True, tile=64) - whole).max() <= 1e-4
+    turned = probabilities(model, np.ascontiguousarray(np.rot90(image)), tta=True, tile=4096)
+    assert np.abs(np.rot90(turned, -1, (1, 2)) - whole).max() <= 1e-4
+    assert np.abs(probabilities(model, image, tile=4096) - whole).max() > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (17, 5), (64, 64, 3), (33, 47, 4), (20, 20, 1)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.int32])
+def test_any_size_and_type(shape: tuple[int, ...], dtype: type) -> None:
+    model = random_model(Arch.plain(1, 2, 4, 3))
+    image = (np.random.default_rng(0).random(shape) * 100).astype(dtype)
+    config = PredictConfig(probabilities=True, uncertainty=True, tile=64)
+    result = run(Predictor(model, config, CPU).predict(image))
+    assert result.ids.shape == shape[:2]
+    assert result.prob is not None
+    assert result.prob.shape == shape[:2]
+    assert result.uncertainty is not None
+    assert 0 <= result.mean_uncertainty <= 1
+
+
+def test_folding_keeps_the_numbers() -> None:
+    model = random_model(Arch.plain(3, 4, 8, 3))
+    net = folded(model.net)
+    assert not [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    x = torch.randn(1, 3, 64, 48)
+    with torch.inference_mode():
+        a, b = net(x).softmax(1), model.net(x).softmax(1)
+    assert float((a - b).abs().max()) < 1e-5
+
+
+def test_operating_point_and_class_ids() -> None:
+    logits = torch.tensor([[[0.0, 0.0, 0.0]], [[1.0, -1.0, 0.5]]])
+    assert decide(logits, torch.tensor([0.0, 0.0])).tolist() == [[1, 0, 1]]
+    assert decide(logits, torch.tensor([0.5, 0.0])).tolist() == [[1, 0, 1]], "a tie goes to the second class"
+    assert decide(logits, torch.tensor([0.0, 2.0])).tolist() == [[1, 1, 1]]
+    three = torch.tensor([[[0.0]], [[1.0]], [[0.9]]])
+    assert decide(three, torch.zeros(3)).tolist() == [[1]]
+    assert decide(three, torch.tensor([0.0, 0.0, 0.2])).tolist() == [[2]]
+    model = random_model(Arch.plain(1, 3, 4, 1))
+    model.info.classes = [ClassInfo(i, n, "#000000") for i, n in ((0, "a"), (7, "b"), (9, "c"))]
+    image = np.random.default_rng(0).integers(0, 255, (40, 40), dtype=np.uint8)
+    ids = run(Predictor(model, PredictConfig(offsets=(0.0, 0.3, 0.1)), CPU).predict(image)).ids
+    assert set(np.unique(ids)) <= {0, 7, 9}
+    with pytest.raises(UserError, match="operating point"):
+        Predictor(model, PredictConfig(offsets=(0.0, 0.3)), CPU)
+
+
+def test_tutorial_threshold_is_the_logit() -> None:
+    arch = Arch(1, 1, (4, 8, 8), (4, 4), (4, 4), up="bilinear-aligned", bias=True)
+    model = Model(random_model(arch).net, tutorial_info(arch))
+    image = np.random.default_rng(0).integers(0, 255, (48, 64), dtype=np.uint8)
+    with torch.inference_mode():
+        logits = model.net(torch.from_numpy(image.astype(np.float32))[None, None])[0, 0]
+    threshold = float(logits.median())
+    model.net.outc.conv.bias.data += 0.5 - threshold  # so that both answers occur
+    result = run(Predictor(model, PredictConfig(), CPU).predict(image))
+    wanted = (logits - threshold + 0.5).numpy() >= 0.5
+    unsure = np.abs((logits - threshold).numpy()) < 1e-4
+    assert 0.3 < wanted.mean() < 0.7
+    assert ((result.ids == 1) == wanted)[~unsure].all()
+
+
+def test_aligned_corners_in_tiles_are_said_once() -> None:
+    arch = Arch(1, 1, (4, 8, 8), (4, 4), (4, 4), up="bilinear-aligned", bias=True)
+    predictor = Predictor(Model(random_model(arch).net, tutorial_info(arch)), PredictConfig(tile=64), CPU)
+    image = np.zeros((200, 200), np.uint8)
+    said = [e for _ in range(2) for e in predictor.predict(image) if isinstance(e, Warned)]
+    assert len(said) == 1
+
+
+class Forgetful(Predictor):
+    """Runs out of memory on more than a few pixels, as a graphics card does."""
+
+    limit = 0
+
+    def logits(self, batch: torch.Tensor) -> torch.Tensor:
+        if batch.numel() > self.limit:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().logits(batch)
+
+
+def test_out_of_memory_shrinks_and_says_so() -> None:
+    model = random_model(Arch.plain(1, 2, 4, 2))
+    image = np.random.default_rng(0).integers(0, 255, (300, 300), dtype=np.uint8)
+    wanted = run(Predictor(model, PredictConfig(tile=128), CPU).predict(image)).ids
+    predictor = Forgetful(model, PredictConfig(tile=128, batch=4), CPU)
+    predictor.limit = 130 * 130
+    steps = predictor.predict(image)
+    events = []
+    result = None
+    while result is None:
+        try:
+            events.append(next(steps))
+        except StopIteration as stop:
+            result = stop.value
+    assert np.array_equal(result.ids, wanted)
+    assert (predictor.batch, predictor.tile) == (1, 64)
+    assert len([e for e in events if isinstance(e, Warned)]) == 2
+    assert [e.done for e in events if isinstance(e, TileDone)][-1] == events[-1].total  # type: ignore[union-attr]
+    predictor.limit = 0
+    with pytest.raises(UserError, match="not enough memory"):
+        run(predictor.predict(image))
+
+
+def test_memory_is_bounded() -> None:
+    """Of a large image only tiles are in memory as floats."""
+    model = random_model(Arch.plain(1, 2, 2, 2))
+    image = np.zeros((3000, 4000), np.uint8)
+    predictor = Predictor(model, PredictConfig(tile=256), CPU)
+    tracemalloc.start()  # numpy's part: torch's tensors are tiles
+    run(predictor.predict(image))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * image.nbytes
+
+
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (100, 100), (513, 700), (97, 1000)])
+@pytest.mark.parametrize("tile", [1, 64, 200, 5000])
+def test_tiles_cover_once(h: int, w: int, tile: int) -> None:
+    seen = np.zeros((h, w), int)
+    for t in plan_tiles((h, w), tile, 48, 16):
+        seen[t.core.slices] += 1
+        assert t.region.contains(t.core)
+        assert t.region.x % 16 == t.region.y % 16 == t.region.w % 16 == t.region.h % 16 == 0
+        for low, high, end, size in (
+            (t.region.x, t.core.x, 0, w),
+            (t.region.y, t.core.y, 0, h),
+        ):
+            assert low == end or high - low == 48
+            assert low < size
+    assert (seen == 1).all()

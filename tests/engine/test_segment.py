@@ -1,0 +1,162 @@
+"""Segmenting many images: bad ones do not stop it, what is done is skipped, it can be stopped."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.engine.conftest import blobs
+from unet_gui.core.cv import cv2
+from unet_gui.core.errors import ModelError, UserError
+from unet_gui.core.store import BINARY, INDEX, read_label
+from unet_gui.engine.events import Event, ImageDone, ImageFailed, SegmentFinished, SegmentStarted, TileDone
+from unet_gui.engine.recipe import SegmentConfig, SegmentItem
+from unet_gui.engine.segment import segment
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(4):
+        cv2.imwrite(str(folder / f"{i}.png"), blobs(10 + i, (80, 90))[0])
+    return sorted(folder.iterdir())
+
+
+def items_for(paths: list[Path], out: Path, **more: Path) -> list[SegmentItem]:
+    return [SegmentItem(p, 0, out / f"{p.stem}_res.png", **more) for p in paths]
+
+
+def finish(events: list[Event]) -> SegmentFinished:
+    assert isinstance(events[0], SegmentStarted)
+    assert isinstance(events[-1], SegmentFinished)
+    return events[-1]
+
+
+def test_all_images(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    config = SegmentConfig(tiny_model, encoding="binary", device="cpu")
+    items = items_for(pictures, tmp_path / "out")
+    events = list(segment(items, config))
+    last = finish(events)
+    assert (last.done, last.skipped, last.failed) == (4, 0, 0)
+    done = [e for e in events if isinstance(e, ImageDone)]
+    assert [e.item for e in done] == [0, 1, 2, 3]
+    assert [e.done for e in done] == [1, 2, 3, 4]
+    for i, item in enumerate(items):
+        mask = read_label(item.out, BINARY, shape=(80, 90))
+        truth = blobs(10 + i, (80, 90))[1]
+        overlap = 2 * ((mask == 1) & (truth == 1)).sum() / ((mask == 1).sum() + (truth == 1).sum())
+        assert overlap > 0.8
+
+
+def test_bad_images_are_named_and_the_rest_goes_on(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    folder = pictures[0].parent
+    (folder / "cut.png").write_bytes(pictures[0].read_bytes()[:2000])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("I am a picture")
+    (folder / "folder.png").mkdir()
+    paths = sorted(folder.iterdir()) + [folder / "missing.png"]
+    events = list(segment(items_for(paths, tmp_path / "out"), SegmentConfig(tiny_model, device="cpu")))
+    last = finish(events)
+    assert (last.done, last.failed) == (4, 5)
+    failed = [e for e in events if isinstance(e, ImageFailed)]
+    assert {e.path.name for e in failed} == {"cut.png", "empty.png", "text.png", "folder.png", "missing.png"}
+    assert all(e.message for e in failed)
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_only_what_is_missing_or_old(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    config = SegmentConfig(tiny_model, device="cpu")
+    items = items_for(pictures, tmp_path / "out")
+    list(segment(items, config))
+    assert finish(list(segment(items, config))).skipped == 4
+    items[1].out.unlink()
+    future = items[2].out.stat().st_mtime + 10
+    os.utime(pictures[2], (future, future))  # changed after its mask was made
+    events = list(segment(items, config))
+    assert {e.item for e in events if isinstance(e, ImageDone) and not e.skipped} == {1, 2}
+    assert (finish(events).done, finish(events).skipped) == (2, 2)
+    again = SegmentConfig(tiny_model, device="cpu", overwrite=True)
+    assert finish(list(segment(items, again))).done == 4
+    os.utime(tiny_model, (future + 10, future + 10))
+    try:
+        assert finish(list(segment(items, config))).done == 4
+    finally:
+        os.utime(tiny_model, (0, 0))
+
+
+def test_stopping_leaves_whole_files_and_no_thread(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    items = items_for(pictures, tmp_path / "out")
+    config = SegmentConfig(tiny_model, device="cpu", tile=64)
+    run = segment(items, config)
+    for event in run:
+        if isinstance(event, TileDone) and event.item == 2:
+            break
+    run.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith(("read-ahead", "write-behind"))]
+    out = sorted((tmp_path / "out").iterdir())
+    assert len(out) < 4
+    for path in out:
+        assert read_label(path, INDEX).shape == (80, 90)
+    last = finish(list(segment(items, config)))
+    assert last.done + last.skipped == 4
+    assert last.skipped == len(out)
+
+
+def test_maps(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    out = tmp_path / "out"
+    item = SegmentItem(pictures[0], 0, out / "m.png", out / "p.tif", out / "u.png")
+    (event,) = [e for e in segment([item], SegmentConfig(tiny_model, device="cpu")) if isinstance(e, ImageDone)]
+    ids = read_label(item.out, INDEX)
+    prob = tifffile.imread(out / "p.tif")
+    doubt = cv2.imread(str(out / "u.png"), cv2.IMREAD_UNCHANGED)
+    assert prob.shape == ids.shape == doubt.shape
+    assert prob[ids == 1].min() > prob[ids == 0].max() - 2, "one threshold divides them"
+    assert 0 < event.uncertainty < 1
+    assert event.uncertainty == pytest.approx(doubt.mean() / 255, abs=1e-3)
+
+
+def test_stacks(tmp_path: Path, tiny_model: Path) -> None:
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, np.stack([blobs(i, (64, 72))[0] for i in range(9)]), photometric="minisblack")
+    out = tmp_path / "out" / "stack.tif"
+    items = [SegmentItem(stack, page, out, tmp_path / "out" / "p.png", None, 9) for page in range(9)]
+    config = SegmentConfig(tiny_model, device="cpu")
+    run = segment(items, config)
+    assert any(isinstance(e, ImageDone) and e.item == 0 for e in run)  # stopped after the first page
+    run.close()
+    events = list(segment(items, config))
+    assert finish(events).skipped >= 1
+    assert finish(events).done + finish(events).skipped == 9
+    for page in range(9):
+        ids = read_label(out, INDEX, page=page)
+        assert set(np.unique(ids)) == {0, 1}
+    assert len(list((tmp_path / "out").glob("p_000?.png"))) == 9
+    newer = out.stat().st_mtime + 10
+    os.utime(stack, (newer, newer))
+    run = segment(items, config)
+    assert any(isinstance(e, ImageDone) and e.item == 0 for e in run)
+    run.close()
+    written = [page for page in range(9) if (read_label(out, INDEX, page=page) != 255).any()]
+    assert len(written) < 9, "no page of the old run is left among the new"
+
+
+def test_wrong_wishes(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    items = items_for(pictures, tmp_path / "out")
+    with pytest.raises(ModelError):
+        list(segment(items, SegmentConfig(tmp_path / "none.safetensors", device="cpu")))
+    with pytest.raises(UserError, match="encoding"):
+        list(segment(items, SegmentConfig(tiny_model, encoding="jpeg", device="cpu")))
+    with pytest.raises(UserError, match="device"):
+        list(segment(items, SegmentConfig(tiny_model, device="abacus")))
+
+
+def test_a_disk_that_cannot_be_written(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    (tmp_path / "out").write_text("a file where the folder should be")
+    events = list(segment(items_for(pictures, tmp_path / "out"), SegmentConfig(tiny_model, device="cpu")))
+    assert finish(events).failed == 4

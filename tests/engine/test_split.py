@@ -1,0 +1,80 @@
+"""Dividing images: what a person named, blocks, parts of one image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.images import ImageRef
+from unet_gui.engine.split import choose, hold_back_part, select
+
+STACK = [ImageRef(f"{i}.png") for i in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("wish", "wanted"),
+    [
+        ("16-19", [16, 17, 18, 19]),
+        ("3, 7,16-17", [3, 7, 16, 17]),
+        ("0", [0]),
+        (["5.png", "6"], [5, 6]),
+        ("1?.png", list(range(10, 20))),
+    ],
+)
+def test_names_numbers_ranges(wish: str | list[str], wanted: list[int]) -> None:
+    split = choose(STACK, wish)
+    assert list(split.val) == wanted
+    assert sorted(split.train + split.val) == list(range(24))
+
+
+def test_numbers_are_those_in_the_names() -> None:
+    refs = [ImageRef(f"img_{n:03d}.tif") for n in (5, 7, 9)]
+    assert select(refs, "7") == [1]
+    assert select(refs, "5-8") == [0, 1]
+    pages = [ImageRef("stack.tif", page) for page in range(4)]
+    assert select(pages, "2-3") == [2, 3]
+    assert select(pages, "stack.tif#1") == [1]
+    unnumbered = [ImageRef("a.png"), ImageRef("b.png"), ImageRef("sub/c.png")]
+    assert select(unnumbered, "1-2") == [1, 2]
+    assert select(unnumbered, "sub/*") == [2]
+
+
+def test_unknown_names_are_said() -> None:
+    with pytest.raises(UserError, match="“99”"):
+        choose(STACK, "16-19,99")
+    with pytest.raises(UserError, match="held back"):
+        choose(STACK, "0-23")
+    with pytest.raises(UserError, match="fraction"):
+        choose(STACK, 1.5)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 24, 66, 500])
+def test_automatic_blocks(count: int) -> None:
+    refs = [ImageRef(f"{i}.png") for i in range(count)]
+    split = choose(refs, None)
+    assert len(split.val) == max(1, round(0.2 * count))
+    assert not set(split.val) & set(split.train)
+    assert len(split.val) + len(split.train) == count
+    breaks = sum(b - a > 1 for a, b in zip(split.val, split.val[1:], strict=False))
+    assert breaks <= 3, "blocks, not every fifth image"
+    assert split.why
+
+
+def test_fractions_and_none() -> None:
+    assert len(choose(STACK, "0.5").val) == 12
+    assert len(choose(STACK, 0.25).val) == 6
+    assert choose(STACK, "none").val == ()
+    assert choose(STACK, 0.0).train == tuple(range(24))
+
+
+def test_part_of_one_image_shows_all_classes_on_both_sides() -> None:
+    label = np.full((60, 100), 255, np.uint8)
+    label[10:20, 5:90] = 0
+    label[40:50, 10:30] = 1  # class 1 on the left only
+    part = hold_back_part(label)
+    inside = set(np.unique(label[part.slices])) - {255}
+    rest = label.copy()
+    rest[part.slices] = 255
+    assert inside == {0, 1}
+    assert set(np.unique(rest)) - {255} == {0, 1}

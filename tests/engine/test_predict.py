@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from unet_gui.core.images import open_image
 from unet_gui.core.model_info import ModelInfo
 from unet_gui.core.palette import ClassInfo, default_classes
 from unet_gui.engine.device import DeviceChoice
-from unet_gui.engine.events import TileDone, Warned
+from unet_gui.engine.events import Event, TileDone, Warned
 from unet_gui.engine.model import Model, tutorial_info
 from unet_gui.engine.normalise import Normalisation
 from unet_gui.engine.predict import Predictor, decide, folded, run
@@ -164,18 +165,18 @@ def test_out_of_memory_shrinks_and_says_so() -> None:
     wanted = run(Predictor(model, PredictConfig(tile=128), CPU).predict(image)).ids
     predictor = Forgetful(model, PredictConfig(tile=128, batch=4), CPU)
     predictor.limit = 130 * 130
-    steps = predictor.predict(image)
-    events = []
-    result = None
-    while result is None:
-        try:
-            events.append(next(steps))
-        except StopIteration as stop:
-            result = stop.value
-    assert np.array_equal(result.ids, wanted)
+    results = []
+
+    def follow() -> Iterator[Event]:
+        results.append((yield from predictor.predict(image)))
+
+    events = list(follow())
+    assert np.array_equal(results[0].ids, wanted)
     assert (predictor.batch, predictor.tile) == (1, 64)
     assert len([e for e in events if isinstance(e, Warned)]) == 2
-    assert [e.done for e in events if isinstance(e, TileDone)][-1] == events[-1].total  # type: ignore[union-attr]
+    last = events[-1]
+    assert isinstance(last, TileDone)
+    assert last.done == last.total
     predictor.limit = 0
     with pytest.raises(UserError, match="not enough memory"):
         run(predictor.predict(image))

@@ -60,7 +60,7 @@ def test_bad_images_are_named_and_the_rest_goes_on(pictures: list[Path], tmp_pat
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.png").write_text("I am a picture")
     (folder / "folder.png").mkdir()
-    paths = sorted(folder.iterdir()) + [folder / "missing.png"]
+    paths = [*sorted(folder.iterdir()), folder / "missing.png"]
     events = list(segment(items_for(paths, tmp_path / "out"), SegmentConfig(tiny_model, device="cpu")))
     last = finish(events)
     assert (last.done, last.failed) == (4, 5)

@@ -22,7 +22,7 @@ from unet_gui.core.atomic import atomic_path
 from unet_gui.core.encoding import UNLABELLED, Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.geometry import Rect
-from unet_gui.core.tiff import TiffPages
+from unet_gui.core.tiff import BROKEN, TiffPages
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 MARKED = "unet-gui-encoding=index"
@@ -97,7 +97,13 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
                 f"page {page + 1} is {shape[1]} × {shape[0]} pixels.", path, "It is another image's label."
             )
         with atomic_path(path) as temporary:
-            if not _patch(path, temporary, _Strip(raw, marked), page):
+            try:
+                patched = _patch(path, temporary, _Strip(raw, marked), page)
+            except BROKEN as error:
+                raise ImageError(
+                    "is damaged.", path, "Move it away, or restore it from a copy.", repr(error)
+                ) from error
+            if not patched:
                 strips = (_Strip(raw, marked) if i == page else _old_strip(old, i) for i in range(old.count))
                 _write_all(temporary, strips, old.count * ids.size)
             old.close()  # Windows does not replace an open file

@@ -34,7 +34,7 @@ def _tifffile() -> Any:
     return tifffile
 
 
-_BROKEN = (
+BROKEN = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError),
     *(EOFError, MemoryError, struct.error),
 )
@@ -42,13 +42,13 @@ _BROKEN = (
 
 
 @contextlib.contextmanager
-def _in_words(path: str | os.PathLike[str], message: str = _DAMAGED) -> Iterator[None]:
+def in_words(path: str | os.PathLike[str], message: str = _DAMAGED) -> Iterator[None]:
     """Turn whatever a damaged file sets off into an `ImageError`."""
     try:
         yield
     except OSError as error:
         raise open_error(path, error) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ImageError(message, path, _AGAIN, repr(error)) from error
 
 
@@ -75,10 +75,10 @@ class TiffPages:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
         tifffile = _tifffile()
-        with _in_words(path):
+        with in_words(path):
             self._tif = tifffile.TiffFile(path)
         try:
-            with _in_words(path):
+            with in_words(path):
                 self.count = self._count()
         except ImageError:
             self._tif.close()
@@ -107,7 +107,7 @@ class TiffPages:
         """
         if not 0 <= index < self.count:
             raise ImageError(f"has no page {index + 1}, only {self.count}.", self.path, "Was the file replaced?")
-        with _in_words(self.path):
+        with in_words(self.path):
             page = self._tif.pages[0 if self._planes else index]
             self._check_directory(int(page.offset))
             return TiffPage(self, page, index if self._planes else 0)
@@ -238,7 +238,7 @@ class TiffPage:
         ImageError
             The region's data cannot be read or decoded.
         """
-        with _in_words(self.path, "has a damaged part or an unknown kind of compression."):
+        with in_words(self.path, "has a damaged part or an unknown kind of compression."):
             out = self._read_raw(rect) if self._raw_offset is not None else self._read_segments(rect)
         return out[..., 0] if self.channels == 1 else out
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from unet_gui.engine.recipe import SegmentItem
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+QUIET_SECONDS = 5.0
+"""Time between two lines about validation."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +63,7 @@ class _Progress:
         self._json = as_json
         self._bar: Any = None
         self._terminal = sys.stderr.isatty() and not as_json
+        self._validation_told = -QUIET_SECONDS
 
     def follow(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         """Show each event and hand it on. The job is stopped in an orderly way whatever happens here."""
@@ -116,6 +119,9 @@ class _Progress:
         self._advance(event.step, event.total, f"loss {event.loss:.3f}{left}", "step")
 
     def _show_validated(self, event: Any) -> None:
+        if event.seconds - self._validation_told < QUIET_SECONDS:  # small images are validated many times a second
+            return
+        self._validation_told = event.seconds
         name = {"dice": "Dice", "rand": "Rand F"}.get(event.score_name, event.score_name)
         best = " (best so far)" if event.is_best else ""
         self._line(f"step {event.step} · {_duration(event.seconds)} · validation {name} {event.score:.4f}{best}")

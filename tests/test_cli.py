@@ -1,0 +1,217 @@
+"""The command line as a person uses it: real files, real training, exit codes, what is on stdout and on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unet_gui import __version__
+from unet_gui.cli import main
+from unet_gui.core.cv import cv2
+from unet_gui.core.sample import write_sample
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample folder."""
+    folder = tmp_path_factory.mktemp("sample") / "cells ü 细胞"
+    write_sample(folder, n=5, labelled=3, sizes=(96, 128))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(sample: Path) -> Path:
+    """A model trained on it for one epoch."""
+    out = sample.parent / "m.safetensors"
+    assert main(["train", str(sample), "--out", str(out), "--epochs", "1", "--device", "cpu"]) == 0
+    return out
+
+
+def folder_state(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {str(p): (p.stat().st_mtime_ns, p.read_bytes()) for p in sorted(folder.rglob("*.png"))}
+
+
+def test_version_and_wrong_use(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+    assert main(["train"]) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_train_segment_evaluate_say_what_they_did(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "masks"
+    before = folder_state(sample)
+    assert main(["segment", str(sample), "--model", str(model), "--out", str(out), "--suffix", "_res"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("5 segmented, 0 already up to date, 0 failed")
+    assert sorted(p.name for p in out.iterdir()) == [f"0{i}_res.png" for i in range(5)]
+    mask = cv2.imdecode(np.fromfile(out / "00_res.png", np.uint8), cv2.IMREAD_UNCHANGED)
+    image = cv2.imdecode(np.fromfile(sample / "image" / "00.png", np.uint8), cv2.IMREAD_UNCHANGED)
+    assert mask.shape == image.shape[:2]
+    assert set(np.unique(mask)) <= {0, 255}  # as the labels it learned from
+    assert folder_state(sample) == before  # images and labels are never touched
+
+    assert main(["evaluate", str(out), str(sample / "truth"), "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores
+
+
+def test_segment_again_does_only_what_is_missing_or_older(
+    sample: Path, model: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    command = ["segment", str(sample), "--model", str(model), "--out", str(tmp_path)]
+    assert main(command) == 0
+    (tmp_path / "03.png").unlink()
+    os.utime(tmp_path / "01.png", (1, 1))
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith("2 segmented, 3 already up to date")
+    assert main([*command, "--overwrite"]) == 0
+    assert capsys.readouterr().out.startswith("5 segmented, 0 already up to date")
+
+
+def test_json_is_one_object_a_line_and_nothing_else(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["segment", str(sample), "--model", str(model), "--out", str(tmp_path), "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[0]["kind"] == "segment_started"
+    assert events[-1]["kind"] == "segment_finished"
+    assert sum(e["kind"] == "image_done" for e in events) == 5
+
+
+def test_bad_images_are_named_and_the_rest_goes_on(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    good = (sample / "image" / "00.png").read_bytes()
+    (folder / "good.png").write_bytes(good)
+    (folder / "short.png").write_bytes(good[: len(good) // 2])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("not a picture")
+    (folder / "folder.png").mkdir()
+    assert main(["segment", str(folder), "--model", str(model), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("1 segmented, 0 already up to date, 4 failed")
+    for name in ("short.png", "empty.png", "text.png", "folder.png"):
+        assert name in said.err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.png"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["segment", "nowhere.png", "--model", "{model}", "--out", "out"],
+        ["segment", "{sample}", "--model", "nowhere.safetensors", "--out", "out"],
+        ["train", "nowhere", "--out", "m.safetensors"],
+        ["evaluate", "nowhere", "{sample}/label"],
+        ["info", "nowhere"],
+        ["train", "{sample}", "--out", "m.safetensors", "--val", "zebra"],
+    ],
+)
+def test_what_cannot_be_used_is_named_with_exit_code_2(
+    words: list[str], sample: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([word.format(sample=sample, model=model) for word in words]) == 2
+    said = capsys.readouterr()
+    assert said.err.strip()
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("name", ["best_model.pth", "model.safetensors"])
+def test_a_pickle_that_pretends_to_be_a_model_does_not_run(
+    name: str, sample: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    trap, witness = tmp_path / name, tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(witness),)
+
+    trap.write_bytes(pickle.dumps({"inc.double_conv.0.weight": Trap()}))
+    assert main(["segment", str(sample), "--model", str(trap), "--out", str(tmp_path / "out")]) == 2
+    assert name in capsys.readouterr().err
+    assert not witness.exists()
+    pickle.loads(trap.read_bytes())  # the trap does work: opened carelessly it would have run
+    assert witness.exists()
+
+
+def test_cuda_asked_for_and_absent_is_said(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    command = ["segment", str(sample), "--model", str(model), "--out", str(tmp_path), "--device", "cuda"]
+    assert main(command) == 2
+    assert "cuda" in capsys.readouterr().err
+
+
+def test_info_tells_image_label_folder_and_model(sample: Path, model: Path, capsys: Capture) -> None:
+    for path, kind in ((sample, "folder"), (sample / "image" / "00.png", "image"), (model, "model")):
+        assert main(["info", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["kind"] == kind
+    assert main(["info", str(sample)]) == 0
+    assert "images" in capsys.readouterr().out
+
+
+def test_export_writes_label_where_labelled_and_names_what_has_neither(
+    sample: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["export", str(sample), "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("3 written, 2 failed")
+    assert "03.png" in said.err
+    for name in ("00.png", "01.png", "02.png"):
+        assert (tmp_path / name).read_bytes() == (sample / "label" / name).read_bytes()
+
+
+def test_headless_train_and_segment_never_import_qt(sample: Path, model: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from unet_gui.cli import main\n"
+        f"assert main(['train', {str(sample)!r}, '--out', {str(tmp_path / 'm.safetensors')!r}, '--epochs', '1']) == 0\n"
+        f"assert main(['segment', {str(sample)!r}, '--model', {str(model)!r}, '--out', {str(tmp_path)!r}]) == 0\n"
+        "bad = [m for m in sys.modules if m.startswith(('PySide6', 'shiboken6', 'unet_gui.app', 'pyqtgraph'))]\n"
+        "assert not bad, bad\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_ctrl_c_leaves_a_state_to_go_on_from(sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    words = [sys.executable, "-m", "unet_gui", "train", str(sample), "--out", str(out), "--minutes", "5", "--json"]
+    run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    for line in run.stdout:
+        if json.loads(line)["kind"] == "checkpoint_saved" or json.loads(line).get("step", 0) >= 20:
+            break
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "stopped" in err
+    assert "Traceback" not in err
+    assert main(["train", str(sample), "--out", str(out), "--epochs", "2", "--resume"]) == 0
+    assert out.exists()
+
+
+def test_demo_without_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    folder = tmp_path / "demo"
+    assert main(["demo", str(folder), "--no-window", "--minutes", "0.05"]) == 0
+    said = capsys.readouterr().out
+    assert "Rand F" in said
+    assert str(folder / "contact-sheet.png") in said
+    assert len(list((folder / "masks").iterdir())) == 24
+    sheet = cv2.imdecode(np.fromfile(folder / "contact-sheet.png", np.uint8), cv2.IMREAD_UNCHANGED)
+    assert sheet.std() > 20  # a picture of something
+    assert main(["demo", str(tmp_path), "--no-window"]) == 2  # never into a folder with other things

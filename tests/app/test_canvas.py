@@ -66,6 +66,7 @@ def test_middle_drag_and_space_pan(driver: Driver) -> None:
 
 def test_a_flood_of_calls_that_return_nothing_does_not_use_up_none(driver: Driver) -> None:
     # PySide6 6.12.0 loses a reference to None with every such call: without the counter-measure this aborts
+    before = sys.getrefcount(None)
     for _ in range(100_000):
         driver.view.update()
-    assert sys.version_info >= (3, 12) or sys.getrefcount(None) > 1_000_000
+    assert sys.getrefcount(None) > max(1000, before - 110_000)

@@ -11,6 +11,8 @@ from unet_gui.core.geometry import EMPTY, Rect
 
 TILE = 256
 UNLABELLED = 255
+MEND_AT_ONCE = 4 * 2**20
+"""Pixels of a change above which the levels are not mended at once, so that no change holds up the next event."""
 
 Ids = NDArray[np.uint8]
 
@@ -132,23 +134,25 @@ class LabelPyramid:
     def refresh(self, rect: Rect, upto: int | None = None) -> None:
         """Bring the levels up to date after the label changed in ``rect``.
 
+        What is on screen and small enough is mended now; the rest is marked and made again when somebody looks.
+
         Parameters
         ----------
         rect : Rect
             In pixels of the label.
         upto : int, optional
-            The coarsest level that is on screen: finer ones and this one are mended where they were made, coarser ones
-            are only marked and made again when somebody looks. All are mended when None.
+            The coarsest level that is on screen; None for all of them.
         """
         rect = rect.clip(self.shape(0))
+        now = rect.area <= MEND_AT_ONCE
         for level in range(1, self.levels):
             if rect.empty:
                 return
-            rect = Rect(rect.x // 2, rect.y // 2, (rect.x1 + 1) // 2 - rect.x // 2, (rect.y1 + 1) // 2 - rect.y // 2)
-            ready = self._ready[level][
-                rect.y // TILE : (rect.y1 - 1) // TILE + 1, rect.x // TILE : (rect.x1 - 1) // TILE + 1
-            ]
-            if upto is not None and level > upto:
+            x, y = rect.x // 2, rect.y // 2
+            rect = Rect(x, y, (rect.x1 + 1) // 2 - x, (rect.y1 + 1) // 2 - y)
+            rows, columns = slice(y // TILE, (rect.y1 - 1) // TILE + 1), slice(x // TILE, (rect.x1 - 1) // TILE + 1)
+            ready = self._ready[level][rows, columns]
+            if not now or (upto is not None and level > upto):
                 ready[:] = False
             elif ready.all():
                 self._fill(rect, level)

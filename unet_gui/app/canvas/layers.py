@@ -102,35 +102,41 @@ class ClassLayer:
         ids = pyramid.view(level)
         rows, row_ok = sample_positions(screen.y, screen.h, view.top, view.zoom * (1 << level), 0, ids.shape[0])
         columns, column_ok = sample_positions(screen.x, screen.w, view.left, view.zoom * (1 << level), 0, ids.shape[1])
-        result = np.full((screen.h, screen.w), UNLABELLED, np.uint8)
         inside = Rect(column_ok.start, row_ok.start, column_ok.stop - column_ok.start, row_ok.stop - row_ok.start)
         if inside.empty:
-            return result
+            return np.full((screen.h, screen.w), UNLABELLED, np.uint8)
         used = Rect(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
         if level and pyramid.missing(used, level):
-            coarse = pyramid.view(0)
-            shift_rows = np.minimum(rows << level, coarse.shape[0] - 1)
-            shift_columns = np.minimum(columns << level, coarse.shape[1] - 1)
-            result[row_ok, column_ok] = coarse[shift_rows[:, None], shift_columns]
+            found = _every_nth(pyramid.view(0), rows << level, columns << level)
+        elif used.w == inside.w and used.h == inside.h:
+            found = ids[used.slices]
         elif view.zoom >= 1:
-            result[row_ok, column_ok] = ids[used.slices].take(columns - used.x, axis=1)[rows - used.y]
+            found = ids[used.slices].take(columns - used.x, axis=1)[rows - used.y]
         else:
-            result[row_ok, column_ok] = ids[rows, used.x : used.x1].take(columns - used.x, axis=1)
+            found = ids[rows, used.x : used.x1].take(columns - used.x, axis=1)
+        if found.shape == (screen.h, screen.w):
+            return found
+        result = np.full((screen.h, screen.w), UNLABELLED, np.uint8)
+        result[inside.slices] = found
         return result
 
     def paint(self, painter: QPainter, view: Viewport, screen: Rect, outline: bool) -> None:
         """Blend the layer into a part of the view; the painter's unit is the screen pixel."""
         if self._pyramid is None or self.opacity <= 0:
             return
-        if outline:
-            wide = screen.grow(1)
-            ids = outlines(self.sample(view, wide))
-        else:
-            ids = self.sample(view, screen)
+        ids = outlines(self.sample(view, screen.grow(1))) if outline else self.sample(view, screen)
+        if ids.min() == UNLABELLED:
+            return
         ids = np.ascontiguousarray(ids)
         indexed = QImage(ids.data, screen.w, screen.h, screen.w, QImage.Format.Format_Indexed8)
         indexed.setColorTable(self._colors)
         painter.drawImage(screen.x, screen.y, indexed.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied))
+
+
+def _every_nth(ids: Ids, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Ids:
+    """Return a rough picture of the whole label, for the moment until its level is made."""
+    found: Ids = ids[np.minimum(rows, ids.shape[0] - 1)[:, None], np.minimum(columns, ids.shape[1] - 1)]
+    return found
 
 
 def outlines(ids: Ids) -> Ids:

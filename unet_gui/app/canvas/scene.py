@@ -13,7 +13,7 @@ from unet_gui.app.canvas.layers import ClassLayer, LayerSettings
 from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.tiles import ImageTiles
 from unet_gui.app.canvas.viewport import Viewport
-from unet_gui.core.geometry import Rect
+from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.images import ImageSource
 from unet_gui.core.palette import ClassInfo
 
@@ -150,9 +150,11 @@ class Scene(QObject):
         if not self._stale.isEmpty():
             stale, self._stale = self._stale, QRegion()
             painter = QPainter(self._frame)
-            for rect in region_rects(stale, most=4):
-                self._compose(painter, rect)
-            painter.end()
+            try:
+                for rect in region_rects(stale, most=4):
+                    self._compose(painter, rect)
+            finally:
+                painter.end()
             if self._levels_missing():
                 self._chores.start()
         return self._frame
@@ -181,17 +183,17 @@ class Scene(QObject):
         return [layer for layer, shown in chosen if shown and layer.ids is not None]
 
     def _compose(self, painter: QPainter, screen: Rect) -> None:
-        painter.setClipRect(to_qrect(screen))
-        painter.fillRect(to_qrect(screen), self.style.background)
-        if self.source is None:
-            return
-        image = self.view.screen_rect(Rect(0, 0, self.source.shape[1], self.source.shape[0])).intersect(screen)
+        image = EMPTY
+        if self.source is not None:
+            image = self.view.pixels_of(Rect(0, 0, self.source.shape[1], self.source.shape[0])).intersect(screen)
+        if image != screen:
+            self._pixels[screen.slices] = self.style.background.rgb()
         if image.empty:
             return
         if self.settings.image or self.peek:
-            self.tiles.paint(painter, self.view, image, self.style.waiting)
+            self.tiles.paint(self._pixels, self.view, image, self.style.waiting.rgb())
         else:
-            painter.fillRect(to_qrect(image), self.style.waiting)
+            self._pixels[image.slices] = self.style.waiting.rgb()
         for layer in self._shown_layers():
             layer.paint(painter, self.view, image, self.settings.outline)
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QRectF, QRunnable, Qt, QThreadPool, Signal
-from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
 
 from unet_gui.app.canvas.display import Display, to_rgb32
-from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.app.canvas.viewport import Viewport, sample_positions
+from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageSource
@@ -92,14 +92,15 @@ def tile_rect(key: TileKey, shape: tuple[int, int]) -> Rect:
 
 
 def read_tile(source: ImageSource, key: TileKey, display: Display) -> NDArray[np.uint32]:
-    """Return one tile as 0xffRRGGBB."""
-    rect = tile_rect(key, source.level_shape(key.level))
-    return to_rgb32(source.read(rect, key.level), display)
+    """Return one tile as 0xffRRGGBB, one pixel wider on every side that has a neighbour, for smooth zooming out."""
+    shape = source.level_shape(key.level)
+    return to_rgb32(source.read(tile_rect(key, shape).grow(1).clip(shape), key.level), display)
 
 
 class _Tile(NamedTuple):
-    image: QImage
-    pixels: NDArray[np.uint32]  # the memory that the image shows
+    pixels: NDArray[np.uint32]
+    x: int  # of the first pixel, in the level
+    y: int
     generation: int
 
 
@@ -179,11 +180,21 @@ class ImageTiles(QObject):
         for _ in range(min(waiting, self._pool.maxThreadCount() - self._pool.activeThreadCount())):
             self._pool.start(_Job(self._wanted, self._messenger))
 
-    def paint(self, painter: QPainter, view: Viewport, screen: Rect, waiting: QColor) -> None:
-        """Draw the image into a part of the view; the painter's unit is the screen pixel."""
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, view.zoom < 1)
+    def paint(self, frame: NDArray[np.uint32], view: Viewport, screen: Rect, waiting: int) -> None:
+        """Draw the image into a part of the view.
+
+        Parameters
+        ----------
+        frame : ndarray of uint32, shape of the view
+            0xffRRGGBB; pixels outside the image stay as they are.
+        view : Viewport
+        screen : Rect
+            Which part.
+        waiting : int
+            Colour of what has not been read yet.
+        """
         for key in self._keys(view, view.image_rect(screen)):
-            self._paint_tile(painter, view, key, waiting)
+            self._paint_tile(frame, view, screen, key, waiting)
 
     def _start_over(self, display: Display) -> None:
         self._generation += 1
@@ -215,36 +226,34 @@ class ImageTiles(QObject):
         keys.insert(0, TileKey(self._source.levels - 1, 0, 0))
         return [k for k in keys if k not in self._tiles or self._tiles[k].generation != self._generation]
 
-    def _paint_tile(self, painter: QPainter, view: Viewport, key: TileKey, waiting: QColor) -> None:
+    def _paint_tile(self, frame: NDArray[np.uint32], view: Viewport, screen: Rect, key: TileKey, waiting: int) -> None:
         assert self._source is not None
-        area = tile_rect(key, self._source.level_shape(key.level))
-        rect = _full_size(area, key.level, self._source.shape)
-        target = QRectF(*view.to_screen(rect.x, rect.y), rect.w * view.zoom, rect.h * view.zoom)
+        rect = _full_size(tile_rect(key, self._source.level_shape(key.level)), key.level, self._source.shape)
+        target = view.pixels_of(rect).intersect(screen)
+        if target.empty:
+            return
         for up in range(self._source.levels - key.level):
             coarser = TileKey(key.level + up, key.tx >> up, key.ty >> up)
             tile = self._tiles.get(coarser)
             if tile is not None:
                 self._tiles.move_to_end(coarser)
-                part = 1 / (1 << up)
-                corner = area.x * part - coarser.tx * TILE, area.y * part - coarser.ty * TILE
-                painter.drawImage(target, tile.image, QRectF(*corner, area.w * part, area.h * part))
+                _resample(tile, view, coarser.level, target, frame[target.slices])
                 return
-        painter.fillRect(target, waiting)
+        frame[target.slices] = waiting
 
     def _on_made(self, generation: int, key: TileKey, pixels: NDArray[np.uint32]) -> None:
         if generation != self._generation or self._source is None:
             return
         self._forget(key)
-        h, w = pixels.shape
-        image = QImage(pixels.data, w, h, 4 * w, QImage.Format.Format_RGB32)
-        self._tiles[key] = _Tile(image, pixels, generation)
+        area = tile_rect(key, self._source.level_shape(key.level))
+        self._tiles[key] = _Tile(pixels, max(0, area.x - 1), max(0, area.y - 1), generation)
         self._nbytes += pixels.nbytes
         whole = self._source.levels - 1
         for other in [k for k in self._tiles if k.level != whole]:
             if self._nbytes <= self.cap_bytes:
                 break
             self._forget(other)
-        self.ready.emit(_full_size(tile_rect(key, self._source.level_shape(key.level)), key.level, self._source.shape))
+        self.ready.emit(_full_size(area, key.level, self._source.shape))
 
     def _forget(self, key: TileKey) -> None:
         tile = self._tiles.pop(key, None)
@@ -255,6 +264,25 @@ class ImageTiles(QObject):
         if generation == self._generation and not self._broken:
             self._broken = True
             self.failed.emit(error)
+
+
+def _resample(tile: _Tile, view: Viewport, level: int, target: Rect, out: NDArray[np.uint32]) -> None:
+    """Fill the screen pixels ``target`` from a tile: each shows its nearest pixel zoomed in, a blend zoomed out."""
+    zoom = view.zoom * (1 << level)  # screen pixels per tile pixel
+    if view.zoom >= 1 and level == 0:
+        rows, _ = sample_positions(target.y, target.h, view.top, zoom, tile.y, tile.pixels.shape[0])
+        columns, _ = sample_positions(target.x, target.w, view.left, zoom, tile.x, tile.pixels.shape[1])
+        part = tile.pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        out[...] = part if part.shape == out.shape else part.take(columns - columns[0], axis=1)[rows - rows[0]]
+        return
+    step = 1 / zoom
+    first_x = (target.x + view.left + 0.5) * step - tile.x - 0.5
+    first_y = (target.y + view.top + 0.5) * step - tile.y - 0.5
+    matrix = np.array([[step, 0, first_x], [0, step, first_y]])
+    pixels = tile.pixels.view(np.uint8).reshape(*tile.pixels.shape, 4)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(pixels, matrix, (target.w, target.h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    out[...] = warped.view(np.uint32)[..., 0]
 
 
 def _full_size(area: Rect, level: int, shape: tuple[int, int]) -> Rect:

@@ -14,7 +14,6 @@ from PySide6.QtGui import (
     QFocusEvent,
     QKeyEvent,
     QMouseEvent,
-    QNativeGestureEvent,
     QPainter,
     QPaintEvent,
     QRegion,
@@ -427,12 +426,6 @@ class CanvasView(QWidget):
         else:
             self.zoom_to(self.zoom * _ZOOM_STEP**steps, event.position())
         event.accept()
-
-    def event(self, event: QEvent) -> bool:
-        if isinstance(event, QNativeGestureEvent) and event.gestureType() == Qt.NativeGestureType.ZoomNativeGesture:
-            self.zoom_to(self.zoom * (1 + event.value()), event.position())
-            return True
-        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         held = not event.isAutoRepeat() and not event.modifiers() and self._hold(event.key(), True)

@@ -101,6 +101,21 @@ class Viewport:
         x1, y1 = (math.ceil(v) for v in self.to_screen(rect.x1, rect.y1))
         return Rect(x, y, x1 - x, y1 - y).intersect(Rect(0, 0, self.width, self.height))
 
+    def pixels_of(self, rect: Rect) -> Rect:
+        """Return the screen pixels whose middle lies in these image pixels; unlike `screen_rect` they never overlap."""
+        x, x1 = (self._first_pixel(v, self.left) for v in (rect.x, rect.x1))
+        y, y1 = (self._first_pixel(v, self.top) for v in (rect.y, rect.y1))
+        return Rect(x, y, x1 - x, y1 - y).intersect(Rect(0, 0, self.width, self.height))
+
+    def _first_pixel(self, edge: int, offset: int) -> int:
+        """Return the first screen pixel whose middle is not before an edge in the image, exactly as sampling has it."""
+        pixel = math.ceil(edge * self.zoom - offset - 0.5)
+        while (pixel + (offset + 0.5)) / self.zoom < edge:
+            pixel += 1
+        while (pixel - 1 + (offset + 0.5)) / self.zoom >= edge:
+            pixel -= 1
+        return pixel
+
     def image_rect(self, screen: Rect | None = None) -> Rect:
         """Return the image pixels that show in a part of the view (all of it when None), cut to the image."""
         screen = screen or Rect(0, 0, self.width, self.height)

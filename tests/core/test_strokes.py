@@ -174,3 +174,42 @@ def test_flood_finds_the_connected_pixels_whatever_its_first_window(h, w, seed, 
 
 def test_flood_outside_is_nothing():
     assert strokes.flood(np.zeros((4, 4), np.uint8), 4, 0)[0] == EMPTY
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(small, small), min_size=3, max_size=7), st.integers(1, 60))
+def test_bands_make_up_the_polygon(corners, pixels):
+    whole = np.zeros((20, 20), int)
+    for rect, mask in strokes.polygon_bands(corners, pixels):
+        if not rect.empty:
+            whole[rect.shift(2, 2).slices] += mask
+    want = np.zeros((20, 20), int)
+    rect, mask = strokes.polygon(corners)
+    if not rect.empty:
+        want[rect.shift(2, 2).slices] += mask
+    for y, x in zip(*np.nonzero(whole != want), strict=True):
+        assert edge_distance(corners, x - 1.5, y - 1.5) < 1e-9
+
+
+def test_flood_stays_within_its_limit():
+    ids = np.zeros((50, 60), np.uint8)
+    limit = Rect(5, 6, 20, 30)
+    assert strokes.flood(ids, 10, 10, 4, limit)[0] == limit
+    assert strokes.flood(ids, 4, 10, 4, limit)[0] == EMPTY
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 255), st.booleans(), st.booleans())
+def test_similar_pixels_by_definition(seed, tolerance, contiguous, color):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (12, 15, 3) if color else (12, 15), dtype=np.uint8)
+    x, y = int(rng.integers(15)), int(rng.integers(12))
+    rect, mask = strokes.similar(image, x, y, tolerance, contiguous)
+    full = np.zeros((12, 15), bool)
+    full[rect.slices] = mask
+    near = np.abs(image.astype(int) - image[y, x].astype(int)) <= tolerance
+    near = near.all(axis=2) if color else near
+    if contiguous:
+        same = slow_flood(np.where(near, 1, 0), x, y)
+        near = np.array([[(i, j) in same for i in range(15)] for j in range(12)])
+    np.testing.assert_array_equal(full, near)

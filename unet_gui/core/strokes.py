@@ -8,7 +8,7 @@ cuts what lies outside.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -175,17 +175,51 @@ def polygon(points: Sequence[Point] | ArrayLike) -> Shape:
     return Rect(x, y, w, h), winding[:, :w] != 0
 
 
-def flood(ids: NDArray[np.uint8], x: int, y: int, start: int = 512) -> Shape:
+def polygon_bands(points: Sequence[Point] | ArrayLike, pixels: int = 2**24) -> Iterator[Shape]:
+    """Yield a polygon in horizontal bands of at most so many pixels, so that a huge one needs little memory."""
+    corners = np.asarray(points, np.float64).reshape(-1, 2)
+    if len(corners) < 3:
+        return
+    x, y = (math.floor(v) for v in corners.min(axis=0))
+    x1, y1 = (math.ceil(v) for v in corners.max(axis=0))
+    height = max(1, pixels // max(1, x1 - x))
+    if y1 - y <= height:
+        yield polygon(corners)
+        return
+    for top in range(y, y1, height):
+        yield polygon(_between_rows(corners, top, min(top + height, y1)))
+
+
+def _between_rows(corners: Floats, top: float, bottom: float) -> Floats:
+    """Return the part of a polygon between two horizontal lines (Sutherland and Hodgman's clipping)."""
+    for limit, sign in ((top, 1.0), (bottom, -1.0)):
+        if not len(corners):
+            break
+        inside = sign * (corners[:, 1] - limit) >= 0
+        following = np.roll(corners, -1, axis=0)
+        crosses = inside != np.roll(inside, -1)
+        rise = following[:, 1] - corners[:, 1]
+        t = np.divide(limit - corners[:, 1], rise, out=np.zeros_like(rise), where=crosses)
+        x = corners[:, 0] + t * (following[:, 0] - corners[:, 0])
+        crossing = np.stack([x, np.full_like(x, limit)], axis=1)
+        both = np.stack([corners, crossing], axis=1).reshape(-1, 2)
+        corners = both[np.stack([inside, crosses], axis=1).ravel()]
+    return corners
+
+
+def flood(ids: NDArray[np.uint8], x: int, y: int, start: int = 512, limit: Rect | None = None) -> Shape:
     """Return the connected pixels that have the same class as pixel (x, y).
 
     Parameters
     ----------
     ids : ndarray of uint8, shape (h, w)
     x, y : int
-        The seed; outside the array nothing is returned.
+        The seed; outside the array (or `limit`) nothing is returned.
     start : int
         Size of the first window around the seed. The window doubles where the region leaves it, so the cost follows
         the region and not the image.
+    limit : Rect, optional
+        What lies outside counts as another class.
 
     Returns
     -------
@@ -193,19 +227,57 @@ def flood(ids: NDArray[np.uint8], x: int, y: int, start: int = 512) -> Shape:
     mask : ndarray of bool, shape (rect.h, rect.w)
         Pixels that touch at a side belong together, corners do not count.
     """
-    if not (0 <= y < ids.shape[0] and 0 <= x < ids.shape[1]):
+    whole = Rect(0, 0, ids.shape[1], ids.shape[0])
+    limit = whole if limit is None else limit.intersect(whole)
+    if Rect(x, y, 1, 1).intersect(limit).empty:
         return NOTHING
-    window = Rect(x - start // 2, y - start // 2, start, start).clip(ids.shape)
+    window = Rect(x - start // 2, y - start // 2, start, start).intersect(limit)
     while True:
         block = np.array(ids[window.slices], order="C")  # a copy: OpenCV wants to be allowed to write
-        mask = np.zeros((window.h + 2, window.w + 2), np.uint8)
-        flags = 4 | (1 << 8) | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE
-        _, _, _, (bx, by, bw, bh) = cv2.floodFill(block, mask, (x - window.x, y - window.y), 0, 0, 0, flags)
-        found = Rect(window.x + bx, window.y + by, bw, bh)
-        grown = _grow_where_touched(window, found).clip(ids.shape)
+        found, mask = _flood_fill(block, x - window.x, y - window.y, 0)
+        found = found.shift(window.x, window.y)
+        grown = _grow_where_touched(window, found).intersect(limit)
         if grown == window:
-            return found, mask[1 + by : 1 + by + bh, 1 + bx : 1 + bx + bw].astype(bool)
+            return found, mask
         window = grown
+
+
+def similar(image: NDArray[np.uint8], x: int, y: int, tolerance: int, contiguous: bool = True) -> Shape:
+    """Return the pixels that look like pixel (x, y): the magic wand.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (h, w) or (h, w, 3)
+    x, y : int
+        The seed, inside the image.
+    tolerance : int
+        By how much every channel may differ from the seed, 0 … 255.
+    contiguous : bool
+        Only pixels connected to the seed by a side.
+
+    Returns
+    -------
+    rect : Rect
+    mask : ndarray of bool, shape (rect.h, rect.w)
+    """
+    image = np.ascontiguousarray(image)
+    if contiguous:
+        return _flood_fill(image, x, y, tolerance)
+    seed = np.atleast_1d(image[y, x]).astype(np.int16)
+    low, high = (np.clip(seed + side * tolerance, 0, 255).tolist() for side in (-1, 1))
+    inside: Mask = cv2.inRange(image, tuple(low), tuple(high)) > 0
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    x0, y0 = int(columns[0]), int(rows[0])
+    rect = Rect(x0, y0, int(columns[-1]) + 1 - x0, int(rows[-1]) + 1 - y0)
+    return rect, inside[rect.slices]
+
+
+def _flood_fill(block: NDArray[np.uint8], x: int, y: int, tolerance: int) -> Shape:
+    mask = np.zeros((block.shape[0] + 2, block.shape[1] + 2), np.uint8)
+    flags = 4 | (1 << 8) | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE
+    step = (tolerance,) * 4
+    _, _, _, (bx, by, bw, bh) = cv2.floodFill(block, mask, (x, y), 0, step, step, flags)
+    return Rect(bx, by, bw, bh), mask[1 + by : 1 + by + bh, 1 + bx : 1 + bx + bw].astype(bool)
 
 
 def _grow_where_touched(window: Rect, found: Rect) -> Rect:

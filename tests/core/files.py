@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unet_gui.core import png
 from unet_gui.core.cv import cv2
 
 NOBODY = 65534
@@ -34,6 +35,14 @@ def smooth(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
     noise = np.random.default_rng(seed).random((*shape, 3)).astype(np.float32)
     blurred = cv2.GaussianBlur(noise, (0, 0), 6)
     return cv2.normalize(blurred, None, 20, 235, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def images(root: Path, *names: str, size: tuple[int, int] = (20, 30)) -> Path:
+    """Write small grey images below a folder and return it."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(png.encode(pattern(size)))
+    return root
 
 
 @contextmanager

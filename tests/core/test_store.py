@@ -148,14 +148,14 @@ def test_encodings_say_what_they_are() -> None:
 
 def test_unlabelled_by_a_value_of_ones_own() -> None:
     raw = np.array([[0, 11, 10, 12]], np.uint8)
-    assert CAMVID.decode(raw).tolist() == [[0, 255, 10, 11]]
+    assert CAMVID.decode(raw).tolist() == [[0, 255, 10, 12]]
     assert INDEX.with_unlabelled(255) == INDEX
-    assert INDEX.with_unlabelled(0).decode(raw).tolist() == [[255, 10, 9, 11]]
+    assert INDEX.with_unlabelled(0).decode(raw).tolist() == [[255, 11, 10, 12]]
     assert COLORS.with_unlabelled((255, 255, 255)).decode(np.full((1, 1, 3), 255, np.uint8)) == 255
     with pytest.raises(LabelError):
         COLORS.with_unlabelled((255, 0, 0))
     void = Encoding("map", (((1, 1, 1), 0), ((2, 2, 2), 1), ((3, 3, 3), 2))).with_unlabelled((2, 2, 2))
-    assert dict(void.values) == {(1, 1, 1): 0, (2, 2, 2): 255, (3, 3, 3): 1}
+    assert dict(void.values) == {(1, 1, 1): 0, (2, 2, 2): 255, (3, 3, 3): 2}
 
 
 # ---------------------------------------------------------------------- files

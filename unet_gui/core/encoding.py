@@ -96,7 +96,7 @@ class Encoding:
     def with_unlabelled(self, raw: Raw) -> Encoding:
         """Return this encoding with one pixel value meaning unlabelled instead of a class.
 
-        The classes behind it move down by one, so that ids stay without a gap.
+        The other classes keep their ids, so that labels marked as class ids keep their meaning.
 
         Parameters
         ----------
@@ -111,8 +111,7 @@ class Encoding:
         if self.kind == "index" and raw == UNLABELLED:
             return self
         pairs = tuple((i, i) for i in range(UNLABELLED)) if self.kind == "index" else self.pairs()
-        gone = next((i for value, i in pairs if value == raw), UNLABELLED)
-        kept = [(value, i - (gone < i < UNLABELLED)) for value, i in pairs if value != raw]
+        kept = [(value, i) for value, i in pairs if value != raw]
         return Encoding("map", (*kept, (raw, UNLABELLED)), self.palette)
 
     def decode(self, raw: np.ndarray) -> np.ndarray:
@@ -211,17 +210,9 @@ class Encoding:
         unlabelled = next((_name(raw) for raw, i in self.values if i == UNLABELLED), "")
         classes = sum(i != UNLABELLED for _, i in self.values)
         tail = (f", {unlabelled} = unlabelled" if unlabelled else "") + (" (palette picture)" if self.palette else "")
-        if self._shifted_ids():
+        if all(raw == i for raw, i in self.values if i != UNLABELLED):
             return f"class ids{tail}"
         return f"{'colours' if self.color else 'values'} for {classes} classes{tail}"
-
-    def _shifted_ids(self) -> bool:
-        """Whether the values are class ids but for the gap that the unlabelled value leaves."""
-        if self.color:
-            return False
-        pairs = [(_packed(raw), i) for raw, i in self.values]
-        gap = next((raw for raw, i in pairs if i == UNLABELLED), 65536)
-        return all(raw - (raw > gap) == i for raw, i in pairs if i != UNLABELLED)
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for the project file."""

@@ -13,7 +13,8 @@ from unet_gui.core.images import IMAGE_SUFFIXES
 STATE_FOLDER = ".unet-gui"
 IMAGE_NAMES = ("image", "images")
 LABEL_NAMES = ("label", "labels")
-LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+STACK_SUFFIXES = (".tif", ".tiff")
+LABEL_SUFFIXES = (".png", *STACK_SUFFIXES, ".bmp")
 """Files that are read as labels, the first that exists; new ones are PNG, or TIFF for a stack."""
 
 
@@ -154,10 +155,13 @@ class LabelIndex:
         """List the folders again."""
         self._files = [set(_files_below(os.fspath(root), "")) for root in self.roots]
 
-    def find(self, stem: str) -> Path | None:
-        """Return the label file of this relative path without suffix, None when there is none."""
+    def find(self, stem: str, *, stack: bool = False) -> Path | None:
+        """Return the label file of this relative path without suffix, None when there is none.
+
+        For a page of a stack (`stack`) only a stack counts.
+        """
         for root, files in zip(self.roots, self._files, strict=True):
-            for suffix in LABEL_SUFFIXES:
+            for suffix in STACK_SUFFIXES if stack else LABEL_SUFFIXES:
                 if stem + suffix in files:
                     return root / (stem + suffix)
         return None
@@ -168,7 +172,7 @@ class LabelIndex:
 
     def writable(self, stem: str, *, stack: bool) -> Path:
         """Return the file to write: the one that exists in the first folder, else a new one."""
-        for suffix in (".tif", ".tiff") if stack else (".png", ".tif", ".tiff"):
+        for suffix in STACK_SUFFIXES if stack else (".png", *STACK_SUFFIXES):
             if stem + suffix in self._files[0]:
                 return self.roots[0] / (stem + suffix)
         return self.roots[0] / (stem + (".tif" if stack else ".png"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,8 @@ class Dataset:
         self.encoding: Encoding = INDEX
         self.settings: dict[str, Any] = project.settings
         self._project = project
-        self._natural_labels = layout.label_root
+        self._usual_labels: tuple[Path, ...] = ()
+        self._nested = False  # labels in folders beside folders of images, further down
         self._lock = FolderLock(state_dir / "lock")
         self._checked: set[str] = set()  # labels that were read or written here, so may be written over
         self._status: dict[str, tuple[int, int, Status]] = {}
@@ -113,30 +113,32 @@ class Dataset:
             raise _folder_error(path, error) from error
         state_dir = Path(os.path.abspath(state)) if state is not None else layout.root / STATE_FOLDER
         project = ProjectFile.empty(state_dir) if ignore_project else ProjectFile.read(state_dir)
+        usual = layout.label_root
         if labels is not None:
             layout = layout._replace(label_root=Path(os.path.abspath(labels)))
         elif project.labels:
             layout = layout._replace(label_root=project.inside(layout.root, project.labels))
         dataset = cls(layout, state_dir, project)
-        dataset._list(own_labels=labels is not None or bool(project.labels))
+        dataset._usual_labels = (usual, layout.root, state_dir / "labels")
+        dataset._nested = layout.image_root == layout.root and layout.label_root == usual
+        dataset._list()
+        if dataset._nested:
+            dataset.label_root = dataset.root
         dataset._set_places(other_state=state is not None)
         dataset._load_project()
         return dataset
 
     # ------------------------------------------------------------------ opening
 
-    def _list(self, *, own_labels: bool) -> None:
+    def _list(self) -> None:
         try:
             names = list_images(self.image_root)
         except ImageError as error:
             raise ProjectError(error.message, error.path, error.hint, error.details) from error
         if not names:
             raise ProjectError("holds no pictures that can be opened.", self.root, "Choose the folder they are in.")
-        pairs: dict[str, str] = {}
-        if not own_labels and self.image_root == self.root and not self.label_root.is_dir():
-            pairs = nested_pairs(self.image_root, names)
-            if pairs:
-                self.label_root = self._natural_labels = self.root
+        pairs = nested_pairs(self.image_root, names) if self._nested else {}
+        self._nested = bool(pairs)
         self._names = LabelNames(names, pairs)
         self.images = [ImageRef(name) for name in names]
 
@@ -204,7 +206,7 @@ class Dataset:
 
     def has_label(self, ref: ImageRef) -> bool:
         """Whether there was a label file when the folder was listed, or one was saved since."""
-        return self._index.find(self._names.stem(ref.rel)) is not None
+        return self._index.find(self._names.stem(ref.rel), stack=ref.page is not None) is not None
 
     def load_label(self, ref: ImageRef, shape: tuple[int, int] | None = None) -> np.ndarray | None:
         """Return the image's label, None when there is none.
@@ -274,6 +276,8 @@ class Dataset:
         write_label(path, ids, self.encoding, page=page, pages=count)
         self._index.add(path.relative_to(self.label_root).as_posix())
         self._checked.add(ref.key)
+        self._status.pop(ref.key, None)
+        self._status.pop(ref.rel, None)
 
     def _check_ours(self, ref: ImageRef, path: Path) -> None:
         try:
@@ -287,7 +291,7 @@ class Dataset:
             ) from error
 
     def _find_label(self, ref: ImageRef) -> Path | None:
-        path = self._index.find(self._names.stem(ref.rel))
+        path = self._index.find(self._names.stem(ref.rel), stack=ref.page is not None)
         if path is None:  # perhaps another program has written it since
             path = self.label_path(ref)
         return path if path.exists() else None
@@ -300,7 +304,7 @@ class Dataset:
         LabelError
             The label cannot be read.
         """
-        path = self._index.find(self._names.stem(ref.rel))
+        path = self._index.find(self._names.stem(ref.rel), stack=ref.page is not None)
         if path is None:
             return Status.UNTOUCHED
         try:
@@ -394,12 +398,10 @@ class Dataset:
     def set_encoding(self, encoding: Encoding) -> None:
         """Choose how labels are read and written from now on; files on disk stay as they are.
 
-        A class whose pixel value now means unlabelled is taken off the list, and those behind it move down.
+        A class whose pixel value now means unlabelled is taken off the list.
         """
         gone = _became_unlabelled(self.encoding, encoding)
-        if gone is not None:
-            kept = [info for info in self.classes if info.id != gone]
-            self.classes = [replace(info, id=info.id - (info.id > gone)) for info in kept]
+        self.classes = [info for info in self.classes if info.id != gone]
         self.encoding = encoding
         self._status.clear()
         self._checked.clear()
@@ -412,14 +414,13 @@ class Dataset:
         UserError
             It cannot be written.
         """
-        usual = (find_layout(self.root).label_root, self.root, self.state_dir / "labels")
-        elsewhere = self.label_root not in usual and self.label_root.is_relative_to(self.root)
+        elsewhere = self.label_root not in self._usual_labels and self.label_root.is_relative_to(self.root)
         labels = self.label_root.relative_to(self.root).as_posix() if elsewhere else ""
         self._project.write(self.classes, self.encoding, self.settings, labels)
 
     def refresh(self) -> None:
         """List images and labels again, after another program has changed the folder."""
-        self._list(own_labels=self.label_root != self._natural_labels)
+        self._list()
         self._index.rescan()
 
     def acquire_lock(self) -> str:

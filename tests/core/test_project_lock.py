@@ -1,0 +1,130 @@
+"""Knowing that another window has the folder open."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unet_gui.core.errors import UserError
+from unet_gui.core.lock import FolderLock
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLD = (
+    "import sys; from pathlib import Path; from unet_gui.core.lock import FolderLock\n"
+    "print(repr(FolderLock(Path(sys.argv[1])).acquire()), flush=True); sys.stdin.read()"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".unet-gui" / "lock"
+
+
+def hold(path: Path) -> subprocess.Popen[str]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline().strip() == "''"
+    return child
+
+
+def test_one_has_it_the_other_is_told_who(path: Path) -> None:
+    first, second = FolderLock(path), FolderLock(path)
+    assert first.acquire() == ""
+    assert first.acquire() == ""
+    assert "this program" in second.acquire()
+    second.release()  # which it never had
+    assert "this program" in second.acquire()
+    first.release()
+    assert second.acquire() == ""
+    second.release()
+    assert not path.exists()
+
+
+def test_another_process_has_it_until_it_ends(path: Path) -> None:
+    child = hold(path)
+    try:
+        assert str(child.pid) in FolderLock(path).acquire()
+    finally:
+        child.communicate("")
+    lock = FolderLock(path)
+    assert lock.acquire() == "", "the process is gone"
+    lock.release()
+
+
+def test_a_killed_process_leaves_nothing_that_stands_in_the_way(path: Path) -> None:
+    child = hold(path)
+    child.kill()
+    child.communicate()
+    assert path.exists()
+    lock = FolderLock(path)
+    assert lock.acquire() == ""
+    assert [entry.name for entry in path.parent.iterdir()] == ["lock"]
+    lock.release()
+
+
+def test_a_number_given_out_again_is_another_process(path: Path) -> None:
+    lock = FolderLock(path)
+    lock.acquire()
+    owner = json.loads(path.read_text("utf-8"))
+    if not owner["started"]:
+        pytest.skip("this system does not easily tell when a process started")
+    path.write_text(json.dumps({**owner, "started": "1"}), "utf-8")
+    assert FolderLock(path).acquire() == ""
+
+
+def test_another_computer_is_believed(path: Path) -> None:
+    lock = FolderLock(path)
+    lock.acquire()
+    path.write_text(json.dumps({"pid": 1, "host": "laborrechner-ü", "since": "2020-01-01 10:00"}), "utf-8")
+    assert "laborrechner-ü" in FolderLock(path).acquire()
+    lock.release()
+    assert path.exists(), "it is not ours any more"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}', '{"pid": -1}'])
+def test_a_lock_without_sense(path: Path, text: str) -> None:
+    path.parent.mkdir()
+    path.write_text(text, "utf-8")
+    assert isinstance(FolderLock(path).acquire(), str)
+
+
+def test_a_place_that_cannot_be_written(path: Path) -> None:
+    path.parent.write_text("a file in the way")
+    with pytest.raises(UserError):
+        FolderLock(path).acquire()
+
+
+def test_of_many_at_once_exactly_one_gets_a_stale_lock(path: Path) -> None:
+    child = hold(path)
+    child.kill()
+    child.communicate()
+    code = (
+        "import sys; from pathlib import Path; from unet_gui.core.lock import FolderLock\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "print(repr(FolderLock(Path(sys.argv[1])).acquire()), flush=True); sys.stdin.readline()"
+    )
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
+    ]
+    for one in children:
+        assert one.stdout is not None
+        assert one.stdout.readline().strip() == "ready"
+    for one in children:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    said = [one.stdout.readline().strip() for one in children if one.stdout is not None]
+    for one in children:
+        one.communicate("end\n")
+    assert said.count("''") == 1, said
+    assert os.path.exists(path)

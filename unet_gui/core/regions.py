@@ -1,155 +1,179 @@
-"""Blobs of a label: their holes, neighbours and size, growing and shrinking, and cleaning up specks.
-
-A blob is a set of pixels of one class that touch at a side. Shapes are (rectangle, mask) as in `core.strokes`.
-"""
+"""Regions separated by a thin net (cells by membranes, grains by borders), and how well they are told apart."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.geometry import Rect
-from unet_gui.core.strokes import NOTHING, Mask, Shape
+from unet_gui.core.encoding import UNLABELLED, present
 
-UNLABELLED = 255
-
-Ids = NDArray[np.uint8]
+_SPECK = 20  # smaller regions do not show that a net separates something
 
 
-def trimmed(rect: Rect, mask: Mask) -> Shape:
-    """Return the same shape in the smallest rectangle."""
-    rows = np.flatnonzero(np.logical_or.reduce(mask, axis=1))
-    columns = np.flatnonzero(np.logical_or.reduce(mask, axis=0))
-    if not len(rows):
-        return NOTHING
-    inner = Rect(int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
-    return inner.shift(rect.x, rect.y), mask[inner.slices]
-
-
-def holes(rect: Rect, mask: Mask) -> Shape:
-    """Return the pixels that a shape encloses: those from which no way leads out without crossing it.
-
-    Ways go from side to side; where the shape touches only at corners, it leaks no more than it holds together.
-    """
-    outside = np.pad(~mask, 1, constant_values=True).astype(np.uint8)
-    around = np.zeros((outside.shape[0] + 2, outside.shape[1] + 2), np.uint8)
-    cv2.floodFill(outside, around, (0, 0), 2, flags=4)
-    return trimmed(rect, outside[1:-1, 1:-1] == 1)
-
-
-def grown(rect: Rect, mask: Mask, distance: float) -> Shape:
-    """Return a shape grown by a distance in all directions, or shrunk by a negative one.
-
-    Parameters
-    ----------
-    rect, mask
-        The shape.
-    distance : float
-        A pixel belongs to the grown shape when the middle of one of its pixels is at most so far away; it stays in
-        the shrunk shape when all pixels outside are farther away than that.
-    """
-    reach = math.ceil(abs(distance))
-    if distance == 0:
-        return rect, mask
-    if distance > 0:
-        wide = np.pad(mask, reach)
-        near = cv2.distanceTransform((~wide).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= distance + 1e-4
-        return trimmed(rect.grow(reach), near)
-    wide = np.pad(mask, 1)
-    deep = cv2.distanceTransform(wide.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) > -distance + 1e-4
-    return trimmed(rect.grow(1), deep)
-
-
-def surrounding(ids: Ids, rect: Rect, mask: Mask) -> int:
-    """Return the id that most pixels have which touch a shape from outside at a side, 255 when there is none.
-
-    Parameters
-    ----------
-    ids : ndarray of uint8, shape (h, w)
-    rect : Rect
-        Inside the array.
-    mask : ndarray of bool, shape (rect.h, rect.w)
-    """
-    area = rect.grow(1).clip(ids.shape)
-    inside = np.zeros((area.h, area.w), bool)
-    inside[rect.shift(-area.x, -area.y).slices] = mask
-    touching = np.zeros_like(inside)
-    touching[1:] |= inside[:-1]
-    touching[:-1] |= inside[1:]
-    touching[:, 1:] |= inside[:, :-1]
-    touching[:, :-1] |= inside[:, 1:]
-    touching &= ~inside
-    counts = np.bincount(ids[area.slices][touching], minlength=256)
-    return int(counts.argmax()) if counts.any() else UNLABELLED
-
-
-class Specks(NamedTuple):
-    """Blobs that are too small.
+class RegionScores(NamedTuple):
+    """Agreement of regions.
 
     Attributes
     ----------
-    number : int
-        How many.
-    mask : ndarray of bool, shape (h, w)
-        Their pixels.
-    ids : ndarray of uint8, shape (h, w)
-        What should be there instead: the id that most of their neighbours have.
+    rand_f : float
+        Adapted Rand F: 1 is perfect, 0 is none.
+    precision, recall : float
+        Of pairs of pixels; low precision: regions were merged, low recall: regions were split.
+    split, merge : float
+        Variation of information in bits: of regions split that are one, of regions merged that are several.
     """
 
-    number: int
-    mask: Mask
-    ids: Ids
+    rand_f: float
+    precision: float
+    recall: float
+    split: float
+    merge: float
+
+    @property
+    def vi(self) -> float:
+        """Variation of information in bits, 0 is perfect."""
+        return self.split + self.merge
 
 
-def specks(ids: Ids, smaller_than: int, inside: Rect | None = None) -> Specks:
-    """Find the blobs of fewer than so many pixels.
+def regions_of(ids: np.ndarray, membrane: int) -> np.ndarray:
+    """Number the connected regions (over edges, not corners) of everything that is neither membrane nor unlabelled.
 
     Parameters
     ----------
-    ids : ndarray of uint8, shape (h, w)
-        Part of a label. Unlabelled pixels are nothing: they form no blob, but a blob in them becomes unlabelled.
-    smaller_than : int
-        Number of pixels that is large enough.
-    inside : Rect, optional
-        Only blobs that touch this part. When it is `smaller_than` pixels away from those sides of ``ids`` where the
-        label goes on, no blob is taken for smaller than it is.
+    ids : numpy.ndarray
+        uint8 (h, w), class ids and 255.
+    membrane : int
+        Class that separates.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (h, w): 0 is membrane or unlabelled, 1… one region each.
     """
-    ids = np.ascontiguousarray(ids)
-    blobs = np.zeros(ids.shape, np.int32)  # number of the speck, 0 for everything else
-    count = 0
-    for class_id in np.flatnonzero(np.bincount(ids.ravel(), minlength=256)[:UNLABELLED]).tolist():
-        _, numbers, stats, _ = cv2.connectedComponentsWithStats((ids == class_id).view(np.uint8), connectivity=4)
-        small = stats[:, cv2.CC_STAT_AREA] < smaller_than
-        small[0] = False
-        if inside is not None:
-            small &= _touches(stats, inside)
-        found = int(small.sum())
-        if found:
-            new_numbers = np.zeros(len(small), np.int32)
-            new_numbers[small] = np.arange(count + 1, count + found + 1)
-            blobs += new_numbers[numbers]
-            count += found
-    mask: Mask = blobs > 0
-    return Specks(count, mask, _filled_from_around(ids, blobs, count))
+    inside = ((ids != membrane) & (ids != UNLABELLED)).astype(np.uint8)
+    return cv2.connectedComponents(inside, connectivity=4, ltype=cv2.CV_32S)[1]
 
 
-def _touches(stats: NDArray[np.int32], rect: Rect) -> Mask:
-    x, y, w, h = (stats[:, i] for i in (cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
-    touches: Mask = (x < rect.x1) & (x + w > rect.x) & (y < rect.y1) & (y + h > rect.y)
-    return touches
+def grow(regions: np.ndarray) -> np.ndarray:
+    """Let regions grow into the membrane until they meet, so that its thickness counts for nothing.
+
+    Every pixel of the membrane goes to the nearest region: the same as flooding it from all regions at one speed.
+
+    Parameters
+    ----------
+    regions : numpy.ndarray
+        int32 (h, w), 0 is membrane.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (h, w) without 0, unless there is no region at all.
+    """
+    membrane = (regions == 0).astype(np.uint8)
+    if not membrane.any() or membrane.all():
+        return regions
+    nearest = cv2.distanceTransformWithLabels(membrane, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    inside = regions > 0
+    owner = np.zeros(int(nearest.max()) + 1, np.int32)
+    owner[nearest[inside]] = regions[inside]
+    return owner[nearest]
 
 
-def _filled_from_around(ids: Ids, blobs: NDArray[np.int32], count: int) -> Ids:
-    votes = np.zeros((count + 1, 256), np.int64)
-    for axis in (0, 1):
-        first, second = (slice(None),) * axis + (slice(None, -1),), (slice(None),) * axis + (slice(1, None),)
-        for here, there in ((first, second), (second, first)):
-            border = (blobs[here] > 0) & (blobs[here] != blobs[there])
-            np.add.at(votes, (blobs[here][border], ids[there][border]), 1)
-    winner = votes.argmax(axis=1).astype(np.uint8)
-    winner[~votes.any(axis=1)] = UNLABELLED
-    return np.where(blobs > 0, winner[blobs], ids)
+def region_scores(truth: np.ndarray, predicted: np.ndarray, membrane: int = 0) -> RegionScores:
+    """Compare the regions of two labels as in ISBI-2012: borders thinned, restricted to the true regions.
+
+    The predicted regions grow until they meet (`grow`); then only pixels inside the truth's regions count, so
+    neither the thickness of a membrane nor a border shifted within the true membrane costs anything.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        uint8 (h, w), class ids; where it is 255 nothing is counted.
+    predicted : numpy.ndarray
+        uint8 (h, w), class ids.
+    membrane : int
+        Class that separates regions.
+
+    Returns
+    -------
+    RegionScores
+        All nan where the truth has no region.
+
+    Raises
+    ------
+    ValueError
+        The sizes differ.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth is {truth.shape}, prediction is {predicted.shape}")
+    return partition_scores(regions_of(truth, membrane), grow(regions_of(predicted, membrane)))
+
+
+def partition_scores(truth: np.ndarray, predicted: np.ndarray) -> RegionScores:
+    """Compare two partitions into numbered regions; where the truth is 0 nothing is counted.
+
+    Parameters
+    ----------
+    truth, predicted : numpy.ndarray
+        Integer (h, w).
+    """
+    from skimage.metrics import adapted_rand_error, variation_of_information
+
+    if not truth.any():
+        return RegionScores(*[float("nan")] * 5)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # scikit-image divides by the pairs of the truth first: that is what everybody else calls recall
+        error, recall, precision = adapted_rand_error(truth, predicted, ignore_labels=(0,))
+    split, merge = variation_of_information(truth, predicted, ignore_labels=(0,))
+    return RegionScores(1.0 - float(error), float(precision), float(recall), abs(float(split)), abs(float(merge)))
+
+
+def rand_f(truth: np.ndarray, predicted: np.ndarray, membrane: int = 0) -> float:
+    """Return the adapted Rand F of `region_scores`."""
+    return region_scores(truth, predicted, membrane).rand_f
+
+
+def variation_of_information(truth: np.ndarray, predicted: np.ndarray, membrane: int = 0) -> tuple[float, float]:
+    """Return (split, merge) in bits of `region_scores`."""
+    scores = region_scores(truth, predicted, membrane)
+    return scores.split, scores.merge
+
+
+def thin_net_class(labels: Iterable[np.ndarray]) -> int | None:
+    """Return the class that is a thin net separating regions of the others, None when there is none.
+
+    A net is thin (at most half as thick as what lies between) and separates (without it the rest falls into several
+    regions, and the largest is not nearly all). Unlabelled pixels count as passable: they separate nothing.
+
+    Parameters
+    ----------
+    labels : iterable of numpy.ndarray
+        uint8 (h, w), class ids and 255; a few of a folder are enough.
+    """
+    votes: dict[int, list[bool]] = {}
+    for ids in labels:
+        for i in set(present(ids).tolist()) - {UNLABELLED}:
+            votes.setdefault(i, []).append(_is_net(ids, i))
+    shares = {i: sum(found) / len(found) for i, found in votes.items()}
+    best = max(shares, key=lambda i: shares[i], default=None)
+    return best if best is not None and shares[best] > 0.5 else None
+
+
+def _is_net(ids: np.ndarray, net: int) -> bool:
+    mask = (ids == net).astype(np.uint8)
+    rest = 1 - mask
+    count, _, stats, _ = cv2.connectedComponentsWithStats(rest, connectivity=4, ltype=cv2.CV_32S)
+    areas = stats[1:count, cv2.CC_STAT_AREA]
+    areas = areas[areas >= _SPECK]
+    if len(areas) < 4 or areas.max() > 0.7 * areas.sum():
+        return False
+    return 2 * _thickness(mask) <= _thickness(rest)
+
+
+def _thickness(mask: np.ndarray) -> float:
+    """Return how thick a class is: the distance to its edge that a tenth of its pixels exceed, in pixels."""
+    distance = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5)
+    return float(np.percentile(distance[distance > 0], 90)) if mask.any() else 0.0

@@ -6,6 +6,10 @@ import math
 from dataclasses import dataclass
 
 PACE_MEMORY = 0.9
+FIRST_STEPS = 8
+"""Steps after which the pace is known; the first ones also pay for memory, threads and kernels."""
+MOST_RESERVE = 0.3
+"""Share of the time left that is kept for validation at most: the first one is slow, the next ones are not."""
 
 
 @dataclass
@@ -48,11 +52,17 @@ class Clock:
             Seconds that validations still to come will take.
         """
         self.step += 1
-        self.pace = took if self.pace == 0 else PACE_MEMORY * self.pace + (1 - PACE_MEMORY) * took
+        if self.step <= FIRST_STEPS:
+            self.pace = took if self.pace == 0 else min(self.pace, took)
+        else:
+            self.pace = PACE_MEMORY * self.pace + (1 - PACE_MEMORY) * took
         if self.total is not None:
             self.progress = min(1.0, self.step / self.total)
             return
-        left = (self.seconds - elapsed - reserve) / max(self.pace, 1e-6)
+        time_left = self.seconds - elapsed
+        # one slow first step or validation must not eat the schedule: it would end long before the time is over
+        pace = min(self.pace, time_left / 10) if self.step <= FIRST_STEPS else self.pace
+        left = (time_left - min(reserve, MOST_RESERVE * time_left)) / max(pace, 1e-6)
         self.progress = 1.0 if left < 1 else min(1.0, self.progress + (1 - self.progress) / left)
 
     def hurry(self, progress: float) -> None:

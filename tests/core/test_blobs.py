@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unet_gui.core import regions
+from unet_gui.core import blobs
 from unet_gui.core.geometry import EMPTY, Rect
 
 U = 255
@@ -45,7 +45,7 @@ def slow_components(mask: np.ndarray) -> list[set[tuple[int, int]]]:
 @settings(max_examples=40, deadline=None)
 def test_holes_are_the_components_that_do_not_reach_the_outside(seed):
     mask = random_mask(seed)
-    full = spread(regions.holes(Rect(3, 4, 17, 14), mask))
+    full = spread(blobs.holes(Rect(3, 4, 17, 14), mask))
     padded = np.zeros((60, 60), bool)
     padded[24:38, 23:40] = mask
     want = np.zeros((60, 60), bool)
@@ -61,7 +61,7 @@ def test_holes_are_the_components_that_do_not_reach_the_outside(seed):
 def test_grown_by_definition(seed, distance):
     mask = random_mask(seed, density=0.1 if distance > 0 else 0.95)
     rect = Rect(1, 2, 17, 14)
-    full = spread(regions.grown(rect, mask, distance))
+    full = spread(blobs.grown(rect, mask, distance))
     before = spread((rect, mask))
     y, x = np.mgrid[:60, :60]
 
@@ -75,8 +75,8 @@ def test_grown_by_definition(seed, distance):
 
 
 def test_growing_nothing_is_nothing():
-    assert regions.grown(Rect(0, 0, 4, 4), np.zeros((4, 4), bool), 3)[0] == EMPTY
-    assert regions.grown(Rect(0, 0, 4, 4), np.ones((4, 4), bool), -4)[0] == EMPTY
+    assert blobs.grown(Rect(0, 0, 4, 4), np.zeros((4, 4), bool), 3)[0] == EMPTY
+    assert blobs.grown(Rect(0, 0, 4, 4), np.ones((4, 4), bool), -4)[0] == EMPTY
 
 
 @given(seeds, st.integers(1, 12))
@@ -84,7 +84,7 @@ def test_growing_nothing_is_nothing():
 def test_specks_are_the_small_blobs_and_become_what_surrounds_them(seed, smaller_than):
     rng = np.random.default_rng(seed)
     ids = rng.choice(np.array([0, 0, 0, 1, 2, U], np.uint8), (13, 16))
-    found = regions.specks(ids, smaller_than)
+    found = blobs.specks(ids, smaller_than)
     want, count, new = np.zeros(ids.shape, bool), 0, ids.copy()
     for class_id in (0, 1, 2):
         for blob in slow_components(ids == class_id):
@@ -108,7 +108,7 @@ def test_specks_are_the_small_blobs_and_become_what_surrounds_them(seed, smaller
 def test_specks_only_where_they_touch():
     ids = np.zeros((40, 40), np.uint8)
     ids[5, 5] = ids[20, 20] = 1
-    found = regions.specks(ids, 3, Rect(10, 10, 20, 20))
+    found = blobs.specks(ids, 3, Rect(10, 10, 20, 20))
     assert (found.number, found.mask.sum(), found.ids[20, 20], found.ids[5, 5]) == (1, 1, 0, 1)
 
 
@@ -125,11 +125,11 @@ def test_surrounding_is_the_most_common_neighbour(seed):
     near = {(j + dy, i + dx) for j, i in inside for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0))} - inside
     touching = [int(ids[j, i]) for j, i in near if 0 <= j < 9 and 0 <= i < 9]
     want = max(range(256), key=lambda c: (touching.count(c), -c)) if touching else U
-    assert regions.surrounding(ids, rect, mask) == want
+    assert blobs.surrounding(ids, rect, mask) == want
 
 
 @pytest.mark.parametrize("value", [True, False])
 def test_trimmed(value):
     mask = np.zeros((5, 6), bool)
     mask[2, 3] = value
-    assert regions.trimmed(Rect(10, 20, 6, 5), mask)[0] == (Rect(13, 22, 1, 1) if value else EMPTY)
+    assert blobs.trimmed(Rect(10, 20, 6, 5), mask)[0] == (Rect(13, 22, 1, 1) if value else EMPTY)

@@ -177,7 +177,7 @@ def test_effective_channels() -> None:
 # ---------------------------------------------------------------------- regions and levels
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 70), st.integers(1, 90), st.sampled_from([(), (3,)]), st.data())
 def test_any_region_is_that_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, h: int, w: int, channels: tuple[int, ...], draw: st.DataObject
@@ -400,7 +400,7 @@ def test_a_page_that_is_not_there(tmp_path: Path) -> None:
             open_image(tmp_path / name, 2)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_random_damage_gives_an_image_error_or_a_picture(
     tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject

@@ -296,7 +296,7 @@ def test_a_page_list_in_a_circle_ends(tmp_path: Path) -> None:
         assert image_info(path).pages <= 3
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_random_damage_gives_an_image_error_or_a_picture(tmp_path: Path, draw: st.DataObject) -> None:
     layout = draw.draw(st.sampled_from(sorted(LAYOUTS)))

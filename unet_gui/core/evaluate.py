@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from unet_gui.core.overlap import confusion, dice, iou, mean_of, pixel_error
 from unet_gui.core.regions import RegionScores, region_scores, thin_net_class
 from unet_gui.core.store import read_label
 
+_Pair = tuple[str, Path, Path]  # name, prediction, label
 _LOOK = 16  # labels looked at to find the class that separates regions
 
 
@@ -189,19 +190,30 @@ def evaluate_folders(
     if not pairs:
         return result
     truth_coding, coding = _encodings(pairs, unlabelled, result.notes)
-    loaded = _load(pairs, truth_coding, coding, result.failed)
-    result.membrane = _membrane(membrane, [truth for _, truth, _ in loaded[:: max(1, len(loaded) // _LOOK)]])
-    highest = max((int(ids[ids != UNLABELLED].max(initial=0)) for _, *both in loaded for ids in both), default=0)
-    result.classes = max(2, highest + 1)
-    for name, truth, guess in loaded:
+    result.membrane = _membrane(membrane, pairs, truth_coding)
+    for name, truth, guess in _load(pairs, truth_coding, coding, result.failed):
+        highest = max(int(ids[ids != UNLABELLED].max(initial=0)) for ids in (truth, guess))
+        result.classes = max(result.classes, highest + 1)
         regions = None if result.membrane is None else region_scores(truth, guess, result.membrane)
-        result.pairs.append(PairScore(name, confusion(truth, guess, result.classes), regions))
+        result.pairs.append(PairScore(name, confusion(truth, guess, highest + 1), regions))
+    result.pairs = [replace(pair, table=_enlarged(pair.table, result.classes)) for pair in result.pairs]
     return result
 
 
-def _membrane(wish: int | str | None, labels: Sequence[np.ndarray]) -> int | None:
+def _enlarged(table: np.ndarray, classes: int) -> np.ndarray:
+    """Return a confusion table with room for more classes."""
+    large = np.zeros((classes, classes + 1), np.int64)
+    n = len(table)
+    large[:n, :n], large[:n, classes] = table[:, :n], table[:, n]
+    return large
+
+
+def _membrane(wish: int | str | None, pairs: Sequence[_Pair], encoding: Encoding) -> int | None:
+    """Return the class that separates regions, found in an evenly spread few of the labels when nobody says."""
     if wish == "auto":
-        return thin_net_class(labels)
+        step = -(-len(pairs) // _LOOK)
+        seen = (_read(label, encoding, 0) for _, _, label in pairs[::step])
+        return thin_net_class(ids for ids in seen if not isinstance(ids, str))
     if wish is None or wish == "none":
         return None
     try:
@@ -221,7 +233,7 @@ def _files(folder: Path) -> dict[str, Path]:
     return {stem: path for stem, path in inside if not any(part.startswith(".") for part in stem.split("/"))}
 
 
-def _pair(predicted: Path, label: Path) -> tuple[list[tuple[str, Path, Path]], list[tuple[str, str]]]:
+def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, str]]]:
     """Return (name, prediction, label) of each pair, and what has no partner."""
     guesses, labels = _files(predicted), _files(label)
     if not labels:
@@ -247,9 +259,7 @@ def _pair(predicted: Path, label: Path) -> tuple[list[tuple[str, Path, Path]], l
     return pairs, failed
 
 
-def _encodings(
-    pairs: Sequence[tuple[str, Path, Path]], unlabelled: int | None, notes: list[str]
-) -> tuple[Encoding, Encoding]:
+def _encodings(pairs: Sequence[_Pair], unlabelled: int | None, notes: list[str]) -> tuple[Encoding, Encoding]:
     """Return the encodings of labels and predictions."""
     truth = detect_encoding([label for _, _, label in pairs])
     guess = detect_encoding([prediction for _, prediction, _ in pairs])
@@ -274,9 +284,9 @@ def _all_read(paths: Sequence[Path], encoding: Encoding) -> bool:
 
 
 def _load(
-    pairs: Sequence[tuple[str, Path, Path]], truth_coding: Encoding, coding: Encoding, failed: list[tuple[str, str]]
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    loaded = []
+    pairs: Sequence[_Pair], truth_coding: Encoding, coding: Encoding, failed: list[tuple[str, str]]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield (name, label, prediction) of each page of each pair; note those that cannot be compared."""
     for name, prediction, label in pairs:
         try:
             pages = label_stack.page_count(label) if label_stack.is_tiff(label) else 1
@@ -284,22 +294,26 @@ def _load(
             failed.append((str(label), str(error)))
             continue
         for page in range(pages):
-            both = _load_page(prediction, label, truth_coding, coding, page)
-            if isinstance(both, str):
-                failed.append((str(prediction), both))
+            truth = _read(label, truth_coding, page)
+            guess = _read(prediction, coding, page if label_stack.is_tiff(prediction) else 0)
+            problem = _problem(truth, guess)
+            if isinstance(truth, str) or isinstance(guess, str) or problem:
+                failed.append((str(label if isinstance(truth, str) else prediction), problem))
             else:
-                loaded.append((name if pages == 1 else f"{name}#{page}", *both))
-    return loaded
+                yield name if pages == 1 else f"{name}#{page}", truth, guess
 
 
-def _load_page(
-    prediction: Path, label: Path, truth_coding: Encoding, coding: Encoding, page: int
-) -> tuple[np.ndarray, np.ndarray] | str:
+def _read(path: Path, encoding: Encoding, page: int) -> np.ndarray | str:
+    """Return a label, or why it cannot be read."""
     try:
-        truth = read_label(label, truth_coding, page=page)
-        guess = read_label(prediction, coding, page=page if label_stack.is_tiff(prediction) else 0)
+        return read_label(path, encoding, page=page)
     except LabelError as error:
-        return str(error)
+        return f"{error.message} {error.hint}".rstrip()
+
+
+def _problem(truth: np.ndarray | str, guess: np.ndarray | str) -> str:
+    if isinstance(truth, str) or isinstance(guess, str):
+        return truth if isinstance(truth, str) else str(guess)
     if truth.shape != guess.shape:
         return f"is {guess.shape[1]} × {guess.shape[0]} pixels, its label is {truth.shape[1]} × {truth.shape[0]}."
-    return truth, guess
+    return ""

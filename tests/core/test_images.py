@@ -247,15 +247,19 @@ def test_a_region_is_a_copy(tmp_path: Path) -> None:
             np.testing.assert_array_equal(source.read(level=level), before)
 
 
-def test_many_threads_may_read_one_image(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_many_threads_may_read_one_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str | None
+) -> None:
+    monkeypatch.setattr("unet_gui.core.tiff.CACHE_BYTES", 1)
     array = pattern((900, 1100))
-    Image.fromarray(array).save(tmp_path / "a.tif", compression="tiff_lzw")
+    Image.fromarray(array).save(tmp_path / "a.tif", compression=compression)
     wrong: list[Rect] = []
 
     def work(seed: int, barrier: threading.Barrier) -> None:
         rng = np.random.default_rng(seed)
         barrier.wait()
-        for _ in range(40):
+        for _ in range(60):
             rect = Rect(int(rng.integers(1000)), int(rng.integers(800)), 100, 100)
             if not np.array_equal(source.read(rect), array[rect.clip(array.shape).slices]):
                 wrong.append(rect)

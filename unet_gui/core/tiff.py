@@ -77,6 +77,7 @@ class TiffPages:
         tifffile = _tifffile()
         with in_words(path):
             self._tif = tifffile.TiffFile(path)
+            self._tif.filehandle.set_lock(True)  # without, its own lock does nothing
         try:
             with in_words(path):
                 self.count = self._count()

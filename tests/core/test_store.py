@@ -378,6 +378,9 @@ def test_of_very_many_labels_a_spread_sample_is_read(tmp_path: Path, monkeypatch
     found = detect_encoding(paths)
     assert found.encoding == BINARY
     assert "10 of 40" in found.note
+    monkeypatch.setattr("unet_gui.core.detect.SAMPLE", 2000)
+    monkeypatch.setattr("unet_gui.core.detect._BUDGET", 2 * 20)  # as if they were very large
+    assert "20 of 40" in detect_encoding(paths).note
 
 
 def test_real_labels_are_found_and_written_back_as_they_were(data: Path, tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ import numpy as np
 from unet_gui.core import label_stack, png
 from unet_gui.core.encoding import BINARY, UNLABELLED, Encoding, Raw, pack_colors, present
 from unet_gui.core.errors import LabelError, UserError
+from unet_gui.core.images import image_info
 from unet_gui.core.raw_label import read_raw
 
 _PIXELS = 2**22
 SAMPLE = 2000
-"""Of more labels than this an evenly spread sample is read."""
+"""Of more labels than this an evenly spread sample is read, and of fewer when they are very large."""
+_BUDGET = 2**29  # pixels that are read at most, so that a folder opens soon
+_LEAST = 8
 _IDS = 64  # grey values up to here are class ids as they are, even when some are not used
 
 
@@ -85,12 +88,14 @@ def detect_encoding(paths: Sequence[str | os.PathLike[str]]) -> Detected:
     """
     chosen = list(paths)
     notes: list[str] = []
-    if len(chosen) > SAMPLE:
-        notes.append(f"{SAMPLE} of {len(chosen)} labels were looked at.")
-        chosen = [chosen[i * len(chosen) // SAMPLE] for i in range(SAMPLE)]
+    pixels = _pixels(chosen[0]) if chosen else 1
+    sample = max(_LEAST, min(SAMPLE, _BUDGET // pixels))
+    if len(chosen) > sample:
+        notes.append(f"{sample} of {len(chosen)} labels were looked at.")
+        chosen = [chosen[i * len(chosen) // sample] for i in range(sample)]
     every = _Values()
     broken: list[UserError] = []
-    with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1, _BUDGET // pixels))) as pool:
         for values in pool.map(_values_of, chosen):
             every.add(values)
             if values.error is not None:
@@ -102,6 +107,15 @@ def detect_encoding(paths: Sequence[str | os.PathLike[str]]) -> Detected:
     used = {i for raw, i in encoding.pairs()} if encoding.kind != "index" else every.numbers
     ids = tuple(sorted((used | every.ids) - {UNLABELLED}))
     return Detected(encoding, ids, " ".join(notes))
+
+
+def _pixels(path: str | os.PathLike[str]) -> int:
+    """Return the number of pixels of a label, all pages together."""
+    try:
+        info = image_info(path)
+    except UserError:
+        return 2**18
+    return info.height * info.width * info.pages
 
 
 def _values_of(path: str | os.PathLike[str]) -> _Values:

@@ -8,11 +8,12 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QStandardPaths, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from unet_gui.app import theme
+from unet_gui.app.folder_desk import sample_folder
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.settings import Settings
 
@@ -35,12 +36,6 @@ def make_application() -> QApplication:
     app.setStyle("Fusion")
     app.setWindowIcon(theme.icon("logo", "accent"))
     return app
-
-
-def sample_folder() -> Path:
-    """Return where the built-in sample is kept: among the person's own data, so that work on it stays."""
-    base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
-    return Path(base or Path.home()) / "unet-gui" / "sample"
 
 
 def run(folder: str | None, demo: bool = False) -> int:

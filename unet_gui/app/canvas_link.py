@@ -55,6 +55,7 @@ class CanvasLink(QObject):
         self._canvas.set_target(session)
         self._connect()
         self.set_style()
+        self._on_layers(layers.settings)
         self._on_active_class(session.active_class)
         self._on_tool(self._canvas.tool)
 
@@ -107,7 +108,7 @@ class CanvasLink(QObject):
         document = self._session.document
         if document is None:
             self._canvas.set_image(None)
-            self._status.image.set_text("")
+            self._status.set_image("")
             self._forget_pointer()
             return
         info = document.source.info
@@ -119,7 +120,7 @@ class CanvasLink(QObject):
         self._canvas.set_image(document.source, display)
         self._canvas.set_label(document.labels)
         depth = {"uint8": "8-bit", "uint16": "16-bit", "float32": "32-bit float"}.get(info.dtype, info.dtype)
-        self._status.image.set_text(f"{document.key} · {info.width}×{info.height} · {depth}")
+        self._status.set_image(f"{document.key} · {info.width}×{info.height} · {depth}")
         self._forget_pointer()
 
     @Slot()

@@ -186,9 +186,7 @@ class ImageListModel(QAbstractListModel):
         if ref.key in book.problems:
             return "problem"
         status = book.status(ref.key)
-        if book.predicted(ref.key):
-            return "predicted" if status == Status.UNTOUCHED else f"{status.value}, predicted"
-        return status.value
+        return "predicted" if status == Status.UNTOUCHED and book.predicted(ref.key) else status.value
 
     def rowCount(self, parent: Index = _NO_PARENT) -> int:
         return 0 if parent.isValid() else len(self._rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import dataclass, fields, replace
@@ -84,17 +85,24 @@ def facts_of(path: Path) -> ModelFacts:
         info = read_model_info(path)
     except UserError as error:
         return ModelFacts(path, name, problem=Message.of(error).text)
-    parameters = info.trained.get("parameters") or info.arch.get("parameters")
-    size = f" · {parameters / 1e6:.2f} M" if isinstance(parameters, (int, float)) and parameters else ""
-    score = info.score.get("score")
-    shown = validation = ""
-    if isinstance(score, (int, float)) and math.isfinite(score):
-        score_name = str(info.score.get("name") or info.score.get("score_name") or "score")
-        shown = f"{SCORE_NAMES.get(score_name, score_name)} {score:.3f}"
-        images = info.score.get("images") or info.trained.get("val_images") or ()
-        count = len(images) if isinstance(images, (list, tuple)) else images
-        validation = f"Validation ({count} image{'s' * (count != 1)})" if count else "Validation"
-    return ModelFacts(path, name, f"{info.recipe}{size}", validation, shown)
+    kind = info.recipe or "model"
+    weights = _weights(path)
+    if weights:
+        kind += f" · {weights / 1e6:.2f} M"
+    score, images = info.score.get("value"), info.trained.get("chosen_on", ())
+    plan = tuple(str(line) for line in info.trained.get("plan", ()))
+    if not isinstance(score, (int, float)) or not math.isfinite(score):
+        return ModelFacts(path, name, kind, plan=plan)
+    score_name = str(info.score.get("name", "score"))
+    validation = f"Validation ({_images(len(images))})" if images else "Validation"
+    return ModelFacts(path, name, kind, validation, f"{SCORE_NAMES.get(score_name, score_name)} {score:.3f}", plan=plan)
+
+
+def _weights(path: Path) -> int:
+    """Return the number of weights from the shapes in the file's header."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
 
 
 class ModelDesk(QObject):

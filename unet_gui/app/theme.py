@@ -193,6 +193,8 @@ def _drawing(name: str, color: str, width: int, height: int, ratio: float) -> QP
     from PySide6.QtSvg import QSvgRenderer
 
     pixmap = QPixmap(round(width * ratio), round(height * ratio))
+    if pixmap.isNull():  # widgets ask for size 0 before they are laid out
+        return pixmap
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     renderer = QSvgRenderer(QByteArray(_source(name).replace("currentColor", color).encode()))

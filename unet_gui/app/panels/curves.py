@@ -119,4 +119,5 @@ class Curves(QWidget):
         end.setVisible(bool(points))
         if points:
             end.setText(text)
+            end.setAnchor((1, 0) if points[-1][1] > 0.75 else (1, 1))  # below the line near the top
             end.setPos(*points[-1])

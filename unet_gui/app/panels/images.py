@@ -20,7 +20,7 @@ from unet_gui.app.image_list import IS_GROUP, IS_OPEN, REF, STATE, STATUS, THUMB
 from unet_gui.app.status_book import StatusBook
 from unet_gui.app.widgets import label
 from unet_gui.core.images import ImageRef
-from unet_gui.core.project import Status
+from unet_gui.core.project import Dataset, Status
 
 Index = QModelIndex | QPersistentModelIndex
 _MARGIN = 12
@@ -182,11 +182,12 @@ class ImagesPanel(QWidget):
         self.list.selectionModel().currentChanged.connect(self._on_current)
         self.list.clicked.connect(self._on_clicked)
 
-    def set_folder(self, images: list[ImageRef], book: StatusBook | None) -> None:
-        """Show the images of another folder."""
+    def set_folder(self, dataset: Dataset | None, book: StatusBook | None) -> None:
+        """Show the images of another folder, or none."""
         self.field.clear()
         self._book = book
-        self.model.set_images(images, book)
+        self.model.thumbnails.set_dataset(dataset)
+        self.model.set_images(dataset.images if dataset else [], book)
         if book is not None:
             book.changed.connect(self._on_counts)
         self._on_counts()

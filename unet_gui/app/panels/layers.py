@@ -62,7 +62,7 @@ class LayersSection(Section):
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
         super().__init__("Layers", parent=parent)
-        self._settings = LayerSettings()
+        self._settings = LayerSettings(label_opacity=0.4, prediction_opacity=0.3)
         self._display = Display()
         self._range = (0.0, 255.0)
         self._grid = QGridLayout()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from unet_gui.app import theme
 from unet_gui.app.messages import Message
@@ -32,6 +32,7 @@ class Banner(QFrame):
         self.message = message
         self.setProperty("role", "overlay")
         self.setAccessibleName(message.text)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         icon = QToolButton()
         icon.setIcon(theme.icon(_ICONS[message.kind], _ROLES[message.kind]))
         icon.setIconSize(QSize(18, 18))
@@ -100,6 +101,10 @@ class MessageStack(QWidget):
     def messages(self) -> list[Message]:
         """Return what is shown."""
         return [banner.message for banner in self._banners]
+
+    def height_for(self, width: int) -> int:
+        """Return how high the messages are at this width."""
+        return sum(banner.heightForWidth(width) + self._layout.spacing() for banner in self._banners)
 
     @Slot(object)
     def show_message(self, message: Message) -> None:

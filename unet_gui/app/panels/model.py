@@ -23,6 +23,8 @@ class ModelFacts:
     name : str
     kind : str
         Recipe and size, e.g. ``fast · 0.84 M``.
+    plan : tuple of str
+        What its training chose by itself, and why.
     validation : str
         On what it was tried, e.g. ``Validation (4 images)``.
     score : str
@@ -37,6 +39,7 @@ class ModelFacts:
     validation: str = ""
     score: str = ""
     problem: str = ""
+    plan: tuple[str, ...] = ()
 
 
 class ModelSection(Section):
@@ -47,14 +50,20 @@ class ModelSection(Section):
     model_chosen(Path)
         Use this model.
     settings_wanted()
+    plan_wanted(str)
+        Tell what the training chose by itself, and why.
     """
 
     model_chosen = Signal(object)
     settings_wanted = Signal()
+    plan_wanted = Signal(str)
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
         self._settings = button("Settings", "link", actions["model_settings"].toolTip())
-        super().__init__("Model", self._settings, parent=parent)
+        self.why = button("Why?", "link")
+        self.why.hide()
+        super().__init__("Model", self.why, self._settings, parent=parent)
+        self._plan = ""
         self._models: list[ModelFacts] = []
         self.combo = QComboBox()
         self.combo.setAccessibleName("Model")
@@ -77,8 +86,6 @@ class ModelSection(Section):
         facts.setColumnStretch(0, 1)
         self.curves = Curves()
         self.curves.hide()
-        self.plan = label("", "muted", wrap=True)
-        self.plan.hide()
         self.train_button = action_button(actions, "train")
         self.stop_button = action_button(actions, "stop", "Stop training")
         self.stop_button.hide()
@@ -87,13 +94,13 @@ class ModelSection(Section):
         self.body.addLayout(facts)
         self.body.addWidget(self._hint)
         self.body.addWidget(self.curves)
-        self.body.addWidget(self.plan)
         self.body.addSpacing(2)
         buttons = row(self.train_button, self.stop_button, self.segment_button)
         for at in range(3):
             buttons.setStretch(at, 1)
         self.body.addLayout(buttons)
         self._settings.clicked.connect(self.settings_wanted)
+        self.why.clicked.connect(lambda: self.plan_wanted.emit(self._plan))
         self.combo.activated.connect(self._on_chosen)
         self.set_models([], None)
 
@@ -118,9 +125,10 @@ class ModelSection(Section):
             self.curves.show()
 
     def set_plan(self, text: str) -> None:
-        """Show what the training chose by itself and why."""
-        self.plan.setText(text)
-        self.plan.setVisible(bool(text))
+        """Know what the training chose by itself and why; it is shown when the person asks."""
+        self._plan = text
+        self.why.setVisible(bool(text))
+        self.why.setToolTip(text)
 
     def _show(self, facts: ModelFacts | None) -> None:
         hint = ""
@@ -128,6 +136,7 @@ class ModelSection(Section):
             hint = "No model yet. Paint a little of every class in one image or more, then train."
         elif facts.problem:
             hint = facts.problem
+        self.set_plan("\n".join(facts.plan) if facts else "")
         self._hint.setText(hint)
         self._hint.setVisible(bool(hint))
         self._kind.setText(facts.kind if facts else "")

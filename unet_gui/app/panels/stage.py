@@ -53,7 +53,7 @@ class Chips(QWidget):
 
     def set_class(self, class_id: int, name: str, color: str) -> None:
         """Show the class that is painted; 255 while erasing."""
-        self.class_chip.setText(name)
+        self.class_chip.setText(f" {name}")
         self.class_chip.setIcon(swatch(class_id, color, 11))
         self._fit()
 
@@ -193,8 +193,7 @@ class Stage(QWidget):
         self.bar.adjustSize()
         self.bar.move(max(0, (width - self.bar.width()) // 2), height - self.bar.height() - 14)
         room = max(200, min(620, width - 2 * _EDGE))
-        self.messages.setFixedWidth(room)
-        self.messages.adjustSize()
+        self.messages.setFixedSize(room, self.messages.height_for(room))
         self.messages.move((width - room) // 2, self.chips.geometry().bottom() + 10)
         if self.guide is not None:
             self.guide.adjustSize()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QTimer, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
+from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStatusBar, QWidget
 
 from unet_gui.app.widgets import Elided, button, label
 
@@ -38,10 +38,12 @@ class StatusLine(QStatusBar):
         self.bar.setAccessibleName("Progress")
         self.stop = button("Stop", "link", stop.toolTip())
         self.stop.clicked.connect(stop.trigger)
-        self.device, self.image = label(), Elided("")
+        self.device, self.image = label(), label()
         self.place, self.value, self.class_name, self.zoom = label(), label(), label(), label()
-        for widget, stretch in ((self.job, 0), (self.text, 1), (self.bar, 0), (self.stop, 0)):
-            self.addWidget(widget, stretch)
+        self.text.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
+        for widget in (self.job, self.text, self.bar, self.stop):
+            self.addWidget(widget)
+        self.addWidget(QWidget(), 1)
         for widget, tip in (
             (self.device, "Where the model computes"),
             (self.image, "Image, size, depth"),
@@ -84,6 +86,12 @@ class StatusLine(QStatusBar):
         self.bar.setRange(0, 0 if title and fraction is None else 1000)
         if fraction is not None:
             self.bar.setValue(round(min(max(fraction, 0), 1) * 1000))
+
+    def set_image(self, text: str) -> None:
+        """Show name, size and depth of the image."""
+        metrics = self.image.fontMetrics()
+        self.image.setText(metrics.elidedText(text, Qt.TextElideMode.ElideLeft, 46 * metrics.averageCharWidth()))
+        self.image.setToolTip(text or "Image, size, depth")
 
     def set_idle(self, text: str) -> None:
         """Show this while nothing runs."""

@@ -1,0 +1,152 @@
+"""Opening and closing folders, the sample, and what to say about a folder that was opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QStandardPaths, Signal, Slot
+
+from unet_gui.app.chores import Chores
+from unet_gui.app.jobs import JobRunner
+from unet_gui.app.messages import Message, Offer
+from unet_gui.app.session import Session
+from unet_gui.app.settings import Settings
+from unet_gui.core.errors import UserError
+
+
+def sample_folder() -> Path:
+    """Return where the built-in sample is kept: among the person's own data, so that work on it stays."""
+    base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
+    return Path(base or Path.home()) / "unet-gui" / "sample"
+
+
+def make_sample(folder: Path) -> None:
+    """Write the built-in sample unless it is there.
+
+    Raises
+    ------
+    UserError
+        The folder holds something else.
+    """
+    from unet_gui.core.sample import write_sample
+
+    if (folder / "image").is_dir():
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError("is not empty.", folder, "Name a new folder for the sample.")
+    write_sample(folder)
+
+
+class FolderDesk(QObject):
+    """Takes the window from one folder to another without losing anything.
+
+    Parameters
+    ----------
+    ask : callable
+        Asks a question: text, what "yes" says, what it does.
+
+    Signals
+    -------
+    busy(str)
+        A folder is being opened; empty when nothing is.
+    said(Message)
+    sample_wanted()
+        The sample is being opened: show the guide.
+    """
+
+    busy = Signal(str)
+    said = Signal(object)
+    sample_wanted = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        runner: JobRunner,
+        settings: Settings,
+        ask: Callable[[str, str, Callable[[], object]], None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._runner = runner
+        self._settings = settings
+        self._ask = ask
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_sample)
+        self._chores.failed.connect(self._on_no_sample)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._chores.close()
+
+    @Slot(object)
+    def open(self, path: Path) -> None:
+        """Open a folder of images, or the folder of an image and that image."""
+        self.open_with_labels(path, None)
+
+    def open_with_labels(self, path: Path, labels: Path | None) -> None:
+        """Open a folder whose labels are kept elsewhere."""
+        if self._runner.busy:
+            self._say_running()
+        elif self._session.open_folder(path, labels):
+            self.busy.emit(f"Opening {path} …")
+        else:
+            self.ask_to_lose(partial(self._open_anyway, path, labels))
+
+    def _open_anyway(self, path: Path, labels: Path | None) -> None:
+        self._session.close_folder(lose_changes=True)
+        self.open_with_labels(path, labels)
+
+    def close_folder(self) -> None:
+        """Save everything and go back to the start page."""
+        if self._runner.busy:
+            self._say_running()
+        elif not self._session.close_folder():
+            self.ask_to_lose(partial(self._session.close_folder, lose_changes=True))
+
+    def _say_running(self) -> None:
+        text = "Something is still running. Stop it first, then leave the folder."
+        self.said.emit(Message("info", text, topic="folder", offers=(Offer("Stop", self._runner.cancel),)))
+
+    def ask_to_lose(self, act: Callable[[], object]) -> None:
+        """Ask whether labels that could not be saved may be lost."""
+        unsaved = self._session.unsaved()
+        count = f"{len(unsaved)} labels" if len(unsaved) > 1 else "One label"
+        names = ", ".join(unsaved[:6]) + (" …" if len(unsaved) > 6 else "")
+        self._ask(f"{count} could not be saved and would be lost: {names}.", "Lose them", act)
+
+    def open_sample(self, where: Path | None = None) -> None:
+        """Make the built-in sample if it is not there yet, and open it with the guide."""
+        folder = where or sample_folder()
+        self.sample_wanted.emit()
+        self.busy.emit("Making the sample …")
+        self._chores.give(folder, partial(make_sample, folder))
+
+    @Slot(object, object)
+    def _on_sample(self, folder: Path, _made: object) -> None:
+        self.open(folder)
+
+    @Slot(object, object)
+    def _on_no_sample(self, _folder: Path, error: Exception) -> None:
+        self.busy.emit("")
+        self.said.emit(Message.of(error, topic="folder"))
+
+    def welcome(self, elsewhere: Callable[[], None]) -> None:
+        """Say what is special about the folder that was opened, and keep it among the recent ones."""
+        folder = self._session.folder
+        if folder is None:
+            return
+        self._settings.remember(folder.opened.folder)
+        if folder.read_only:
+            offers = (Offer("Keep labels elsewhere…", elsewhere),)
+            text = f"Opened to look only. {folder.read_only}"
+            self.said.emit(Message("warning", text, topic="read-only", offers=offers))
+        keys = folder.recovery.keys
+        if keys:
+            count = f"{len(keys)} images" if len(keys) > 1 else f"“{keys[0]}”"
+            text = f"Last time the program ended before the strokes in {count} were saved."
+            back = Offer("Bring them back", folder.recovery.restore)
+            forget = Offer("Forget them", folder.recovery.discard)
+            self.said.emit(Message("warning", text, "\n".join(keys), "recovery", (back, forget)))

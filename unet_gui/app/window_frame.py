@@ -1,0 +1,201 @@
+"""What the window looks like: panels and where they sit, and the keys and drops that reach it. No behaviour here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent
+from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+
+from unet_gui.app.actions import ActionTable
+from unet_gui.app.menus import add_tool_actions, build_menus, build_tool_bar
+from unet_gui.app.messages import Message
+from unet_gui.app.panels.classes import ClassesSection
+from unet_gui.app.panels.images import ImagesPanel
+from unet_gui.app.panels.layers import LayersSection
+from unet_gui.app.panels.model import ModelSection, ProgressSection
+from unet_gui.app.panels.stage import Stage
+from unet_gui.app.panels.start_page import StartPage
+from unet_gui.app.panels.status_bar import StatusLine
+from unet_gui.app.settings import Settings
+from unet_gui.app.widgets import heading, label, row
+
+_CANVAS_KEYS = (
+    Qt.Key.Key_Space,
+    Qt.Key.Key_H,
+    Qt.Key.Key_Return,
+    Qt.Key.Key_Enter,
+    Qt.Key.Key_Escape,
+    Qt.Key.Key_Backspace,
+)
+
+
+class WindowFrame(QMainWindow):
+    """The empty house: every panel in its place.
+
+    Attributes
+    ----------
+    settings : Settings
+    actions_by_id : ActionTable
+    tools : QActionGroup
+    stage : Stage
+        The canvas and what floats over it.
+    start : StartPage
+    images : ImagesPanel
+    classes : ClassesSection
+    layers : LayersSection
+    model_section : ModelSection
+    progress_section : ProgressSection
+    status : StatusLine
+    images_dock, panel_dock : QDockWidget
+
+    Signals
+    -------
+    dropped(Path)
+        A file or folder was dropped on the window.
+    """
+
+    dropped = Signal(object)
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.actions_by_id = ActionTable(self)
+        self.tools = add_tool_actions(self.actions_by_id)
+        self._forwarding = False
+        self.setAcceptDrops(True)
+        self.setDockNestingEnabled(True)
+        self._build_middle()
+        self._build_docks()
+        actions = self.actions_by_id
+        self.status = StatusLine(actions["stop"])
+        self.setStatusBar(self.status)
+        docks = [self.images_dock.toggleViewAction(), self.panel_dock.toggleViewAction()]
+        self.recent_menu = build_menus(self, actions, docks)
+        screen = self.screen().availableGeometry()
+        self.resize(min(1440, round(screen.width() * 0.94)), min(900, round(screen.height() * 0.92)))
+        self.resizeDocks([self.images_dock, self.panel_dock], [230, 280], Qt.Orientation.Horizontal)
+        self._first_layout = self.saveState()
+        layout = settings.layout()
+        if layout is not None:
+            self.restoreGeometry(layout[0])
+
+    def _build_middle(self) -> None:
+        self.stage = Stage(self.actions_by_id)
+        self.start = StartPage(self.actions_by_id)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.start)
+        self.pages.addWidget(self.stage)
+        self.setCentralWidget(self.pages)
+        self.tool_bar = build_tool_bar(self, self.actions_by_id)
+
+    def _build_docks(self) -> None:
+        actions = self.actions_by_id
+        self.images = ImagesPanel()
+        self.image_count = label("", "muted")
+        title = self._title("Images", self.image_count)
+        self.images_dock = self._dock("Images", self.images, title, Qt.DockWidgetArea.LeftDockWidgetArea)
+        self.classes = ClassesSection()
+        actions["show_label"].setChecked(True)
+        actions["show_prediction"].setChecked(True)
+        self.layers = LayersSection(actions)
+        self.model_section = ModelSection(actions)
+        self.progress_section = ProgressSection()
+        grip = self._title("", label("⋮⋮", "faint"))
+        self.panel_dock = self._dock("Panels", self._column(), grip, Qt.DockWidgetArea.RightDockWidgetArea)
+
+    def _dock(self, name: str, widget: QWidget, title: QWidget, area: Qt.DockWidgetArea) -> QDockWidget:
+        dock = QDockWidget(name, self)
+        dock.setObjectName(name)
+        dock.setWidget(widget)
+        dock.setTitleBarWidget(title)
+        dock.setAllowedAreas(Qt.DockWidgetArea.LeftDockWidgetArea | Qt.DockWidgetArea.RightDockWidgetArea)
+        self.addDockWidget(area, dock)
+        return dock
+
+    def _title(self, text: str, *extra: QWidget) -> QWidget:
+        title = QWidget()
+        title.setProperty("role", "dock-title")
+        title.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        layout = row(heading(text), 1, *extra) if text else row(1, *extra, 1)
+        layout.setContentsMargins(12, 9 if text else 0, 12, 7 if text else 0)
+        title.setLayout(layout)
+        title.setToolTip("Drag to move this panel")
+        if not text:
+            title.setFixedHeight(9)
+        return title
+
+    def _column(self) -> QScrollArea:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        for section in (self.classes, self.layers, self.model_section, self.progress_section):
+            layout.addWidget(section)
+        layout.addStretch(1)
+        area = QScrollArea()
+        area.setProperty("role", "panel")
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inside)
+        area.setMinimumWidth(inside.minimumSizeHint().width())
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        return area
+
+    def show_stage(self, shown: bool) -> None:
+        """Show the stage with its panels, or the start page alone. The places of the panels are kept."""
+        was_shown = self.is_stage_shown
+        if was_shown and not shown:
+            self.remember_layout()
+        if shown != was_shown:
+            self.stage.messages.clear()
+        self.pages.setCurrentWidget(self.stage if shown else self.start)
+        for widget in (self.tool_bar, self.images_dock, self.panel_dock):
+            widget.setVisible(shown)
+        if shown and not was_shown:
+            layout = self.settings.layout()
+            self.restoreState(layout[1] if layout else self._first_layout)
+
+    @property
+    def is_stage_shown(self) -> bool:
+        """Whether a folder is shown instead of the start page."""
+        return self.pages.currentWidget() is self.stage
+
+    def remember_layout(self) -> None:
+        """Keep the places of the panels for the next start."""
+        if self.is_stage_shown:
+            self.settings.set_layout(self.saveGeometry(), self.saveState())
+
+    def show_message(self, message: Message) -> None:
+        """Show a message where the person looks."""
+        (self.stage if self.is_stage_shown else self.start).messages.show_message(message)
+
+    # --- Qt --------------------------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.dropped.emit(paths[0])
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        self._forward(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        self._forward(event)
+
+    def _forward(self, event: QKeyEvent) -> None:
+        """Give keys that no panel wanted to the canvas, so that they work wherever the focus is."""
+        if event.key() not in _CANVAS_KEYS or self._forwarding or not self.is_stage_shown:
+            event.ignore()
+            return
+        self._forwarding = True  # the canvas hands back what it has no use for
+        try:
+            QApplication.sendEvent(self.stage.canvas, event)
+        finally:
+            self._forwarding = False

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPoint, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QImage, QInputDevice, QMouseEvent, QPointingDevice, QTabletEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -37,6 +37,7 @@ class Driver:
 
     def __init__(self, qtbot: QtBot, path: Path, size: tuple[int, int] = (600, 400), tool: str = "brush") -> None:
         self._qtbot = qtbot
+        self._devices: list[QPointingDevice] = []  # Qt keeps pointers to them
         self.source = open_image(path)
         self.doc = LabelDocument(LabelImage.unlabelled(self.source.shape), self.source)
         self.view = CanvasView()
@@ -99,9 +100,88 @@ class Driver:
         """Click an image pixel."""
         QTest.mouseClick(self.view, button, held.get("modifiers", Qt.KeyboardModifier.NoModifier), self.place(x, y))
 
-    def hover(self, x: float, y: float) -> None:
+    def hover(self, x: float, y: float, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         """Move the mouse with no button held."""
-        QTest.mouseMove(self.view, self.place(x, y))
+        self.mouse(QEvent.Type.MouseMove, x, y, Qt.MouseButton.NoButton, modifiers)
+
+    def mouse(
+        self,
+        kind: QEvent.Type,
+        x: float,
+        y: float,
+        button: Qt.MouseButton = Qt.MouseButton.LeftButton,
+        modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+    ) -> None:
+        """Send one event of the mouse, with keys held."""
+        at = QPointF(self.place(x, y))
+        changed = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseMove else button
+        held = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseButtonRelease else button
+        event = QMouseEvent(kind, at, QPointF(self.view.mapToGlobal(at)), changed, held, modifiers)
+        QApplication.sendEvent(self.view, event)
+
+    def key(self, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        """Press and let go of a key."""
+        QTest.keyClick(self.view, key, modifiers)
+
+    def wheel(
+        self, x: float, y: float, notches: float, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier
+    ) -> None:
+        """Turn the wheel over an image pixel."""
+        at = QPointF(self.place(x, y))
+        event = QWheelEvent(
+            at,
+            QPointF(self.view.mapToGlobal(at)),
+            QPoint(),
+            QPoint(0, round(120 * notches)),
+            Qt.MouseButton.NoButton,
+            modifiers,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(self.view, event)
+
+    def pen(self, kind: QEvent.Type, x: float, y: float, pressure: float, eraser: bool = False) -> None:
+        """Send an event of a tablet's pen."""
+        pointer = QPointingDevice.PointerType.Eraser if eraser else QPointingDevice.PointerType.Pen
+        device = QPointingDevice(
+            "pen",
+            1,
+            QInputDevice.DeviceType.Stylus,
+            pointer,
+            QInputDevice.Capability.Position | QInputDevice.Capability.Pressure,
+            1,
+            1,
+        )
+        at = QPointF(self.place(x, y))
+        button = Qt.MouseButton.NoButton if kind == QEvent.Type.TabletMove else Qt.MouseButton.LeftButton
+        held = Qt.MouseButton.NoButton if kind == QEvent.Type.TabletRelease else Qt.MouseButton.LeftButton
+        event = QTabletEvent(
+            kind,
+            device,
+            at,
+            QPointF(self.view.mapToGlobal(at)),
+            pressure,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            Qt.KeyboardModifier.NoModifier,
+            button,
+            held,
+        )
+        QApplication.sendEvent(self.view, event)
+        self._devices.append(device)
+
+    def tool(self, name: str) -> None:
+        """Take a tool in hand at zoom 2, so that every image pixel can be hit exactly."""
+        self.view.set_tool(name)
+        self.view.zoom_to(2)
+        self.settle()
+
+    def labelled(self) -> np.ndarray:
+        """Return where the label says anything."""
+        return self.ids != 255
 
     def leave(self) -> None:
         """Take the mouse away."""

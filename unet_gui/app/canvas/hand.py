@@ -7,17 +7,19 @@ from typing import Literal
 from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPointingDevice, QTabletEvent
 
-from unet_gui.app.canvas.tool import Gesture, Pointer, Tool, ToolCanvas
+from unet_gui.app.canvas.bench import Bench
+from unet_gui.app.canvas.tool import Gesture, Key, Pointer, Tool
 from unet_gui.app.canvas.tools import TOOL_BY_ID
 from unet_gui.app.canvas.viewport import Viewport
 
 Kind = Literal["press", "move", "release", "hover"]
 
-_KEYS: dict[int, Literal["enter", "escape", "backspace"]] = {
+_KEYS: dict[int, Key] = {
     Qt.Key.Key_Return: "enter",
     Qt.Key.Key_Enter: "enter",
     Qt.Key.Key_Escape: "escape",
     Qt.Key.Key_Backspace: "backspace",
+    Qt.Key.Key_Delete: "delete",
 }
 _KINDS: dict[QEvent.Type, Kind] = {
     QEvent.Type.MouseButtonPress: "press",
@@ -41,12 +43,12 @@ class Hand:
         Where the pointer is; None when it is not over the canvas.
     """
 
-    def __init__(self, canvas: ToolCanvas, view: Viewport) -> None:
-        self._canvas = canvas
+    def __init__(self, bench: Bench, view: Viewport) -> None:
+        self._bench = bench
         self._view = view
         self._gesture: Gesture | None = None
         self._button = Qt.MouseButton.NoButton
-        self.tool: Tool = TOOL_BY_ID["brush"](canvas)
+        self.tool: Tool = TOOL_BY_ID["brush"](bench)
         self.pointer: Pointer | None = None
 
     @property
@@ -57,7 +59,7 @@ class Hand:
     def take(self, name: str) -> None:
         """Take another tool; a gesture under way and a shape in progress are given up."""
         self.cancel()
-        self.tool = TOOL_BY_ID[name](self._canvas)
+        self.tool = TOOL_BY_ID[name](self._bench)
 
     def cancel(self) -> None:
         """Take back the gesture under way and give up a shape in progress."""
@@ -92,18 +94,35 @@ class Hand:
         self._feed(self._pointer(kind, event.position(), event.modifiers(), dpr, pressure, erase, False))
 
     def key(self, event: QKeyEvent) -> bool:
-        """Handle Enter, Esc and Backspace; return whether the key was of use."""
+        """Handle Enter, Esc, Backspace and Delete; return whether the key was of use."""
         key = _KEYS.get(event.key())
         if key is None:
             return False
         if key == "escape" and self._gesture is not None:
             self.cancel()
             return True
-        return self._canvas.target is not None and self.tool.key(key)
+        return self._bench.has_label and self.tool.key(key)
 
-    def wheel(self, steps: float) -> bool:
+    def wheel(self, steps: float, held: Qt.KeyboardModifier) -> bool:
         """Let the tool use the wheel; return whether it did."""
-        return self._canvas.target is not None and self.pointer is not None and self.tool.wheel(steps, self.pointer)
+        if not self._bench.has_label or self.pointer is None:
+            return False
+        shift, ctrl = (key in held for key in (Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier))
+        return self.tool.wheel(steps, self.pointer._replace(shift=shift, ctrl=ctrl))
+
+    def hold(self, key: int, down: bool) -> None:
+        """Handle Shift and Ctrl by themselves: what a tool shows may depend on them, with the pointer at rest."""
+        if self.pointer is None or not self._bench.has_label or self._gesture is not None:
+            return
+        if key == Qt.Key.Key_Shift:
+            self.pointer = self.pointer._replace(shift=down, kind="hover")
+        elif key == Qt.Key.Key_Control:
+            self.pointer = self.pointer._replace(ctrl=down, kind="hover")
+            if not down:
+                self.tool.ctrl_released()
+        else:
+            return
+        self.tool.hover(self.pointer)
 
     def _pointer(
         self,
@@ -129,7 +148,7 @@ class Hand:
 
     def _feed(self, pointer: Pointer) -> None:
         self.pointer = pointer
-        if self._canvas.target is None or self._canvas.target.labels is None:
+        if not self._bench.has_label:
             return
         if pointer.kind == "hover":
             self.tool.hover(pointer)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPolygonF, QRegion
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, QPolygonF, QRegion
 
 from unet_gui.app.canvas.tool import Overlay
 from unet_gui.app.canvas.viewport import Viewport, sample_positions
@@ -103,6 +104,31 @@ def paint_overlay(
         painter.drawRect(QRectF(point.x() - size, point.y() - size, 2 * size, 2 * size))
 
 
+def text_rect(font: QFont, text: str, at: tuple[float, float], scale: float, view: tuple[int, int]) -> Rect:
+    """Return the screen pixels for a text beside the pointer, moved inside the view."""
+    metrics = QFontMetricsF(font)
+    w = math.ceil((metrics.horizontalAdvance(text) + 14) * scale)
+    h = math.ceil((metrics.height() + 6) * scale)
+    x, y = round(at[0] + 16 * scale), round(at[1] + 16 * scale)
+    return Rect(max(0, min(x, view[0] - w)), max(0, min(y, view[1] - h)), w, h)
+
+
+def paint_text(painter: QPainter, style: CanvasStyle, text: str, area: Rect, scale: float) -> None:
+    """Write a text on a dark plate."""
+    if not text or area.empty:
+        return
+    painter.save()
+    painter.translate(area.x, area.y)
+    painter.scale(scale, scale)
+    plate = QRectF(0, 0, area.w / scale, area.h / scale)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(style.dark)
+    painter.drawRoundedRect(plate, 4, 4)
+    painter.setPen(style.light)
+    painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
+    painter.restore()
+
+
 def overlay_rect(overlay: Overlay | None, view: Viewport, scale: float) -> Rect:
     """Return the screen pixels that an overlay covers."""
     if overlay is None:
@@ -118,13 +144,15 @@ def _screen_polygon(points: np.ndarray, view: Viewport) -> QPolygonF:
 def _paint_shape(painter: QPainter, overlay: Overlay, view: Viewport, color: QColor) -> None:
     assert overlay.shape is not None
     rect, mask = overlay.shape
-    screen = view.screen_rect(rect)
+    screen = view.screen_rect(Rect(*(overlay.step * v for v in rect)))
     if screen.empty:
         return
-    rows, row_ok = sample_positions(screen.y, screen.h, view.top, view.zoom, rect.y, rect.h)
-    columns, column_ok = sample_positions(screen.x, screen.w, view.left, view.zoom, rect.x, rect.w)
+    rows, row_ok = sample_positions(screen.y, screen.h, view.top, view.zoom * overlay.step, rect.y, rect.h)
+    columns, column_ok = sample_positions(screen.x, screen.w, view.left, view.zoom * overlay.step, rect.x, rect.w)
     shown = np.zeros((screen.h, screen.w), np.uint8)
     shown[row_ok, column_ok] = mask[rows[:, None], columns]
     image = QImage(shown.data, screen.w, screen.h, screen.w, QImage.Format.Format_Indexed8)
-    image.setColorTable([0, color.rgba()])
+    tint = QColor(color)
+    tint.setAlphaF(0.6)
+    image.setColorTable([0, tint.rgba()])
     painter.drawImage(screen.x, screen.y, image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied))

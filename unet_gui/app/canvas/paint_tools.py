@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from unet_gui.app.canvas.tool import Gesture, Overlay, Pointer, Tool, ToolInfo
-from unet_gui.core.labels import UNLABELLED, Edit, Over
+from unet_gui.app.canvas.tool import Gesture, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
+from unet_gui.core.labels import UNLABELLED, Edit
 from unet_gui.core.strokes import capsule, flood
 
 
@@ -23,9 +23,9 @@ class BrushTool(Tool):
         "brush",
     )
     ring: ClassVar = True
-    _erases: ClassVar = False
+    _erases: ClassVar[bool] = False
 
-    def __init__(self, canvas) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, canvas: ToolCanvas) -> None:
         super().__init__(canvas)
         self._anchor: tuple[float, float] | None = None  # end of the last stroke, where Shift+click begins
 
@@ -36,7 +36,7 @@ class BrushTool(Tool):
             if edit is None:
                 return
             if erase:
-                _let_eraser_work(edit)
+                let_eraser_work(edit)
             here, radius = self._place(press)
             start = self._anchor if press.shift and self._anchor is not None else here
             self._stamp(edit, start, here, radius, radius, class_id)
@@ -90,13 +90,7 @@ class EraserTool(BrushTool):
         "With any other tool hold Alt or use the right button.",
         "eraser",
     )
-    _erases: ClassVar = True
-
-
-def _let_eraser_work(edit: Edit) -> None:
-    """Under the rule *only unlabelled* an eraser could do nothing; what is protected there is meant against paint."""
-    if edit.over.mode == "unlabelled":
-        edit.over = Over.ALL
+    _erases: ClassVar[bool] = True
 
 
 class FillTool(Tool):
@@ -113,12 +107,7 @@ class FillTool(Tool):
     def gesture(self, press: Pointer) -> Gesture:
         labels = self.target.labels
         if labels is not None:
-            with self.editing("Fill") as edit:
-                if edit is None:
-                    return
-                if press.erase:
-                    _let_eraser_work(edit)
-                self.target.changed(edit.paint(*flood(labels.ids, *press.pixel), self.class_for(press)))
+            self.apply("Fill", [flood(labels.ids, *press.pixel)], self.class_for(press))
         while (yield).kind != "release":
             pass
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple, Protocol
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unet_gui.app.canvas.target import EditTarget
 from unet_gui.core.geometry import EMPTY, Rect
-from unet_gui.core.labels import UNLABELLED, Edit
+from unet_gui.core.labels import UNLABELLED, Edit, Over
 from unet_gui.core.strokes import Shape
 
 Points = NDArray[np.floating]
@@ -57,6 +57,7 @@ class Pointer(NamedTuple):
 
 
 Gesture = Generator[None, Pointer, None]
+Key = Literal["enter", "escape", "backspace", "delete"]
 
 
 @dataclass
@@ -72,6 +73,8 @@ class Overlay:
         The handle under the pointer, -1 for none.
     shape : (Rect, mask) or None
         Pixels that will get ``class_id``.
+    step : int
+        Every element of the shape stands for so many pixels in a row and a column, also in its rectangle.
     class_id : int
     text : str
         Shown beside the pointer.
@@ -81,13 +84,14 @@ class Overlay:
     handles: Points = field(default_factory=lambda: np.zeros((0, 2)))
     active_handle: int = -1
     shape: Shape | None = None
+    step: int = 1
     class_id: int = UNLABELLED
     text: str = ""
 
     @property
     def bounds(self) -> Rect:
         """Image pixels that are covered, one pixel wider; handles and text come on top of that."""
-        rect = EMPTY if self.shape is None else self.shape[0]
+        rect = EMPTY if self.shape is None else Rect(*(self.step * v for v in self.shape[0]))
         points = [np.asarray(line, float).reshape(-1, 2) for line, _ in self.lines] + [self.handles]
         every = np.concatenate(points)
         if len(every):
@@ -142,10 +146,65 @@ class Brush:
         return float(np.round(at[0])), float(np.round(at[1]))
 
 
+@dataclass
+class Options:
+    """What tools remember from one use to the next.
+
+    Attributes
+    ----------
+    wand_tolerance : int
+        0 … 255, in steps of the displayed brightness.
+    speck_size : int
+        Blobs of fewer pixels are specks.
+    sure : float
+        How sure the model must be for its pixels to be taken over, 0 … 1.
+    threshold : float
+        Probability from which a pixel inside the ring belongs to the active class, 0 … 1.
+    """
+
+    wand_tolerance: int = 20
+    speck_size: int = 30
+    sure: float = 0.9
+    threshold: float = 0.5
+
+
+class Clip(NamedTuple):
+    """A copied piece of label.
+
+    Attributes
+    ----------
+    ids : ndarray of uint8, shape (h, w)
+    mask : ndarray of bool, shape (h, w)
+        Which of them belong to it.
+    """
+
+    ids: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+
+
 class ToolCanvas(Protocol):
     """What a tool sees of the canvas."""
 
     brush: Brush
+    options: Options
+    clip: Clip | None
+
+    @property
+    def reach(self) -> float:
+        """How near counts as touching, in image pixels."""
+
+    @property
+    def level(self) -> int:
+        """The level of the image that is on screen."""
+
+    def whole_rect(self, level: int = 0) -> Rect:
+        """Return the rectangle of the image in pixels of a level, the coarsest there is at most."""
+
+    def picture(self, rect: Rect, level: int = 0) -> NDArray[np.uint8]:
+        """Return part of a level of the image as it is displayed, shape (rect.h, rect.w, 3)."""
+
+    def class_name(self, class_id: int) -> str:
+        """Return what the person calls a class."""
 
     @property
     def target(self) -> EditTarget | None: ...
@@ -228,13 +287,16 @@ class Tool:
     def hover(self, pointer: Pointer) -> None:
         """The pointer moved with no button held."""
 
-    def key(self, key: Literal["enter", "escape", "backspace"]) -> bool:
+    def key(self, key: Key) -> bool:
         """A key for a shape in progress; return whether it was of use."""
         return False
 
     def wheel(self, steps: float, pointer: Pointer) -> bool:
         """The wheel turned; return whether it was of use, otherwise the canvas zooms."""
         return False
+
+    def ctrl_released(self) -> None:
+        """The Ctrl key was let go."""
 
     def cancel(self) -> None:
         """Forget a shape in progress: another tool or another image comes."""
@@ -259,11 +321,20 @@ class Tool:
             raise
         self.target.end_edit(edit)
 
-    def apply(self, name: str, shape: Shape, class_id: int) -> Rect:
-        """Give the pixels of a shape one class, as one undo step, and return what changed."""
+    def apply(self, name: str, shapes: Iterable[Shape], class_id: int) -> Rect:
+        """Give the pixels of some shapes one class, as one undo step, and return what changed."""
+        changed = EMPTY
         with self.editing(name) as edit:
-            if edit is None:
-                return EMPTY
-            rect = edit.paint(*shape, class_id)
-        self.target.changed(rect)
-        return rect
+            if edit is not None:
+                if class_id == UNLABELLED:
+                    let_eraser_work(edit)
+                for rect, mask in shapes:
+                    changed = changed.union(edit.paint(rect, mask, class_id))
+                self.target.changed(changed)
+        return changed
+
+
+def let_eraser_work(edit: Edit) -> None:
+    """Let an eraser erase under the rule *only unlabelled*: it protects labels from paint, not from the eraser."""
+    if edit.over.mode == "unlabelled":
+        edit.over = Over.ALL

@@ -23,18 +23,28 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from unet_gui.app.canvas.bench import Bench
+from unet_gui.app.canvas.blob_tools import BlobTool
 from unet_gui.app.canvas.display import Display, auto_display, default_display
 from unet_gui.app.canvas.hand import Hand
 from unet_gui.app.canvas.layers import LayerSettings
-from unet_gui.app.canvas.overlay import CanvasStyle, overlay_rect, paint_overlay, paint_ring, ring_region
+from unet_gui.app.canvas.overlay import (
+    CanvasStyle,
+    overlay_rect,
+    paint_overlay,
+    paint_ring,
+    paint_text,
+    ring_region,
+    text_rect,
+)
 from unet_gui.app.canvas.scene import Scene, region_rects
 from unet_gui.app.canvas.target import EditTarget
-from unet_gui.app.canvas.tool import Brush, Overlay
+from unet_gui.app.canvas.tool import Brush, Options, Overlay
 from unet_gui.app.canvas.viewport import Viewport
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.images import ImageSource
-from unet_gui.core.labels import UNLABELLED, LabelImage
+from unet_gui.core.labels import LabelImage
 from unet_gui.core.palette import ClassInfo
 
 _CURSORS = {
@@ -50,8 +60,6 @@ class CanvasView(QWidget):
 
     Attributes
     ----------
-    brush : Brush
-        Size of brush and eraser; `set_brush_size` and `step_brush_size` change it.
     view : Viewport
         Zoom and pan.
 
@@ -92,15 +100,18 @@ class CanvasView(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(120, 90)
         self.setAccessibleName("Canvas")
-        self.brush = Brush()
         self.view = Viewport()
         self._scene = Scene(self.view, self)
         self._scene.stale.connect(self._update_screen)
         self._scene.failed.connect(self.failed)
-        self._hand = Hand(self, self.view)
-        self._target: EditTarget | None = None
-        self._overlay: Overlay | None = None
-        self._colors: dict[int, QColor] = {}
+        self._bench = Bench(
+            self._scene,
+            on_overlay=self._on_overlay,
+            on_message=self.message.emit,
+            on_view_moved=self._view_moved,
+        )
+        self._hand = Hand(self._bench, self.view)
+        self._text_area = EMPTY  # where the overlay's text was painted last
         self._pan_from: QPointF | None = None
         self._space = False
         self._fitted = True  # the whole image is shown, and goes on to be when the widget's size changes
@@ -110,9 +121,14 @@ class CanvasView(QWidget):
     # what is shown
 
     @property
-    def target(self) -> EditTarget | None:
-        """What the tools work on."""
-        return self._target
+    def brush(self) -> Brush:
+        """Size of brush and eraser; `set_brush_size` and `step_brush_size` change it."""
+        return self._bench.brush
+
+    @property
+    def options(self) -> Options:
+        """What tools remember: tolerance of the wand, size of specks …"""
+        return self._bench.options
 
     @property
     def zoom(self) -> float:
@@ -157,7 +173,7 @@ class CanvasView(QWidget):
     def set_target(self, target: EditTarget | None) -> None:
         """Let the tools work on this; a gesture under way is taken back."""
         self.cancel()
-        self._target = target
+        self._bench.target = target
 
     def set_image(self, source: ImageSource | None, display: Display | None = None) -> None:
         """Show another image, whole, with neither label nor prediction; a gesture under way is taken back.
@@ -181,7 +197,7 @@ class CanvasView(QWidget):
 
     def set_classes(self, classes: Sequence[ClassInfo]) -> None:
         """Take the classes' colours."""
-        self._colors = {c.id: QColor(c.color) for c in classes}
+        self._bench.set_classes(classes)
         self._scene.set_classes(classes)
 
     def refresh(self, rect: Rect) -> None:
@@ -224,14 +240,9 @@ class CanvasView(QWidget):
         self.view.center_on(x, y)
         self._view_moved()
 
-    def pan_by(self, dx: float, dy: float) -> None:
-        """Move the picture by image pixels."""
-        self.view.pan(round(dx * self.zoom), round(dy * self.zoom))
-        self._view_moved()
-
     def visible_rect(self) -> Rect:
         """Return the image pixels in view."""
-        return EMPTY if self._scene.source is None else self.view.image_rect()
+        return self._bench.visible_rect()
 
     def to_widget(self, x: float, y: float) -> QPointF:
         """Return where an image point lies on the widget."""
@@ -268,20 +279,19 @@ class CanvasView(QWidget):
         self._pan_from = None
         self._hand.cancel()
 
-    def show_overlay(self, overlay: Overlay | None) -> None:
-        """Show a tool's shape in progress."""
-        for changing in (self._overlay, overlay):
-            self._update_screen(overlay_rect(changing, self.view, self.devicePixelRatioF()))
-        self._overlay = overlay
+    def copy(self) -> bool:
+        """Copy the blob under the pointer, or what is in the box of the blob tool; return whether there was any."""
+        tool = self._hand.tool
+        return isinstance(tool, BlobTool) and self._bench.has_label and tool.copy()
 
-    def say(self, text: str) -> None:
-        """Show a short text in the status bar."""
-        self.message.emit(text)
-
-    def pick_tool_class(self, class_id: int) -> None:
-        """Make a class the active one."""
-        if self._target is not None:
-            self._target.active_class = class_id
+    def paste(self) -> None:
+        """Let what was copied hang at the pointer until the next click."""
+        if not self._bench.has_label:
+            return
+        if not isinstance(self._hand.tool, BlobTool):
+            self.set_tool(BlobTool.info.id)
+        assert isinstance(self._hand.tool, BlobTool)
+        self._hand.tool.paste()
 
     def shutdown(self) -> None:
         """Stop what goes on in the background; the source may be closed after that."""
@@ -291,7 +301,7 @@ class CanvasView(QWidget):
     # painting
 
     def _take_size(self) -> None:
-        dpr = self.devicePixelRatioF()
+        dpr = self._bench.scale = self.devicePixelRatioF()
         width, height = math.ceil(self.width() * dpr), math.ceil(self.height() * dpr)
         if self._scene.needs_size(width, height):
             self._scene.resize(width, height)
@@ -304,6 +314,17 @@ class CanvasView(QWidget):
         dpr = self.devicePixelRatioF()
         x, y = math.floor(rect.x / dpr), math.floor(rect.y / dpr)
         self.update(QRect(x, y, math.ceil(rect.x1 / dpr) - x, math.ceil(rect.y1 / dpr) - y))
+
+    def _on_overlay(self, before: Overlay | None, after: Overlay | None) -> None:
+        scale = self.devicePixelRatioF()
+        for changing in (before, after):
+            self._update_screen(overlay_rect(changing, self.view, scale))
+        self._update_screen(self._text_area)
+        self._text_area = EMPTY
+        if after is not None and after.text and self._hand.pointer is not None:
+            at = self.view.to_screen(*self._hand.pointer.at)
+            self._text_area = text_rect(self.font(), after.text, at, scale, (self.view.width, self.view.height))
+            self._update_screen(self._text_area)
 
     def _ring_place(self) -> tuple[tuple[float, float], float] | None:
         """Return middle and radius of the ring in screen pixels, None when it does not show."""
@@ -327,13 +348,6 @@ class CanvasView(QWidget):
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
         else:
             self.setCursor(_CURSORS["hand" if self._space else self._hand.tool.cursor])
-
-    def _overlay_color(self) -> QColor:
-        assert self._overlay is not None
-        fallback = QColor(255, 255, 255) if self._overlay.class_id != UNLABELLED else QColor(0, 0, 0)
-        color = QColor(self._colors.get(self._overlay.class_id, fallback))
-        color.setAlphaF(0.6)
-        return color
 
     def _tell_cursor(self, at: QPointF) -> None:
         scale = self.devicePixelRatioF()
@@ -370,8 +384,11 @@ class CanvasView(QWidget):
         painter = QPainter(self)
         painter.scale(1 / scale, 1 / scale)
         painter.drawImage(0, 0, frame)
-        if self._overlay is not None:
-            paint_overlay(painter, self._scene.style, self._overlay, self.view, self._overlay_color(), scale)
+        overlay = self._bench.overlay
+        if overlay is not None:
+            color = self._bench.class_color(overlay.class_id)
+            paint_overlay(painter, self._scene.style, overlay, self.view, QColor(color), scale)
+            paint_text(painter, self._scene.style, overlay.text, self._text_area, scale)
         ring = self._ring_place()
         if ring is not None:
             paint_ring(painter, self._scene.style, *ring, scale)
@@ -419,7 +436,7 @@ class CanvasView(QWidget):
         steps = (turned.y() or turned.x()) / 120  # Shift and Alt turn it sideways on some systems
         if not steps or self._scene.source is None:
             return
-        if self._hand.wheel(steps):
+        if self._hand.wheel(steps, event.modifiers()):
             pass
         elif Qt.KeyboardModifier.ShiftModifier in event.modifiers():
             self.step_brush_size(steps)
@@ -428,11 +445,13 @@ class CanvasView(QWidget):
         event.accept()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        self._hand.hold(event.key(), down=True)
         held = not event.isAutoRepeat() and not event.modifiers() and self._hold(event.key(), True)
         if not held and not self._hand.key(event):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        self._hand.hold(event.key(), down=False)
         if event.isAutoRepeat() or not self._hold(event.key(), False):
             super().keyReleaseEvent(event)
 

@@ -1,0 +1,338 @@
+"""Tools for whole blobs: look, reclass, delete, copy; fill holes, remove specks, grow and shrink."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from unet_gui.app.canvas.model_tools import FAR, NEAR, window_around
+from unet_gui.app.canvas.shape_tools import box_corners
+from unet_gui.app.canvas.tool import Clip, Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
+from unet_gui.core.blobs import Specks, grown, holes, specks, surrounding
+from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.strokes import NOTHING, Shape, flood, rectangle
+
+
+class _LabelBlobTool(Tool):
+    """A tool that shows the labelled blob under the pointer."""
+
+    def __init__(self, canvas: ToolCanvas) -> None:
+        super().__init__(canvas)
+        self._shown: Shape = NOTHING
+        self._revision = -1
+
+    def blob_at(self, pointer: Pointer, window: int) -> tuple[Shape, int]:
+        """Return the labelled blob under the pointer, as far as a window around it goes, and its class."""
+        labels = self.target.labels
+        x, y = pointer.pixel
+        if labels is None or not (0 <= y < labels.shape[0] and 0 <= x < labels.shape[1]):
+            return NOTHING, UNLABELLED
+        class_id = int(labels.ids[y, x])
+        if class_id == UNLABELLED:
+            return NOTHING, UNLABELLED
+        return flood(labels.ids, x, y, limit=window_around(x, y, window)), class_id
+
+    def hover(self, pointer: Pointer) -> None:
+        labels = self.target.labels
+        if labels is None or (labels.revision == self._revision and holds(self._shown, *pointer.pixel)):
+            return
+        self._revision = labels.revision
+        self._shown, class_id = self.blob_at(pointer, NEAR)
+        self.canvas.show_overlay(None if self._shown[0].empty else self.describe(self._shown, class_id))
+
+    def describe(self, blob: Shape, class_id: int) -> Overlay:
+        """Return what is shown of the blob under the pointer."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        self._shown = NOTHING
+        self._revision = -1
+        super().cancel()
+
+
+class BlobTool(_LabelBlobTool):
+    """Shows class and area of blobs; reclasses, deletes and copies them."""
+
+    info: ClassVar = ToolInfo(
+        "blob",
+        "Blobs",
+        "Q",
+        "Point at a blob to see its class and area. Click gives it the active class, right-click, Alt+click or Del "
+        "makes it unlabelled. Drag a box and press Ctrl+C to copy what is in it, Ctrl+C alone copies the blob; "
+        "Ctrl+V and a click paste, also into another image.",
+        "blob",
+    )
+
+    def __init__(self, canvas: ToolCanvas) -> None:
+        super().__init__(canvas)
+        self._pointer: Pointer | None = None
+        self._box = EMPTY
+        self._pasting = False
+
+    def gesture(self, press: Pointer) -> Gesture:
+        event = press
+        dragged = False
+        while event.kind != "release":
+            event = yield
+            dragged = dragged or math.dist(event.at, press.at) > self.canvas.reach / 2
+            if dragged and not self._pasting:
+                self._show_box(rectangle(press.at, event.at)[0])
+        if self._pasting:
+            self._paste_at(event)
+        elif not dragged:
+            blob, _ = self.blob_at(press, FAR)
+            self.cancel()
+            self._pointer = press
+            class_id = self.class_for(press)
+            self.apply("Delete blob" if class_id == UNLABELLED else "Change class of blob", [blob], class_id)
+
+    def hover(self, pointer: Pointer) -> None:
+        self._pointer = pointer
+        if self._pasting:
+            self._show_paste(pointer)
+        elif self._box.empty:
+            super().hover(pointer)
+
+    def key(self, key: Key) -> bool:
+        if key == "escape" and (self._pasting or not self._box.empty):
+            self.cancel()
+            return True
+        if key in ("delete", "backspace") and not self._pasting:
+            self._delete()
+            return True
+        return False
+
+    def cancel(self) -> None:
+        self._box = EMPTY
+        self._pasting = False
+        super().cancel()
+
+    def copy(self) -> bool:
+        """Copy what is labelled in the box, or the blob under the pointer; return whether there was anything."""
+        labels = self.target.labels
+        if labels is None:
+            return False
+        if self._box.empty:
+            rect, mask = NOTHING if self._pointer is None else self.blob_at(self._pointer, FAR)[0]
+        else:
+            rect = self._box.clip(labels.shape)
+            mask = labels.ids[rect.slices] != UNLABELLED
+        if rect.empty or not mask.any():
+            self.canvas.say("Nothing labelled to copy: point at a blob or drag a box")
+            return False
+        self.canvas.clip = Clip(labels.ids[rect.slices].copy(), mask)
+        self.canvas.say(f"Copied {int(mask.sum())} px; Ctrl+V pastes, also into another image")
+        return True
+
+    def paste(self) -> None:
+        """Let what was copied hang at the pointer until the next click."""
+        self.cancel()
+        if self.canvas.clip is None:
+            self.canvas.say("Nothing was copied yet")
+            return
+        self._pasting = True
+        if self._pointer is not None:
+            self._show_paste(self._pointer)
+
+    def describe(self, blob: Shape, class_id: int) -> Overlay:
+        text = f"{self.canvas.class_name(class_id)} · {area_text(int(blob[1].sum()), self._pixel_size())}"
+        return Overlay(shape=blob, class_id=class_id, text=text)
+
+    def _pixel_size(self) -> float | None:
+        source = self.target.source
+        return None if source is None else source.info.pixel_size
+
+    def _delete(self) -> None:
+        labels = self.target.labels
+        if labels is None:
+            return
+        if not self._box.empty:
+            box = self._box.clip(labels.shape)
+            shape = box, np.ones((box.h, box.w), bool)
+        elif self._pointer is not None:
+            shape, _ = self.blob_at(self._pointer, FAR)
+        else:
+            return
+        self.cancel()
+        self.apply("Delete blob", [shape], UNLABELLED)
+
+    def _show_box(self, box: Rect) -> None:
+        self._box = box
+        corners = box_corners((box.x, box.y), (box.x1, box.y1))
+        self.canvas.show_overlay(Overlay(lines=[(corners, True)], text="Ctrl+C copies · Del deletes"))
+
+    def _place(self, pointer: Pointer) -> Rect:
+        clip = self.canvas.clip
+        assert clip is not None
+        h, w = clip.ids.shape
+        return Rect(round(pointer.x - w / 2), round(pointer.y - h / 2), w, h)
+
+    def _show_paste(self, pointer: Pointer) -> None:
+        clip = self.canvas.clip
+        assert clip is not None
+        common = int(np.bincount(clip.ids[clip.mask]).argmax())
+        self.canvas.show_overlay(Overlay(shape=(self._place(pointer), clip.mask), class_id=common))
+
+    def _paste_at(self, pointer: Pointer) -> None:
+        clip = self.canvas.clip
+        assert clip is not None
+        with self.editing("Paste") as edit:
+            if edit is not None:
+                self.target.changed(edit.write(self._place(pointer), clip.ids, clip.mask))
+
+
+class HolesTool(_LabelBlobTool):
+    """Fills the holes of a blob."""
+
+    info: ClassVar = ToolInfo(
+        "holes",
+        "Fill holes",
+        "Shift+F",
+        "Point at a blob to see its holes, click to fill them with its class.",
+        "holes",
+    )
+
+    def gesture(self, press: Pointer) -> Gesture:
+        blob, class_id = self.blob_at(press, FAR)
+        self.cancel()
+        if not blob[0].empty:
+            self.apply("Fill holes", [holes(*blob)], class_id)
+        while (yield).kind != "release":
+            pass
+
+    def describe(self, blob: Shape, class_id: int) -> Overlay:
+        found = holes(*blob)
+        count = int(found[1].sum())
+        return Overlay(shape=found, class_id=class_id, text=f"holes: {count} px" if count else "no holes")
+
+
+class SpecksTool(Tool):
+    """Removes blobs that are too small."""
+
+    info: ClassVar = ToolInfo(
+        "specks",
+        "Remove specks",
+        "Shift+S",
+        "Blobs smaller than a number of pixels are shown; Shift+wheel changes the number. Click: those in view "
+        "become what surrounds them.",
+        "specks",
+    )
+    _MOST: ClassVar[int] = 2**22  # pixels that are searched
+
+    def __init__(self, canvas: ToolCanvas) -> None:
+        super().__init__(canvas)
+        self._found: tuple[Rect, Specks] | None = None
+        self._key: tuple[object, ...] = ()
+
+    def gesture(self, press: Pointer) -> Gesture:
+        self._search()
+        found = self._found
+        self.cancel()
+        if found is not None and found[1].number:
+            with self.editing("Remove specks") as edit:
+                if edit is not None:
+                    let_eraser_work(edit)
+                    self.target.changed(edit.write(found[0], found[1].ids, found[1].mask))
+        while (yield).kind != "release":
+            pass
+
+    def hover(self, pointer: Pointer) -> None:
+        self._search()
+
+    def wheel(self, steps: float, pointer: Pointer) -> bool:
+        if not pointer.shift:
+            return False
+        size = self.canvas.options.speck_size
+        step = max(1, round(size * 0.2)) * (1 if steps > 0 else -1)
+        self.canvas.options.speck_size = min(max(size + step, 2), 100_000)
+        self._search()
+        return True
+
+    def cancel(self) -> None:
+        self._found, self._key = None, ()
+        super().cancel()
+
+    def _search(self) -> None:
+        labels = self.target.labels
+        if labels is None:
+            return
+        size, view = self.canvas.options.speck_size, self.canvas.visible_rect()
+        key = (size, view, labels.revision)
+        if key == self._key:
+            return
+        self._key = key
+        area = view.grow(size).clip(labels.shape)
+        if area.area > self._MOST:
+            self._found = None
+            self.canvas.show_overlay(Overlay(text="Zoom in to see the specks"))
+            return
+        found = specks(labels.ids[area.slices], size, view.shift(-area.x, -area.y))
+        self._found = area, found
+        text = f"{found.number} of fewer than {size} px"
+        self.canvas.show_overlay(Overlay(shape=(area, found.mask), class_id=UNLABELLED, text=text))
+
+
+class GrowTool(_LabelBlobTool):
+    """Grows or shrinks a blob."""
+
+    info: ClassVar = ToolInfo(
+        "grow",
+        "Grow or shrink",
+        "Shift+W",
+        "Press on a blob and drag: to the right it grows, to the left it shrinks. What it leaves becomes what "
+        "surrounds it.",
+        "grow",
+    )
+    _WINDOW: ClassVar[int] = 2048
+
+    def gesture(self, press: Pointer) -> Gesture:
+        blob, class_id = self.blob_at(press, self._WINDOW)
+        labels = self.target.labels
+        if blob[0].empty or labels is None:
+            return
+        self.cancel()
+        outside = surrounding(labels.ids, *blob)
+        event, distance, shape = press, 0, blob
+        while event.kind != "release":
+            self.canvas.show_overlay(Overlay(shape=shape, class_id=class_id, text=f"{distance:+d} px"))
+            event = yield
+            wanted = round((event.x - press.x) * self.canvas.zoom / max(6.0, self.canvas.zoom))
+            if wanted != distance:
+                distance, shape = wanted, grown(*blob, wanted)
+        self.canvas.show_overlay(None)
+        with self.editing("Grow" if distance > 0 else "Shrink") as edit:
+            if edit is None or distance == 0:
+                return
+            if distance > 0:
+                edit.paint(*shape, class_id)
+            else:
+                let_eraser_work(edit)
+                edit.paint(*without(blob, shape), outside)
+            self.target.changed(edit.rect)
+
+    def describe(self, blob: Shape, class_id: int) -> Overlay:
+        return Overlay(shape=blob, class_id=class_id, text=self.canvas.class_name(class_id))
+
+
+def without(shape: Shape, other: Shape) -> Shape:
+    """Return the pixels of a shape that are not in another one, which lies inside its rectangle."""
+    rect, mask = shape
+    rest = mask.copy()
+    if not other[0].empty:
+        rest[other[0].shift(-rect.x, -rect.y).slices] &= ~other[1]
+    return rect, rest
+
+
+def holds(shape: Shape, x: int, y: int) -> bool:
+    """Whether a pixel belongs to a shape."""
+    rect, mask = shape
+    return not Rect(x, y, 1, 1).intersect(rect).empty and bool(mask[y - rect.y, x - rect.x])
+
+
+def area_text(pixels: int, pixel_size: float | None) -> str:
+    """Return an area for people, in µm² too where the size of a pixel is known."""
+    text = f"{pixels:,} px".replace(",", "\u202f")
+    return text if pixel_size is None else f"{text} · {pixels * pixel_size**2:.4g} µm²"

@@ -1,0 +1,272 @@
+"""Tools that look at the picture: magic wand, scissors that snap to edges, and a proposal for what is in a box."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from unet_gui.app.canvas.shape_tools import box_corners, joined
+from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo
+from unet_gui.core.blobs import trimmed
+from unet_gui.core.cv import cv2
+from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.strokes import NOTHING, Point, Shape, polygon_bands, rectangle, similar
+
+
+class WandTool(Tool):
+    """Fills pixels that look like the one under the pointer."""
+
+    info: ClassVar = ToolInfo(
+        "wand",
+        "Magic wand",
+        "W",
+        "Press on a pixel and drag: to the right takes more that looks like it, to the left less. With Ctrl also "
+        "pixels that are not connected. It looks no further than the view.",
+        "wand",
+    )
+    _WINDOW: ClassVar[int] = 2048  # looks at this many pixels in a row and a column at most, to stay live
+
+    def gesture(self, press: Pointer) -> Gesture:
+        x, y = press.pixel
+        half = self._WINDOW // 2
+        window = Rect(x - half, y - half, 2 * half, 2 * half).intersect(self.canvas.visible_rect())
+        if Rect(x, y, 1, 1).intersect(window).empty:
+            return
+        image = self.canvas.picture(window)
+        class_id = self.class_for(press)
+        start = tolerance = self.canvas.options.wand_tolerance
+        event = press
+        shape = self._find(image, window, press, tolerance)
+        while True:
+            self.canvas.show_overlay(Overlay(shape=shape, class_id=class_id, text=f"± {tolerance}"))
+            if event.kind == "release":
+                break
+            event = yield
+            dragged = (event.x - press.x - (event.y - press.y)) * self.canvas.zoom
+            wanted = int(min(max(start + dragged / 4, 0), 255))
+            if wanted != tolerance:
+                tolerance = wanted
+                shape = self._find(image, window, press, tolerance)
+        self.canvas.options.wand_tolerance = tolerance
+        self.canvas.show_overlay(None)
+        self.apply("Magic wand", [shape], class_id)
+
+    def _find(self, image: np.ndarray, window: Rect, press: Pointer, tolerance: int) -> Shape:
+        x, y = press.pixel
+        rect, mask = similar(image, x - window.x, y - window.y, tolerance, contiguous=not press.ctrl)
+        return rect.shift(window.x, window.y), mask
+
+
+class ScissorsTool(Tool):
+    """Draws an outline that clings to edges between the points one clicks."""
+
+    info: ClassVar = ToolInfo(
+        "scissors",
+        "Scissors",
+        "S",
+        "Click along an edge: the line between the clicks clings to it. Enter, a double click or a click on the "
+        "first point closes, Backspace takes the last point back, Esc gives up. Right button or Alt at the start "
+        "makes the area unlabelled.",
+        "scissors",
+    )
+    _WINDOW: ClassVar[int] = 384  # pixels of the level on screen around the last point that are looked at
+
+    def __init__(self, canvas: ToolCanvas) -> None:
+        super().__init__(canvas)
+        self._anchors: list[Point] = []
+        self._paths: list[np.ndarray] = []  # from each anchor to the next
+        self._erases = False
+        self._window = EMPTY  # in pixels of the level
+        self._level = 0
+        self._map = cv2.segmentation.IntelligentScissorsMB()
+        self._map.setEdgeFeatureCannyParameters(32, 100)
+        self._map.setGradientMagnitudeMaxLimit(200)
+
+    def gesture(self, press: Pointer) -> Gesture:
+        if not self._anchors:
+            if Rect(*press.pixel, 1, 1).intersect(self.canvas.visible_rect()).empty:
+                return
+            self._erases = press.erase
+            self._begin_at(press.at)
+        elif press.double or (len(self._anchors) > 1 and math.dist(press.at, self._anchors[0]) <= self.canvas.reach):
+            self._close()
+            return
+        else:
+            self._fix(press.at)
+        self._show(press)
+        event = press
+        while event.kind != "release":
+            event = yield
+
+    def hover(self, pointer: Pointer) -> None:
+        if self._anchors:
+            if not self._sees(pointer.at):
+                self._fix(self._nearest_seen(pointer.at))  # long edges: go on from the end of what was looked at
+            self._show(pointer)
+
+    def key(self, key: Key) -> bool:
+        if not self._anchors:
+            return False
+        if key == "enter":
+            self._close()
+        elif key == "escape" or len(self._anchors) == 1:
+            self.cancel()
+        else:
+            self._anchors.pop()
+            self._paths.pop()
+            self._look_around(self._anchors[-1])
+            self._show(None)
+        return True
+
+    def cancel(self) -> None:
+        self._anchors, self._paths = [], []
+        super().cancel()
+
+    def _begin_at(self, at: Point) -> None:
+        self._anchors.append(at)
+        self._look_around(at)
+
+    def _fix(self, at: Point) -> None:
+        """Make the path to this point part of the outline and go on from there."""
+        self._paths.append(self._path_to(at))
+        self._begin_at(at)
+
+    def _look_around(self, at: Point) -> None:
+        """Prepare the paths from this point to every other in its neighbourhood."""
+        self._level = self.canvas.level
+        x, y = self._on_level(at)
+        half = self._WINDOW // 2
+        window = Rect(x - half, y - half, 2 * half, 2 * half).intersect(self.canvas.whole_rect(self._level))
+        self._window = window if min(window.w, window.h) >= 3 else EMPTY
+        if self._window.empty:
+            return
+        self._map.applyImage(self.canvas.picture(window, self._level))
+        self._map.buildMap(self._in_window(at))
+
+    def _on_level(self, at: Point) -> tuple[int, int]:
+        return int(at[0]) >> self._level, int(at[1]) >> self._level
+
+    def _in_window(self, at: Point) -> tuple[int, int]:
+        x, y = self._on_level(at)
+        w = self._window
+        return min(max(x - w.x, 0), w.w - 1), min(max(y - w.y, 0), w.h - 1)
+
+    def _sees(self, at: Point) -> bool:
+        return self._window.contains(Rect(*self._on_level(at), 1, 1))
+
+    def _nearest_seen(self, at: Point) -> Point:
+        if self._window.empty:
+            return at
+        x, y = self._in_window(at)
+        size = 1 << self._level
+        return (x + self._window.x + 0.5) * size, (y + self._window.y + 0.5) * size
+
+    def _path_to(self, at: Point) -> np.ndarray:
+        if self._window.empty:
+            return np.array([self._anchors[-1], at])
+        contour = self._map.getContour(self._in_window(at)).reshape(-1, 2)
+        path = (contour + np.array([self._window.x + 0.5, self._window.y + 0.5])) * (1 << self._level)
+        return joined([path, np.array([at])]) if not self._sees(at) else path
+
+    def _close(self) -> None:
+        if len(self._anchors) > 1:
+            self._paths.append(self._path_to(self._anchors[0]))
+        outline, class_id = joined(self._paths), UNLABELLED if self._erases else self.target.active_class
+        self.cancel()
+        self.apply("Scissors", polygon_bands(outline), class_id)
+
+    def _show(self, pointer: Pointer | None) -> None:
+        lines = [(joined(self._paths), False)] if self._paths else []
+        if pointer is not None:
+            lines.append((self._path_to(pointer.at), False))
+        self.canvas.show_overlay(Overlay(lines=lines, handles=np.array(self._anchors)))
+
+
+class GrabCutTool(Tool):
+    """Proposes what the thing in a box is; the person accepts or refuses."""
+
+    info: ClassVar = ToolInfo(
+        "grabcut",
+        "Box proposal",
+        "Shift+G",
+        "Drag a box around one thing: its outline is proposed. Enter or a click inside accepts, Esc or a click "
+        "elsewhere refuses. Alt makes it unlabelled.",
+        "grabcut",
+    )
+    _SIDE: ClassVar[int] = 256  # the picture in the box is looked at with this many pixels at most, to be quick
+
+    def __init__(self, canvas: ToolCanvas) -> None:
+        super().__init__(canvas)
+        self._proposal: Shape | None = None
+        self._class_id = 0
+
+    def gesture(self, press: Pointer) -> Gesture:
+        if self._proposal is not None:
+            accepted = _holds(self._proposal, *press.pixel)
+            self.key("enter" if accepted else "escape")
+            if accepted:
+                return
+        event = press
+        while event.kind != "release":
+            event = yield
+            self.canvas.show_overlay(Overlay(lines=[(box_corners(press.at, event.at), True)]))
+        self.canvas.show_overlay(None)
+        box = rectangle(press.at, event.at)[0].intersect(self.canvas.visible_rect())
+        if min(box.w, box.h) < 3:
+            return
+        self._class_id = self.class_for(press)
+        self._proposal = self._propose(box)
+        if self._proposal[0].empty:
+            self._proposal = None
+            self.canvas.say("Nothing stands out in the box; try a box with a little more around it")
+            return
+        self.canvas.show_overlay(
+            Overlay(shape=self._proposal, class_id=self._class_id, text="Enter accepts · Esc refuses")
+        )
+
+    def key(self, key: Key) -> bool:
+        if self._proposal is None:
+            return False
+        shape, class_id = self._proposal, self._class_id
+        self.cancel()
+        if key == "enter":
+            self.apply("Box proposal", [shape], class_id)
+        return True
+
+    def cancel(self) -> None:
+        self._proposal = None
+        super().cancel()
+
+    def _propose(self, box: Rect) -> Shape:
+        margin = max(2, max(box.w, box.h) // 6)
+        level = 0
+        while max(box.w, box.h) + 2 * margin > self._SIDE << level:
+            level += 1
+        wide = _outward(box.grow(margin), level).intersect(self.canvas.whole_rect(level))
+        inner = _outward(box, level).shift(-wide.x, -wide.y)
+        kinds = np.full((wide.h, wide.w), cv2.GC_BGD, np.uint8)
+        kinds[inner.slices] = cv2.GC_PR_FGD
+        if wide.empty or not (kinds == cv2.GC_BGD).any():
+            return NOTHING
+        cv2.setRNGSeed(0)  # the same box proposes the same
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(self.canvas.picture(wide, level), kinds, None, *models, 3, cv2.GC_INIT_WITH_MASK)
+        found = np.where(kinds == cv2.GC_PR_FGD, np.uint8(255), np.uint8(0))
+        size = 1 << level
+        full = cv2.resize(found, (wide.w * size, wide.h * size), interpolation=cv2.INTER_LINEAR) > 127
+        inside = box.shift(-wide.x * size, -wide.y * size).clip(full.shape)
+        return trimmed(box, full[inside.slices])
+
+
+def _outward(rect: Rect, level: int) -> Rect:
+    """Return the pixels of a level that show any part of these image pixels."""
+    x, y = rect.x >> level, rect.y >> level
+    return Rect(x, y, ((rect.x1 - 1) >> level) - x + 1, ((rect.y1 - 1) >> level) - y + 1)
+
+
+def _holds(shape: Shape, x: int, y: int) -> bool:
+    rect, mask = shape
+    return not Rect(x, y, 1, 1).intersect(rect).empty and bool(mask[y - rect.y, x - rect.x])

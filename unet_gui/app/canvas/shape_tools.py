@@ -1,0 +1,229 @@
+"""Polygon, lasso, rectangle, ellipse: draw an outline, its inside gets the class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
+
+from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.strokes import Point, Shape, ellipse, polygon_bands, rectangle
+
+
+class LassoTool(Tool):
+    """Fills what a freehand line goes around."""
+
+    info: ClassVar = ToolInfo(
+        "lasso",
+        "Lasso",
+        "L",
+        "Draw around an area with the button held; it is filled with the active class when you let go. "
+        "Right button or Alt makes it unlabelled.",
+        "lasso",
+    )
+
+    def gesture(self, press: Pointer) -> Gesture:
+        points = [press.at]
+        event = press
+        while event.kind != "release":
+            event = yield
+            if event.at != points[-1]:
+                points.append(event.at)
+            self.canvas.show_overlay(Overlay(lines=[(np.array(points), True)]))
+        self.canvas.show_overlay(None)
+        self.apply("Lasso", polygon_bands(points), self.class_for(press))
+
+
+class _BoxTool(Tool):
+    """Something that fills the box between the press and the release."""
+
+    def gesture(self, press: Pointer) -> Gesture:
+        event = press
+        corners = (press.at, press.at)
+        while event.kind != "release":
+            event = yield
+            corners = _box(press.at, event)
+            (x0, y0), (x1, y1) = corners
+            size = f"{abs(x1 - x0):.0f} × {abs(y1 - y0):.0f}"
+            self.canvas.show_overlay(Overlay(lines=[(self.outline(*corners), True)], text=size))
+        self.canvas.show_overlay(None)
+        self.apply(self.info.text, [self.shape(*corners)], self.class_for(press))
+
+    def outline(self, p0: Point, p1: Point) -> np.ndarray:
+        """Return the corners of the line that is shown."""
+        raise NotImplementedError
+
+    def shape(self, p0: Point, p1: Point) -> Shape:
+        """Return the pixels inside."""
+        raise NotImplementedError
+
+
+def _box(start: Point, event: Pointer) -> tuple[Point, Point]:
+    """Return two opposite corners: Shift makes the box square, Ctrl puts its middle where it began."""
+    dx, dy = event.x - start[0], event.y - start[1]
+    if event.shift:
+        side = max(abs(dx), abs(dy))
+        dx, dy = math.copysign(side, dx), math.copysign(side, dy)
+    first = (start[0] - dx, start[1] - dy) if event.ctrl else start
+    return first, (start[0] + dx, start[1] + dy)
+
+
+class RectangleTool(_BoxTool):
+    """Fills a rectangle."""
+
+    info: ClassVar = ToolInfo(
+        "rectangle",
+        "Rectangle",
+        "Shift+R",
+        "Drag a box to fill it. Shift makes it square, Ctrl draws from the middle. Right button or Alt makes it "
+        "unlabelled.",
+        "rectangle",
+    )
+
+    def outline(self, p0: Point, p1: Point) -> np.ndarray:
+        return box_corners(p0, p1)
+
+    def shape(self, p0: Point, p1: Point) -> Shape:
+        return rectangle(p0, p1)
+
+
+class EllipseTool(_BoxTool):
+    """Fills an ellipse."""
+
+    info: ClassVar = ToolInfo(
+        "ellipse",
+        "Ellipse",
+        "Shift+E",
+        "Drag a box to fill the ellipse in it. Shift makes a circle, Ctrl draws from the middle. Right button or "
+        "Alt makes it unlabelled.",
+        "ellipse",
+    )
+
+    def outline(self, p0: Point, p1: Point) -> np.ndarray:
+        angle = np.linspace(0, 2 * math.pi, 90, endpoint=False)
+        a, b = abs(p1[0] - p0[0]) / 2, abs(p1[1] - p0[1]) / 2
+        return np.stack([(p0[0] + p1[0]) / 2 + a * np.cos(angle), (p0[1] + p1[1]) / 2 + b * np.sin(angle)], axis=1)
+
+    def shape(self, p0: Point, p1: Point) -> Shape:
+        return ellipse(p0, p1)
+
+
+def box_corners(p0: Point, p1: Point) -> np.ndarray:
+    """Return the four corners of the box between two points."""
+    return np.array([p0, (p1[0], p0[1]), p1, (p0[0], p1[1])])
+
+
+class PolygonTool(Tool):
+    """Fills a polygon whose corners can be moved, added and taken away until it is closed."""
+
+    info: ClassVar = ToolInfo(
+        "polygon",
+        "Polygon",
+        "P",
+        "Click corners; drag one to move it, press on a side to add one, right-click one to take it away. Enter, "
+        "a double click or a click on the first corner closes, Backspace takes the last corner back, Esc gives up. "
+        "Begun with the right button or Alt it makes the area unlabelled.",
+        "polygon",
+    )
+
+    def __init__(self, canvas: ToolCanvas) -> None:
+        super().__init__(canvas)
+        self._points: list[Point] = []
+        self._erases = False
+
+    def gesture(self, press: Pointer) -> Gesture:
+        corner = self._corner_at(press)
+        if press.double and len(self._points) > 2:
+            self._close()
+            return
+        if press.erase and corner is not None:
+            del self._points[corner]
+            self._show(None)
+            return
+        closes = corner == 0 and len(self._points) > 2
+        if corner is None:
+            corner = self._insert(press)
+        event = press
+        while event.kind != "release":
+            self._show(None, corner)
+            event = yield
+            if math.dist(event.at, press.at) > self.canvas.reach / 2:
+                closes = False
+            if not closes and event.at != press.at:
+                self._points[corner] = event.at
+        if closes:
+            self._close()
+        else:
+            self._show(event, corner)
+
+    def hover(self, pointer: Pointer) -> None:
+        self._show(pointer, self._corner_at(pointer))
+
+    def key(self, key: Key) -> bool:
+        if not self._points:
+            return False
+        if key == "enter":
+            self._close()
+        elif key == "escape":
+            self.cancel()
+        else:
+            self._points.pop()
+            self._show(None)
+        return True
+
+    def cancel(self) -> None:
+        self._points = []
+        super().cancel()
+
+    def _corner_at(self, pointer: Pointer) -> int | None:
+        distances = [math.dist(pointer.at, point) for point in self._points]
+        nearest = min(range(len(distances)), key=distances.__getitem__, default=-1)
+        return nearest if distances and distances[nearest] <= self.canvas.reach else None
+
+    def _insert(self, press: Pointer) -> int:
+        """Add a corner: into the side under the pointer, or at the end."""
+        if not self._points:
+            self._erases = press.erase
+        at = len(self._points)
+        for i in range(1, len(self._points)):
+            if _distance_to_side(press.at, self._points[i - 1], self._points[i]) <= self.canvas.reach / 2:
+                at = i
+                break
+        self._points.insert(at, press.at)
+        return at
+
+    def _close(self) -> None:
+        points, class_id = self._points, UNLABELLED if self._erases else self.target.active_class
+        self.cancel()
+        self.apply("Polygon", polygon_bands(points), class_id)
+
+    def _show(self, pointer: Pointer | None, active: int | None = None) -> None:
+        if not self._points:
+            self.canvas.show_overlay(None)
+            return
+        line = list(self._points)
+        if pointer is not None and active is None:
+            line.append(pointer.at)
+        self.canvas.show_overlay(
+            Overlay(
+                lines=[(np.array(line), False)],
+                handles=np.array(self._points),
+                active_handle=-1 if active is None else active,
+            )
+        )
+
+
+def _distance_to_side(at: Point, a: Point, b: Point) -> float:
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    length2 = dx * dx + dy * dy
+    t = 0.0 if length2 == 0 else min(1.0, max(0.0, ((at[0] - a[0]) * dx + (at[1] - a[1]) * dy) / length2))
+    return math.hypot(at[0] - a[0] - t * dx, at[1] - a[1] - t * dy)
+
+
+def joined(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Return one line from several, shape (n, 2)."""
+    every = [np.asarray(part, float).reshape(-1, 2) for part in parts]
+    return np.concatenate(every) if every else np.zeros((0, 2))

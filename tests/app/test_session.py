@@ -1,0 +1,403 @@
+"""The session: reading, painting, saving, undo, and that nothing is ever lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import go_to, on_disk, open_session, paint, saved, truth, write_folder
+from unet_gui.app.session import Session
+from unet_gui.core import png
+from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageRef
+from unet_gui.core.labels import UNLABELLED, Over
+from unet_gui.core.project import Status
+
+
+def test_opening_shows_the_first_image_with_nothing_said(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "ü 细胞")) as (session, ear):
+        assert session.key == "0.png"
+        assert session.labels is not None
+        assert (session.labels.ids == UNLABELLED).all()
+        assert not ear.messages
+        assert not (tmp_path / "ü 细胞" / "labels").exists(), "opening writes nothing beside the images"
+
+
+def test_an_image_opens_its_folder_there(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    with open_session(qtbot, folder / "2.png") as (session, _):
+        assert session.key == "2.png"
+
+
+def test_a_label_on_disk_is_shown(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x", labels=1)) as (session, _):
+        assert session.labels is not None
+        np.testing.assert_array_equal(session.labels.ids, truth(0))
+
+
+def test_a_folder_that_is_not_there_is_said(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, tmp_path / "gone") as (session, ear):
+        assert session.folder is None
+        assert ear.heard("not there")
+        assert ear.messages[0].details
+
+
+def test_a_folder_without_images_says_what_to_do(qtbot: QtBot, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with open_session(qtbot, tmp_path / "x") as (session, ear):
+        assert session.folder is None
+        assert ear.heard("Choose the folder they are in")
+
+
+def test_only_the_last_of_many_requests_is_answered(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x", images=8)) as (session, _):
+        shown: list[str] = []
+        session.image_changed.connect(lambda: shown.append(session.key))
+        assert session.dataset is not None
+        for ref in session.dataset.images[1:]:
+            session.open_image(ref)
+            assert session.labels is None, "nothing can be painted on the image that is leaving"
+        qtbot.waitUntil(lambda: session.document is not None)
+        assert shown == ["7.png"]
+
+
+def test_a_bad_image_is_said_and_the_next_one_opens(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    (folder / "1.png").write_bytes(b"")
+    (folder / "2.png").write_text("this is text")
+    with open_session(qtbot, folder) as (session, ear):
+        for index in (1, 2):
+            ear.messages.clear()
+            assert session.dataset is not None
+            session.open_image(session.dataset.images[index])
+            qtbot.waitUntil(lambda: bool(ear.messages))
+            assert session.document is None
+            assert ear.heard(f"“{index}.png”")
+        go_to(qtbot, session, 3)
+
+
+def test_a_label_of_another_size_is_refused(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", labels=1)
+    (folder / "labels" / "1.png").write_bytes(png.encode(np.zeros((7, 9), np.uint8)))
+    before = (folder / "labels" / "1.png").read_bytes()
+    with open_session(qtbot, folder) as (session, ear):
+        assert session.dataset is not None
+        session.open_image(session.dataset.images[1])
+        qtbot.waitUntil(lambda: bool(ear.messages))
+        assert session.document is None
+        assert "size" in ear.messages[0].text
+    assert (folder / "labels" / "1.png").read_bytes() == before
+
+
+def test_painting_undo_redo(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        session.autosave = False
+        changed: list[Rect] = []
+        session.label_changed.connect(changed.append)
+        labels, document = session.labels, session.document
+        assert labels is not None
+        assert document is not None
+        paint(session, Rect(2, 3, 10, 5), 1)
+        paint(session, Rect(5, 3, 10, 5), 0, "fill")
+        assert changed == [Rect(2, 3, 10, 5), Rect(5, 3, 10, 5)]
+        assert document.history.undo_text == "fill"
+        session.undo()
+        assert (labels.ids[3:8, 2:12] == 1).all()
+        session.undo()
+        assert (labels.ids == UNLABELLED).all()
+        session.redo()
+        session.redo()
+        assert (labels.ids[3:8, 5:15] == 0).all()
+        session.redo()
+
+
+def test_a_gesture_that_changes_nothing_leaves_no_step(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        paint(session, Rect(0, 0, 5, 5), UNLABELLED)
+        assert session.document is not None
+        assert not session.document.history.can_undo
+        assert session.unsaved() == []
+
+
+def test_the_over_paint_rule_counts(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        paint(session, Rect(0, 0, 10, 10), 0)
+        session.over = Over.UNLABELLED
+        paint(session, Rect(0, 0, 20, 10), 1)
+        assert session.labels is not None
+        assert (session.labels.ids[:10, :10] == 0).all()
+        assert (session.labels.ids[:10, 10:20] == 1).all()
+
+
+def test_autosave_after_a_quiet_moment(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        paint(session, Rect(2, 3, 10, 5), 1)
+        assert session.unsaved() == ["0.png"]
+        qtbot.waitUntil(lambda: not session.unsaved(), timeout=20_000)
+        label = on_disk(session, 0)
+        assert label is not None
+        assert (label == 1).sum() == 50
+        assert session.folder is not None
+        assert session.folder.book.status("0.png") == Status.PARTIAL
+
+
+def test_without_autosave_nothing_is_written_until_asked(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        session.autosave = False
+        paint(session, Rect(2, 3, 10, 5), 1)
+        go_to(qtbot, session, 1)
+        assert on_disk(session, 0) is None
+        assert session.unsaved() == ["0.png"]
+        go_to(qtbot, session, 0)
+        assert session.labels is not None
+        assert (session.labels.ids == 1).sum() == 50, "what was painted is still there"
+        saved(qtbot, session)
+        assert on_disk(session, 0) is not None
+
+
+def test_changing_the_image_saves_and_undo_goes_on_when_coming_back(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        paint(session, Rect(2, 3, 10, 5), 1)
+        paint(session, Rect(30, 3, 10, 5), 1)
+        go_to(qtbot, session, 1)
+        qtbot.waitUntil(lambda: not session.unsaved())
+        go_to(qtbot, session, 0)
+        session.undo()
+        assert session.labels is not None
+        assert (session.labels.ids == 1).sum() == 50
+        saved(qtbot, session)
+        label = on_disk(session, 0)
+        assert label is not None
+        assert (label == 1).sum() == 50
+
+
+def test_undo_is_dropped_when_somebody_else_wrote_the_label(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        paint(session, Rect(2, 3, 10, 5), 1)
+        go_to(qtbot, session, 1)
+        qtbot.waitUntil(lambda: not session.unsaved())
+        (tmp_path / "x" / "labels" / "0.png").write_bytes(png.encode(truth(0)))
+        go_to(qtbot, session, 0)
+        assert session.document is not None
+        assert not session.document.history.can_undo
+        np.testing.assert_array_equal(session.document.labels.ids, truth(0))
+
+
+def test_painting_while_a_label_is_being_saved_is_saved_too(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        for n in range(12):
+            paint(session, Rect(5 * n, 0, 5, 5), 1)
+            session.save()
+        saved(qtbot, session)
+        label = on_disk(session, 0)
+        assert label is not None
+        assert (label == 1).sum() == 12 * 25
+
+
+def test_a_save_that_fails_keeps_the_label_says_so_and_is_tried_again(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    with open_session(qtbot, folder) as (session, ear):
+        settled: list[str] = []
+        session.settled.connect(settled.append)
+        (folder / "labels").write_bytes(b"a file where the folder should be")
+        paint(session, Rect(2, 3, 10, 5), 1)
+        session.save()
+        qtbot.waitUntil(lambda: "save" in ear.topics())
+        message = next(m for m in ear.messages if m.topic == "save")
+        assert "kept in memory" in message.text
+        assert message.details
+        assert session.unsaved() == ["0.png"]
+        go_to(qtbot, session, 1)
+        assert session.unsaved() == ["0.png"], "still in memory while another image is shown"
+        (folder / "labels").unlink()
+        qtbot.waitUntil(lambda: not session.unsaved(), timeout=30_000)  # by itself
+        assert "save" in settled
+        label = on_disk(session, 0)
+        assert label is not None
+        assert (label == 1).sum() == 50
+
+
+def test_closing_is_refused_while_something_cannot_be_saved(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    with open_session(qtbot, folder) as (session, _):
+        (folder / "labels").write_bytes(b"in the way")
+        paint(session, Rect(2, 3, 10, 5), 1)
+        assert not session.close_folder()
+        assert session.document is not None
+        (folder / "labels").unlink()
+        assert session.close_folder()
+        assert session.folder is None
+    assert (folder / "labels" / "0.png").is_file()
+
+
+def test_a_folder_deleted_while_open_loses_nothing(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    with open_session(qtbot, folder) as (session, ear):
+        shutil.rmtree(folder)
+        paint(session, Rect(2, 3, 10, 5), 1)
+        session.save()
+        qtbot.waitUntil(lambda: "save" in ear.topics())
+        assert session.unsaved() == ["0.png"]
+        write_folder(tmp_path / "x")  # the drive is plugged in again
+        qtbot.waitUntil(lambda: not session.unsaved(), timeout=30_000)
+    assert (folder / "labels" / "0.png").is_file()
+
+
+def test_two_sessions_the_second_looks_only(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    program = "from unet_gui.core.project import Dataset; import sys; d = Dataset.open(sys.argv[1]); "
+    program += "print(repr(d.acquire_lock()), flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline().strip() == "''"
+    with open_session(qtbot, folder) as (session, ear):
+        assert session.folder is not None
+        assert "another window" in session.folder.read_only
+        assert session.begin_edit("brush") is None
+        assert ear.heard("another window")
+    other.communicate()
+    with open_session(qtbot, folder) as (session, _):
+        assert session.folder is not None
+        assert session.folder.read_only == ""
+
+
+def test_labels_in_another_folder(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    with open_session(qtbot, folder, labels=tmp_path / "mine") as (session, _):
+        paint(session, Rect(2, 3, 10, 5), 1)
+        saved(qtbot, session)
+    assert (tmp_path / "mine" / "0.png").is_file()
+    assert not (folder / "labels").exists()
+
+
+def test_classes_are_kept(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    with open_session(qtbot, folder) as (session, _):
+        new = session.add_class()
+        assert new == 2
+        session.active_class = 2
+        session.active_class = 77
+        assert session.active_class == 2, "a class that does not exist cannot be painted"
+        paint(session, Rect(0, 0, 4, 4), 2)
+        saved(qtbot, session)
+    with open_session(qtbot, folder) as (session, _):
+        assert [info.id for info in session.classes] == [0, 1, 2]
+        assert session.labels is not None
+        assert (session.labels.ids == 2).sum() == 16
+
+
+def test_a_gesture_under_way_when_the_image_changes_is_taken_back(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        edit = session.begin_edit("brush")
+        assert edit is not None
+        edit.paint(Rect(0, 0, 9, 9), None, 1)
+
+        def cancel(_key: str) -> None:  # as the canvas does
+            if edit.is_open:
+                session.changed(edit.rollback())
+                session.end_edit(edit)
+
+        session.image_opening.connect(cancel)
+        go_to(qtbot, session, 1)
+        assert session.unsaved() == []
+        go_to(qtbot, session, 0)
+        assert session.labels is not None
+        assert (session.labels.ids == UNLABELLED).all()
+
+
+_DIES = """
+import os, signal, sys
+from pathlib import Path
+from PySide6.QtCore import QCoreApplication, QTimer
+from unet_gui.app.session import Session
+from unet_gui.core.geometry import Rect
+app = QCoreApplication([])
+session = Session()
+session.autosave = False
+def paint():
+    for n in range(3):
+        edit = session.begin_edit("brush")
+        edit.paint(Rect(10 * n, 0, 10, 10), None, n % 2)
+        session.end_edit(edit)
+    session.undo()
+    session.folder.journal.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+session.image_changed.connect(lambda: session.document and QTimer.singleShot(0, paint))
+session.open_folder(Path(sys.argv[1]))
+app.exec()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
+def test_strokes_of_a_run_that_was_killed_come_back(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    died = subprocess.run([sys.executable, "-c", _DIES, str(folder)], env=environment, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert not (folder / "labels").exists()
+    with open_session(qtbot, folder) as (session, ear):
+        assert session.folder is not None
+        assert session.folder.read_only == "", "the dead run's lock does not count"
+        assert session.folder.recovery.keys == ["0.png"]
+        session.folder.recovery.restore()
+        qtbot.waitUntil(lambda: ear.heard("are back"))
+        qtbot.waitUntil(lambda: session.labels is not None and bool((session.labels.ids == 1).any()))
+        assert session.labels is not None
+        expected = np.full(session.labels.shape, UNLABELLED, np.uint8)
+        expected[:10, :10], expected[:10, 10:20] = 0, 1
+        np.testing.assert_array_equal(session.labels.ids, expected)
+        np.testing.assert_array_equal(on_disk(session, 0), expected)
+    with open_session(qtbot, folder) as (session, _):
+        assert session.folder is not None
+        assert session.folder.recovery.keys == []
+
+
+def test_forgotten_strokes_are_not_offered_again(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    subprocess.run([sys.executable, "-c", _DIES, str(folder)], env=environment, check=False)
+    with open_session(qtbot, folder) as (session, _):
+        assert session.folder is not None
+        session.folder.recovery.discard()
+    with open_session(qtbot, folder) as (session, _):
+        assert session.folder is not None
+        assert session.folder.recovery.keys == []
+
+
+def test_pages_of_a_stack_are_images(qtbot: QtBot, tmp_path: Path) -> None:
+    import tifffile
+
+    folder = write_folder(tmp_path / "x", images=1)
+    stack = np.random.default_rng(0).integers(0, 65535, (3, 40, 50), dtype=np.uint16)
+    tifffile.imwrite(folder / "stack.tif", stack, photometric="minisblack")
+    with open_session(qtbot, folder) as (session, _):
+        assert session.folder is not None
+        folder_now = session.folder
+        qtbot.waitUntil(lambda: "stack.tif" in folder_now.pages)
+        assert [ref.key for ref in folder_now.images()] == ["0.png", "stack.tif#0", "stack.tif#1", "stack.tif#2"]
+        session.open_image(ImageRef("stack.tif", 1))
+        qtbot.waitUntil(lambda: session.document is not None)
+        paint(session, Rect(0, 0, 5, 5), 1)
+        saved(qtbot, session)
+        session.open_image(ImageRef("stack.tif"))
+        qtbot.waitUntil(lambda: session.document is not None)
+        assert session.key == "stack.tif#0", "a whole stack opens at its first page"
+        assert folder_now.dataset.status(ImageRef("stack.tif", 1)) == Status.PARTIAL
+        assert folder_now.dataset.status(ImageRef("stack.tif", 0)) == Status.UNTOUCHED
+
+
+def test_closing_twice_is_harmless(qtbot: QtBot, tmp_path: Path) -> None:
+    session = Session()
+    session.open_folder(write_folder(tmp_path / "x"))
+    session.close()
+    session.close()

@@ -9,7 +9,7 @@ PACE_MEMORY = 0.9
 FIRST_STEPS = 8
 """Steps after which the pace is known; the first ones also pay for memory, threads and kernels."""
 MOST_RESERVE = 0.3
-"""Share of the time left that is kept for validation at most: the first one is slow, the next ones are not."""
+"""Share of the time that is kept for validation at most: the first one is slow, the next ones are not."""
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Clock:
         time_left = self.seconds - elapsed
         # one slow first step or validation must not eat the schedule: it would end long before the time is over
         pace = min(self.pace, time_left / 10) if self.step <= FIRST_STEPS else self.pace
-        left = (time_left - min(reserve, MOST_RESERVE * time_left)) / max(pace, 1e-6)
+        left = (time_left - min(reserve, MOST_RESERVE * self.seconds)) / max(pace, 1e-6)
         self.progress = 1.0 if left < 1 else min(1.0, self.progress + (1 - self.progress) / left)
 
     def hurry(self, progress: float) -> None:

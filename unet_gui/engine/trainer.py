@@ -65,7 +65,7 @@ class Trainer:
         self.net.load_state_dict(taken, strict=False)
         if self.average is not self.net:
             self.average.load_state_dict(self.net.state_dict())
-        return sum(v.numel() for k, v in taken.items() if "num_batches" not in k)
+        return sum(p.numel() for name, p in self.net.named_parameters() if name in taken)
 
     def step(self, batch: Batch, progress: float) -> Tensor:
         """Learn from one batch; return its loss, still on the device."""

@@ -1,0 +1,62 @@
+"""Choosing the device, and saying why in plain words."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from unet_gui.core.errors import UserError
+from unet_gui.engine import device
+from unet_gui.engine.device import DeviceChoice, bf16_pays, is_out_of_memory, pick_device
+from unet_gui.engine.unet import Arch, UNet
+
+NO_GPU = not torch.cuda.is_available() and not torch.backends.mps.is_available()
+
+
+def test_cpu_is_always_there() -> None:
+    choice = pick_device("cpu")
+    assert (choice.name, choice.type) == ("cpu", "cpu")
+    assert "processor" in choice.note
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU here")
+def test_without_a_gpu_auto_is_the_cpu_and_asking_for_one_is_an_error() -> None:
+    assert pick_device("auto").name == "cpu"
+    for wish in ("cuda", "cuda:0", "mps"):
+        with pytest.raises(UserError, match=wish) as caught:
+            pick_device(wish)
+        assert "cpu" in caught.value.hint
+
+
+@pytest.mark.parametrize("wish", ["gpu", "cuda:x", "cpu:1", ""])
+def test_nonsense(wish: str) -> None:
+    with pytest.raises(UserError, match="no device called"):
+        pick_device(wish)
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU here")
+def test_a_card_that_torch_cannot_use_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_has_nvidia", lambda: True)
+    choice = pick_device("auto")
+    assert choice.name == "cpu"
+    assert "NVIDIA card is there" in choice.note
+
+
+def test_out_of_memory_in_all_dialects() -> None:
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"))
+    assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"))
+    assert not is_out_of_memory(RuntimeError("size mismatch"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 50, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+def test_measuring_16_bits_changes_nothing() -> None:
+    net = UNet(Arch.plain(1, 2, 4, 2))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    assert bf16_pays(net.train(), torch.randn(2, 1, 32, 32), DeviceChoice("cpu", "")) in (True, False)
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert all(p.grad is None for p in net.parameters())

@@ -1,0 +1,160 @@
+"""Self-configuration: what the images are like decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unet_gui.core.cv import cv2
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Dataset
+from unet_gui.engine.batches import BatchMaker, Prefetcher, repeats_for
+from unet_gui.engine.data import ClassTable, Entry, Pictures, effective, make_picture
+from unet_gui.engine.device import DeviceChoice
+from unet_gui.engine.fingerprint import fingerprint, traits_of
+from unet_gui.engine.plan import Plan, make_plan
+from unet_gui.engine.prepare import Prepared, prepare
+from unet_gui.engine.recipe import TrainConfig
+
+CPU = DeviceChoice("cpu", "")
+
+
+def prepared(dataset: Dataset, **wishes: object) -> Prepared:
+    found: list[Prepared] = []
+
+    def follow() -> object:
+        found.append((yield from prepare(dataset, TrainConfig(**wishes), CPU)))  # type: ignore[arg-type]
+
+    list(follow())  # type: ignore[call-overload]
+    return found[0]
+
+
+def test_membranes(data: Path) -> None:
+    got = prepared(Dataset.open(data / "isbi2012" / "train"), only="0-19", val="16-19")
+    assert got.plan.score == "rand"
+    assert got.plan.net == 0
+    assert got.plan.arch.in_channels == 1
+    assert got.plan.symmetries == "turns"
+    assert got.val_keys == ("16.png", "17.png", "18.png", "19.png")
+    assert len(got.train_keys) == 16
+    assert got.plan.class_weights[0] > got.plan.class_weights[1]
+    assert Plan.from_json(got.plan.to_json()) == got.plan
+
+
+def test_photographs(data: Path) -> None:
+    dataset = Dataset.open(data / "camvid" / "train")
+    dataset.set_encoding(dataset.encoding.with_unlabelled(11))
+    dataset.set_classes([c for c in dataset.classes if c.id != 11])
+    got = prepared(dataset)
+    assert got.plan.score == "dice"
+    assert got.plan.arch.in_channels == 3
+    assert got.plan.arch.outputs == 11
+    assert got.plan.symmetries == "mirror"
+    assert not got.plan.augmentation.flip_y
+    assert got.plan.augmentation.rotate <= 15
+
+
+def test_nuclei_of_mixed_kinds(data: Path) -> None:
+    pictures = []
+    for i, path in enumerate(sorted((data / "nuclei" / "image").glob("*.png"))[::10]):
+        image = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGB)
+        label = cv2.imread(str(data / "nuclei" / "instances" / path.name), cv2.IMREAD_UNCHANGED)
+        pictures.append(make_picture(str(i), image, (label > 0).astype(np.uint8), 2))
+    prints = fingerprint([traits_of(p) for p in pictures], 3)
+    assert not prints.even
+    assert not prints.upright
+    assert prints.thickness[1] > 4
+    plan, words = make_plan(TrainConfig(), prints, "dice", 0, "cpu")
+    assert plan.arch.in_channels == 3
+    assert all(words)
+
+
+def test_really_grey_images_take_one_channel(tmp_path: Path) -> None:
+    (tmp_path / "image").mkdir()
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 255, (20, 20), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "image" / "0.png"), np.dstack([grey, grey, grey, np.full_like(grey, 255)]))
+    cv2.imwrite(str(tmp_path / "image" / "1.png"), grey)
+    dataset = Dataset.open(tmp_path)
+    assert effective(dataset, dataset.images) == 1
+    cv2.imwrite(str(tmp_path / "image" / "2.png"), rng.integers(0, 255, (20, 20, 3), dtype=np.uint8))
+    dataset = Dataset.open(tmp_path)
+    assert effective(dataset, dataset.images) == 3
+
+
+def test_wishes_win(make_folder: Callable[..., Dataset]) -> None:
+    got = prepared(make_folder(), width=6, depth=1, crop=40, batch=3, learning_rate=0.5, channels=3, score="rand")
+    plan = got.plan
+    assert plan.arch.widths == (6, 12)
+    assert plan.arch.in_channels == 3
+    assert (plan.batch, plan.learning_rate, plan.score) == (3, 0.5, "rand")
+    assert plan.crop == 40
+
+
+def _maker(label: np.ndarray, **changes: object) -> BatchMaker:
+    """Crops of one picture, given in memory."""
+    import dataclasses
+
+    rng = np.random.default_rng(0)
+    picture = make_picture("p", rng.integers(0, 255, label.shape, dtype=np.uint8), label, 2)
+    plan, _ = make_plan(TrainConfig(crop=32, batch=4), fingerprint([traits_of(picture)], 1), "dice", 0, "cpu")
+    plan = dataclasses.replace(plan, **changes)  # type: ignore[arg-type]
+
+    class One(Pictures):
+        def load(self, entry: Entry) -> object:  # type: ignore[override]
+            return picture
+
+    pictures = One(None, ClassTable([0, 1]), 1)  # type: ignore[arg-type]
+    return BatchMaker(pictures, [Entry(ImageRef("p"))], plan, 0)
+
+
+def test_crops_of_scribbles_show_something_labelled() -> None:
+    label = np.full((400, 400), 255, np.uint8)
+    label[20:23, 50:60] = 0
+    label[380, 300] = 1  # a single pixel
+    maker = _maker(label)
+    crops = [maker.make(step).y.numpy() for step in range(30)]
+    assert all((c != 255).any() for batch in crops for c in batch)
+    with_rare = np.mean([(c == 1).any() for batch in crops for c in batch])
+    assert with_rare > 0.25, "the rare class is not starved"
+
+
+def test_batches_hang_on_seed_and_step_alone() -> None:
+    label = np.random.default_rng(1).integers(0, 2, (90, 90), dtype=np.uint8)
+    maker = _maker(label)
+    forward = [maker.make(step) for step in range(4)]
+    assert np.array_equal(maker.make(2).x.numpy(), forward[2].x.numpy())
+    assert not np.array_equal(forward[0].x.numpy(), forward[1].x.numpy())
+    with Prefetcher(maker.make, 1) as feed:
+        assert np.array_equal(feed.get().x.numpy(), forward[1].x.numpy())
+        assert np.array_equal(feed.get().x.numpy(), forward[2].x.numpy())
+
+
+def test_an_error_while_making_a_batch_reaches_the_training() -> None:
+    def broken(step: int) -> object:
+        raise OSError("the disk is gone")
+
+    with Prefetcher(broken, 0) as feed, pytest.raises(OSError, match="the disk is gone"):  # type: ignore[arg-type]
+        feed.get()
+
+
+def test_larger_images_come_more_often() -> None:
+    assert repeats_for([10_000, 10_000, 160_000], 100) == [1, 1, 4]
+    assert repeats_for([5, 10**9], 100) == [1, 8]
+    assert repeats_for([5, 10**9], 0) == [1, 1]
+
+
+def test_memory_budget_drops_and_reads_again(make_folder: Callable[..., Dataset]) -> None:
+    dataset = make_folder(count=5)
+    pictures = Pictures(dataset, ClassTable([0, 1]), 1, budget=2 * 96 * 96 * 3)
+    first = pictures.load(Entry(dataset.images[0]))
+    for ref in dataset.images:
+        pictures.load(Entry(ref))
+    assert len(pictures._kept) < 5
+    again = pictures.load(Entry(dataset.images[0]))
+    assert again is not first
+    assert np.array_equal(again.pixels, first.pixels)
+    assert all(np.array_equal(a, b) for a, b in zip(again.points, first.points, strict=True))

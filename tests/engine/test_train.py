@@ -1,0 +1,421 @@
+"""Training: it learns, resumes to the last bit, stops cleanly, says what is wrong."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unet_gui.core.cv import cv2
+from unet_gui.core.errors import UserError
+from unet_gui.core.palette import default_classes
+from unet_gui.core.project import Dataset
+from unet_gui.core.store import INDEX
+from unet_gui.engine import train as train_module
+from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
+from unet_gui.engine.events import (
+    CheckpointSaved,
+    EpochDone,
+    Event,
+    StepDone,
+    TrainFinished,
+    TrainStarted,
+    Validated,
+    Warned,
+)
+from unet_gui.engine.model import Model
+from unet_gui.engine.predict import Predictor, run
+from unet_gui.engine.recipe import TrainConfig
+from unet_gui.engine.train import train
+from unet_gui.engine.trainer import Trainer
+
+SMALL = {"width": 4, "depth": 2, "crop": 48, "batch": 2, "device": "cpu", "precision": "fp32", "logs": False}
+
+
+def small(**wishes: object) -> TrainConfig:
+    return TrainConfig(**{**SMALL, **wishes})  # type: ignore[arg-type]
+
+
+def started(events: list[Event]) -> TrainStarted:
+    return next(e for e in events if isinstance(e, TrainStarted))
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(checkpoint_path(path))["trainer"]["net"]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[k], b[k]) for k in a) and set(a) == set(b)
+
+
+def test_learns_and_tells(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset = make_folder()
+    out = tmp_path / "models" / "m.safetensors"
+    events = list(train(dataset, out, small(steps=120, logs=True)))
+    start, last = started(events), events[-1]
+    assert isinstance(last, TrainFinished)
+    assert len(start.val_images) == 1
+    assert len(start.train_images) == 5
+    assert start.plan
+    assert start.total_steps == 120
+    assert last.steps == 120
+    assert last.score > 0.9
+    assert last.score_name == "dice"
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert steps[-1].step == 120
+    assert steps[-1].left_seconds == 0
+    assert steps[-1].loss < steps[0].loss
+    assert [e.epoch for e in events if isinstance(e, EpochDone)] == list(range(1, 41))
+    assert len([e for e in events if isinstance(e, Validated)]) == 12
+    assert any(isinstance(e, CheckpointSaved) and e.final and e.path == out for e in events)
+    model = Model.load(out, "cpu")
+    assert model.info.recipe == "fast"
+    assert model.info.score["name"] == "dice"
+    assert model.info.trained["chosen_on"] == list(start.val_images)
+    truth = dataset.load_label(dataset.images[2])
+    with dataset.open_image(dataset.images[2]) as source:
+        ids = run(Predictor(model).predict(source)).ids
+    assert truth is not None
+    assert 2 * ((ids == 1) & (truth == 1)).sum() / ((ids == 1).sum() + (truth == 1).sum()) > 0.75
+    assert start.run_dir is not None
+    assert list(start.run_dir.glob("events.out.tfevents.*"))
+
+
+def test_a_yield_after_every_step(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    """So that it can be stopped, and a listener is not flooded."""
+    events = list(train(make_folder(), tmp_path / "m.safetensors", small(steps=50, val="none")))
+    told = [e for e in events if isinstance(e, StepDone)]
+    assert len(events) > 50
+    assert len(told) <= 1 + 10 * events[-1].seconds + 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("stop_after", [1, 17, 40])
+def test_resume_is_exact(make_folder: Callable[..., Dataset], tmp_path: Path, stop_after: int) -> None:
+    dataset = make_folder()
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    list(train(dataset, whole, small(steps=48)))
+    job = train(dataset, parts, small(steps=48))
+    seen = 0
+    for event in job:
+        seen += type(event).__name__ in ("Tick", "StepDone")
+        if seen > stop_after + 6:  # six images were read before
+            break
+    job.close()
+    assert parts.exists(), "a usable model after every stop"
+    assert 0 < load_checkpoint(checkpoint_path(parts))["clock"]["step"] < 48
+    events = list(train(dataset, parts, small(steps=48, resume=True)))
+    assert isinstance(events[-1], TrainFinished)
+    assert same(weights(whole), weights(parts))
+    assert same(Model.load(whole, "cpu").net.state_dict(), Model.load(parts, "cpu").net.state_dict())
+    assert Model.load(whole, "cpu").offsets == Model.load(parts, "cpu").offsets
+
+
+def test_same_seed_same_weights_with_and_without_a_thread(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset = make_folder()
+    for name, wishes in {"a": {}, "b": {"workers": 0}, "c": {"seed": 1}}.items():
+        list(train(dataset, tmp_path / f"{name}.safetensors", small(steps=12, **wishes)))
+    a, b, c = (weights(tmp_path / f"{n}.safetensors") for n in "abc")
+    assert same(a, b)
+    assert not same(a, c)
+
+
+def test_stopping_leaves_no_thread_and_a_usable_state(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    job = train(make_folder(), out, small(steps=5000))
+    for event in job:
+        if isinstance(event, StepDone):
+            break
+    job.close()
+    assert not [t for t in threading.enumerate() if t.name == "batches"]
+    assert Model.load(out, "cpu").info.trained["steps"] >= 1
+    assert checkpoint_path(out).exists()
+
+
+def test_time_budget(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    """The schedule reaches its end when the time does."""
+    events = list(train(make_folder(), tmp_path / "m.safetensors", small(minutes=0.07)))
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert steps[-1].learning_rate < 0.02 * max(e.learning_rate for e in steps)
+    assert isinstance(events[-1], TrainFinished)
+    assert events[-1].reason == "The time is over."
+
+
+def test_part_of_a_single_image_is_held_back(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset = make_folder(count=3, labelled=1, size=(160, 200))
+    events = list(train(dataset, tmp_path / "m.safetensors", small(steps=60)))
+    start, last = started(events), events[-1]
+    assert start.train_images == start.val_images == ("0.png",)
+    assert any("part of it is held back" in line for line in start.plan)
+    assert isinstance(last, TrainFinished)
+    assert last.score > 0.8
+
+
+def test_scribbles(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    """Two per cent of the pixels are enough for easy pictures."""
+    dataset = make_folder()
+    labels = [dataset.load_label(ref) for ref in dataset.images]
+    dataset.set_encoding(INDEX)
+    rng = np.random.default_rng(0)
+    for ref, full in zip(dataset.images, labels, strict=True):
+        assert full is not None
+        sparse = np.full_like(full, 255)
+        keep = cv2.dilate((rng.random(full.shape) < 0.001).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        sparse[keep] = full[keep]
+        dataset.save_label(ref, sparse, overwrite=True)
+    events = list(train(dataset, tmp_path / "m.safetensors", small(steps=150, val="none")))
+    plan = started(events).plan
+    assert "2%" in plan[0] or "3%" in plan[0]
+    model = Model.load(tmp_path / "m.safetensors", "cpu")
+    from tests.engine.conftest import blobs
+
+    image, truth = blobs(77)
+    ids = run(Predictor(model).predict(image)).ids
+    assert 2 * ((ids == 1) & (truth == 1)).sum() / ((ids == 1).sum() + (truth == 1).sum()) > 0.85
+
+
+# --- the tutorial's recipe
+
+
+def _all(state: dict[str, torch.Tensor]) -> torch.Tensor:
+    return torch.cat([v.flatten().double() for k, v in state.items() if v.is_floating_point() and "running" not in k])
+
+
+def test_tutorial_is_the_tutorials_loop(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    """Against its loop written out plainly, on the same images in the same order, flipped alike."""
+    from unet_gui.engine.batches import BatchMaker
+    from unet_gui.engine.data import ClassTable, Entry, Pictures
+    from unet_gui.engine.fingerprint import fingerprint, traits_of
+    from unet_gui.engine.plan import make_plan
+    from unet_gui.engine.unet import Arch, UNet
+
+    dataset = make_folder(count=3, size=(32, 48))
+    config = TrainConfig(recipe="tutorial", epochs=2, device="cpu", logs=False, learning_rate=1e-5)
+    pictures = Pictures(dataset, ClassTable([0, 1]), 1)
+    entries = [Entry(r) for r in dataset.images]
+    prints = fingerprint([traits_of(pictures.load(e)) for e in entries], 1)
+    plan, _ = make_plan(config, prints, "dice", 0, "cpu")
+    maker = BatchMaker(pictures, entries, plan, 0)
+    batches = [maker.make(i) for i in range(6)]
+
+    torch.manual_seed(0)
+    net = UNet(Arch.tutorial())
+    optimiser = torch.optim.RMSprop(net.parameters(), lr=1e-5, weight_decay=1e-8, momentum=0.9)
+    best_loss, best = math.inf, {}
+    for batch in batches:
+        net.train()
+        optimiser.zero_grad()
+        loss = torch.nn.BCEWithLogitsLoss()(net(batch.x)[:, 0], batch.y.float())
+        if float(loss.detach()) < best_loss:
+            best_loss = float(loss.detach())
+            best = {k: v.clone() for k, v in net.state_dict().items()}
+        loss.backward()
+        optimiser.step()
+
+    out = tmp_path / "t.safetensors"
+    events = list(train(dataset, out, config))
+    assert isinstance(events[-1], TrainFinished)
+    assert events[-1].steps == 6
+    torch.manual_seed(0)
+    first = UNet(Arch.tutorial()).state_dict()
+    moved = _all(net.state_dict()) - _all(first)
+    apart = _all(weights(out)) - _all(net.state_dict())
+    # RMSprop's first steps are as large for a tiny gradient as for a large one, whose sign may hang on rounding
+    assert float(apart.norm() / moved.norm()) < 0.05
+    kept = torch.load(tmp_path / "best_model.pth", weights_only=True)
+    assert set(kept) == set(best)
+    assert float((_all(kept) - _all(best)).norm() / moved.norm()) < 0.05
+    assert same(Model.load(tmp_path / "best_model.pth", "cpu").net.state_dict(), kept)
+
+
+def test_tutorial_sees_raw_values_and_flips_both_axes(make_folder: Callable[..., Dataset]) -> None:
+    from unet_gui.engine.batches import BatchMaker
+    from unet_gui.engine.data import ClassTable, Entry, Pictures
+    from unet_gui.engine.fingerprint import fingerprint, traits_of
+    from unet_gui.engine.plan import make_plan
+
+    dataset = make_folder(count=1, size=(20, 30))
+    pictures = Pictures(dataset, ClassTable([0, 1]), 1)
+    entry = Entry(dataset.images[0])
+    picture = pictures.load(entry)
+    plan, _ = make_plan(TrainConfig(recipe="tutorial"), fingerprint([traits_of(picture)], 1), "dice", 0, "cpu")
+    maker = BatchMaker(pictures, [entry], plan, 0)
+    image, label = picture.pixels.astype(np.float32), picture.label
+    seen = set()
+    for step in range(40):
+        batch = maker.make(step)
+        ways = {
+            name: (image[::v, ::h], label[::v, ::h])
+            for name, v, h in (("none", 1, 1), ("v", -1, 1), ("h", 1, -1), ("both", -1, -1))
+        }
+        match = [n for n, (i, _) in ways.items() if np.array_equal(batch.x[0, 0].numpy(), i)]
+        assert len(match) == 1
+        assert np.array_equal(batch.y[0].numpy(), ways[match[0]][1])
+        seen.add(match[0])
+    assert seen == {"none", "v", "h", "both"}
+
+
+def test_pth_as_output(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset = make_folder(count=2, size=(32, 32))
+    out = tmp_path / "mine.pth"
+    list(train(dataset, out, TrainConfig(recipe="tutorial", epochs=1, device="cpu", logs=False)))
+    assert Model.load(out, "cpu").info.recipe == "tutorial"
+    assert not (tmp_path / "best_model.pth").exists()
+
+
+# --- trouble
+
+
+def test_divergence_is_rolled_back(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Trainer.step
+    calls = []
+
+    def poisoned(self: Trainer, batch: object, progress: float) -> torch.Tensor:
+        calls.append(progress)
+        if len(calls) == 20:
+            with torch.no_grad():
+                next(iter(self.net.parameters())).fill_(float("nan"))
+        return plain(self, batch, progress)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(train_module.Trainer, "step", poisoned)
+    events = list(train(make_folder(), tmp_path / "m.safetensors", small(steps=60)))
+    warned = [e.text for e in events if isinstance(e, Warned)]
+    assert len(warned) == 1
+    assert "exploded" in warned[0]
+    assert isinstance(events[-1], TrainFinished)
+    assert events[-1].steps == 60
+    state = Model.load(tmp_path / "m.safetensors", "cpu").net.state_dict()
+    assert all(torch.isfinite(v).all() for v in state.values())
+    assert load_checkpoint(checkpoint_path(tmp_path / "m.safetensors"))["trainer"]["rate_scale"] == 0.5
+
+
+def test_hopeless_divergence_ends(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    def poisoned(self: Trainer, batch: object, progress: float) -> torch.Tensor:
+        return torch.tensor(float("nan"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_module.Trainer, "step", poisoned)
+        with pytest.raises(UserError, match="diverging"):
+            list(train(make_folder(), tmp_path / "m.safetensors", small(steps=60)))
+
+
+def test_nothing_to_learn_from(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    dataset = make_folder(labelled=0)
+    with pytest.raises(UserError, match="No image has a label"):
+        list(train(dataset, out, small()))
+    dataset.set_encoding(INDEX)
+    dataset.save_label(dataset.images[0], np.full((96, 96), 255, np.uint8))
+    with pytest.raises(UserError, match="empty"):
+        list(train(dataset, out, small()))
+    dataset.save_label(dataset.images[0], np.zeros((96, 96), np.uint8))
+    with pytest.raises(UserError, match="Only one class"):
+        list(train(dataset, out, small()))
+    assert not out.exists()
+
+
+def test_what_cannot_be_used_is_left_out(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset = make_folder(count=6)
+    dataset.set_encoding(INDEX)
+    for ref in dataset.images:
+        label = cv2.imread(str(dataset.label_path(ref)), cv2.IMREAD_UNCHANGED)
+        label = (label > 0).astype(np.uint8)
+        if ref.rel == "0.png":
+            label[0, 0] = 9  # no such class
+        if ref.rel == "1.png":
+            label = label[:50]  # another size
+        cv2.imwrite(str(dataset.label_path(ref)), label)
+    image = dataset.image_path(dataset.images[2])
+    image.write_bytes(image.read_bytes()[:500])
+    events = list(train(dataset, tmp_path / "m.safetensors", small(steps=4)))
+    warned = [e.text for e in events if isinstance(e, Warned)]
+    assert len(warned) == 3
+    assert "0.png" in warned[0]
+    assert "9" in warned[0]
+    assert "1.png" in warned[1]
+    assert "2.png" in warned[2]
+    start = started(events)
+    assert set(start.train_images + start.val_images) == {"3.png", "4.png", "5.png"}
+
+
+def test_empty_and_contradicting_labels_are_said(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset = make_folder(count=4)
+    dataset.set_encoding(INDEX)
+    dataset.set_classes(default_classes(3))
+    for ref in dataset.images:
+        label = cv2.imread(str(dataset.label_path(ref)), cv2.IMREAD_UNCHANGED) > 0
+        cv2.imwrite(str(dataset.label_path(ref)), label.astype(np.uint8))
+    twin = dataset.image_path(dataset.images[3])
+    twin.write_bytes(dataset.image_path(dataset.images[0]).read_bytes())
+    events = list(train(dataset, tmp_path / "m.safetensors", small(steps=2, val="1")))
+    warned = [e.text for e in events if isinstance(e, Warned)]
+    assert any("0.png and 3.png" in text and "contradict" in text for text in warned)
+    assert any("class 2" in text and "Nothing is labelled" in text for text in warned)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "text"),
+    [
+        ({"recipe": "slow"}, "recipe"),
+        ({"score": "beauty"}, "score"),
+        ({"val": "77"}, "77"),
+        ({"minutes": -1.0}, "minutes"),
+        ({"width": 0}, "width"),
+        ({"device": "cuda"}, "cuda"),
+    ],
+)
+def test_wishes_that_cannot_be_met(
+    make_folder: Callable[..., Dataset], tmp_path: Path, wishes: dict[str, object], text: str
+) -> None:
+    if wishes.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(UserError, match=text):
+        list(train(make_folder(), tmp_path / "m.safetensors", small(**wishes)))
+
+
+def test_tutorial_knows_two_classes(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset = make_folder()
+    dataset.set_classes(default_classes(3))
+    with pytest.raises(UserError, match="two classes"):
+        list(train(dataset, tmp_path / "m.safetensors", TrainConfig(recipe="tutorial", device="cpu")))
+    with pytest.raises(UserError, match=r"\.safetensors or \.pth"):
+        list(train(dataset, tmp_path / "m.onnx", small()))
+
+
+def test_resume_from_a_broken_state(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    checkpoint_path(out).write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(UserError):
+        list(train(make_folder(), out, small(steps=2, resume=True)))
+
+
+def test_start_from_another_model(make_folder: Callable[..., Dataset], tmp_path: Path, tiny_model: Path) -> None:
+    """With other classes what fits is kept; with the same the first loss is already low."""
+    dataset = make_folder()
+    fresh = [e for e in train(dataset, tmp_path / "a.safetensors", small(steps=1)) if isinstance(e, StepDone)]
+    config = TrainConfig(steps=1, init=tiny_model, device="cpu", logs=False, precision="fp32")
+    events = list(train(dataset, tmp_path / "b.safetensors", config))
+    warm = [e for e in events if isinstance(e, StepDone)]
+    assert warm[0].loss < 0.5 * fresh[0].loss
+    assert any(isinstance(e, Warned) and "100%" in e.text for e in events)
+    dataset.set_classes(default_classes(4))
+    events = list(train(dataset, tmp_path / "c.safetensors", config))
+    told = [e.text for e in events if isinstance(e, Warned) and "Starting from" in e.text]
+    assert "99%" in told[0]
+    assert Model.load(tmp_path / "c.safetensors", "cpu").arch.outputs == 4
+
+
+def test_events_of_a_run_can_be_sent(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    import json
+    import pickle
+
+    events: list[Event] = list(train(make_folder(), tmp_path / "m.safetensors", small(steps=12)))
+    assert pickle.loads(pickle.dumps(events)) is not None
+    for event in events:
+        json.dumps(event.to_json(), allow_nan=False)

@@ -10,7 +10,6 @@ import numpy as np
 from unet_gui.app.canvas.paint_tools import BrushTool
 from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.blobs import surrounding
-from unet_gui.core.cv import cv2
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED, Edit
 from unet_gui.core.strokes import Shape, capsule, flood
@@ -48,6 +47,8 @@ class ModelBrushTool(BrushTool):
         if not (0 <= y < prediction.shape[0] and 0 <= x < prediction.shape[1]):
             return
         self._kind = int(prediction[y, x])
+        self._window = window_around(x, y, 2 * NEAR).clip(prediction.shape)
+        self._area = flood(prediction, x, y, limit=self._window)
         yield from super().gesture(press)
 
     def _stamp(
@@ -59,20 +60,22 @@ class ModelBrushTool(BrushTool):
             return
         area = rect.clip(prediction.shape)
         inside = mask[area.shift(-rect.x, -rect.y).slices] & (prediction[area.slices] == self._kind)
-        inside = _connected_to(inside, [(int(px) - area.x, int(py) - area.y) for px, py in (start, end)])
+        known = area.intersect(self._window)  # farther away, the class alone decides
+        if not known.empty:
+            inside[known.shift(-area.x, -area.y).slices] &= self._in_area(known)
         changed = edit.paint(area, inside, class_id)
         if not changed.empty:
             self.target.changed(changed)
 
-
-def _connected_to(mask: np.ndarray, seeds: list[tuple[int, int]]) -> np.ndarray:
-    """Return the pixels of a mask that are connected by their sides to one of these (column, row)."""
-    found = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)
-    block = mask.astype(np.uint8)
-    for x, y in seeds:
-        if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x] and not found[y + 1, x + 1]:
-            cv2.floodFill(block, found, (x, y), 0, 0, 0, 4 | (1 << 8) | cv2.FLOODFILL_MASK_ONLY)
-    return found[1:-1, 1:-1].astype(bool)
+    def _in_area(self, rect: Rect) -> np.ndarray:
+        """Return which pixels belong to the area where the stroke began."""
+        found, mask = self._area
+        inside = np.zeros((rect.h, rect.w), bool)
+        common = rect.intersect(found)
+        if not common.empty:
+            part = mask[common.shift(-found.x, -found.y).slices]
+            inside[common.shift(-rect.x, -rect.y).slices] = part
+        return inside
 
 
 class TakeOverTool(Tool):

@@ -1,8 +1,8 @@
 """Runs the real ``main()`` and plays a scenario against it with real X events.
 
-The scenario runs in a thread of its own and reads like what a person does: it moves the real pointer and types real keys
-through ``xdotool``, and asks the window for positions and states on the window's own thread. It waits for conditions,
-never for a length of time.
+The scenario runs in a thread of its own and reads like what a person does: it moves the real pointer and types real
+keys through ``xdotool``, and asks the window for positions and states on the window's own thread. It waits for
+conditions, never for a length of time.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Ev
     """
     device = pick_device(config.device)
     model = Model.load(config.model, device)
-    _check_encoding(model, config)
+    check_encoding(model, config)
     wants = replace_outputs(config, items)
     predictor = Predictor(model, wants, device)
     yield SegmentStarted(len(items), device.name, device.note)
@@ -92,7 +92,8 @@ def replace_outputs(config: SegmentConfig, items: Sequence[SegmentItem]) -> Segm
     )
 
 
-def _check_encoding(model: Model, config: SegmentConfig) -> None:
+def check_encoding(model: Model, config: SegmentConfig) -> None:
+    """Raise UserError where the masks cannot be written as asked."""
     if config.encoding not in ("index", "binary"):
         raise UserError(f"There is no encoding called “{config.encoding}”.", hint="Use index or binary.")
     if config.encoding == "binary" and {c.id for c in model.info.classes} != {0, 1}:
@@ -138,6 +139,17 @@ def is_up_to_date(item: SegmentItem, model: Path) -> bool:
     except UserError:
         return False
     return not (pixels == UNLABELLED).all()
+
+
+def write_item(item: SegmentItem, prediction: Prediction, encoding: Encoding) -> None:
+    """Write what the item asks for, the maps first: the mask is what says that the image is done."""
+    _, prob, uncertainty = outputs_of(item)
+    if prob is not None and prediction.prob is not None:
+        write_planes(prob, prediction.prob if prediction.prob.ndim == 3 else prediction.prob[None])
+    if uncertainty is not None and prediction.uncertainty is not None:
+        write_planes(uncertainty, prediction.uncertainty[None])
+    page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
+    write_label(item.out, np.ascontiguousarray(prediction.ids), encoding, page=page, pages=pages)
 
 
 class _Run:
@@ -210,17 +222,10 @@ class _Run:
             yield from self._settle()
 
     def _write(self, item: SegmentItem, prediction: Prediction) -> None:
-        """Write the additional planes first: the mask is what says that the image is done."""
-        _, prob, uncertainty = outputs_of(item)
-        if prob is not None and prediction.prob is not None:
-            write_planes(prob, prediction.prob if prediction.prob.ndim == 3 else prediction.prob[None])
-        if uncertainty is not None and prediction.uncertainty is not None:
-            write_planes(uncertainty, prediction.uncertainty[None])
         if item.out in self.renew:
             self.renew.discard(item.out)
             item.out.unlink(missing_ok=True)
-        page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
-        write_label(item.out, np.ascontiguousarray(prediction.ids), self.encoding, page=page, pages=pages)
+        write_item(item, prediction, self.encoding)
 
     def _settle(self) -> Iterator[Event]:
         """Wait for the oldest write and tell how it went."""

@@ -30,6 +30,12 @@ class LayerSettings:
         0 … 1.
     outline : bool
         Only the borders of the classes, in a line of constant width on the screen.
+    difference : bool
+        Only the pixels where label and prediction disagree, in the label's colours.
+    split : float or None
+        Prediction left and label right of a divider at this fraction of the width.
+    minimap, scale_bar : bool
+        Whether they show where they make sense.
     hidden : frozenset of int
         Classes that do not show in either layer.
     """
@@ -40,6 +46,10 @@ class LayerSettings:
     label_opacity: float = 0.5
     prediction_opacity: float = 0.35
     outline: bool = False
+    difference: bool = False
+    split: float | None = None
+    minimap: bool = True
+    scale_bar: bool = True
     hidden: frozenset[int] = frozenset()
 
 
@@ -54,6 +64,7 @@ class ClassLayer:
         self.opacity = 0.5
         self._pyramid: LabelPyramid | None = None
         self._colors: list[int] = [0] * 256
+        self._line_colors = self._colors
 
     def set_ids(self, ids: Ids | None) -> None:
         """Show these class ids, shape (h, w); the array is looked at whenever the layer is painted."""
@@ -65,6 +76,8 @@ class ClassLayer:
         self.opacity = opacity
         visible = [c.id for c in classes if c.id not in hidden]
         self._colors = [int(c) for c in color_table(classes, opacity, visible=visible)]
+        # a thin line needs more than a wide area to be seen
+        self._line_colors = [int(c) for c in color_table(classes, min(1.0, 0.6 + opacity / 2), visible=visible)]
 
     def refresh(self, rect: Rect, view: Viewport) -> None:
         """Take note that the ids changed in ``rect``."""
@@ -120,32 +133,54 @@ class ClassLayer:
         result[inside.slices] = found
         return result
 
-    def paint(self, painter: QPainter, view: Viewport, screen: Rect, outline: bool) -> None:
-        """Blend the layer into a part of the view; the painter's unit is the screen pixel."""
+    def paint(self, painter: QPainter, view: Viewport, screen: Rect, outline: int = 0) -> None:
+        """Blend the layer into a part of the view.
+
+        Parameters
+        ----------
+        painter : QPainter
+            Its unit is the screen pixel.
+        view : Viewport
+        screen : Rect
+            Which part.
+        outline : int
+            Only borders between classes, in lines of this width in screen pixels; 0 for areas.
+        """
         if self._pyramid is None or self.opacity <= 0:
             return
-        ids = outlines(self.sample(view, screen.grow(1))) if outline else self.sample(view, screen)
+        if outline:
+            self.paint_ids(painter, screen, outlines(self.sample(view, screen.grow(outline)), outline), line=True)
+        else:
+            self.paint_ids(painter, screen, self.sample(view, screen))
+
+    def paint_ids(self, painter: QPainter, screen: Rect, ids: Ids, *, line: bool = False) -> None:
+        """Blend class ids in the layer's colours, one for each screen pixel of a part of the view."""
         if ids.min() == UNLABELLED:
             return
         ids = np.ascontiguousarray(ids)
         indexed = QImage(ids.data, screen.w, screen.h, screen.w, QImage.Format.Format_Indexed8)
-        indexed.setColorTable(self._colors)
+        indexed.setColorTable(self._line_colors if line else self._colors)
         painter.drawImage(screen.x, screen.y, indexed.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied))
+
+
+def outlines(ids: Ids, width: int = 1) -> Ids:
+    """Return the ids within ``width`` pixels of another id, 255 elsewhere; without ``width`` pixels at every side.
+
+    The line lies inside the class it belongs to, so two classes that touch show two lines.
+    """
+    h, w = ids.shape
+    middle = ids[width : h - width, width : w - width]
+    border = np.zeros(middle.shape, bool)
+    for step in range(1, width + 1):
+        for dy, dx in ((-step, 0), (step, 0), (0, -step), (0, step)):
+            border |= middle != ids[width + dy : h - width + dy, width + dx : w - width + dx]
+    return np.where(border, middle, np.uint8(UNLABELLED))
 
 
 def _every_nth(ids: Ids, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Ids:
     """Return a rough picture of the whole label, for the moment until its level is made."""
     found: Ids = ids[np.minimum(rows, ids.shape[0] - 1)[:, None], np.minimum(columns, ids.shape[1] - 1)]
     return found
-
-
-def outlines(ids: Ids) -> Ids:
-    """Return the ids where a neighbour differs and 255 elsewhere, without the outermost ring of pixels."""
-    middle = ids[1:-1, 1:-1]
-    border = middle != ids[:-2, 1:-1]
-    for neighbour in (ids[2:, 1:-1], ids[1:-1, :-2], ids[1:-1, 2:]):
-        border |= middle != neighbour
-    return np.where(border, middle, np.uint8(UNLABELLED))
 
 
 def _level_rect(rect: Rect, level: int) -> Rect:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QRect, QTimer, Signal
 from PySide6.QtGui import QImage, QPainter, QRegion
 
@@ -15,6 +16,7 @@ from unet_gui.app.canvas.tiles import ImageTiles
 from unet_gui.app.canvas.viewport import Viewport
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.images import ImageSource
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import ClassInfo
 
 
@@ -48,6 +50,8 @@ class Scene(QObject):
     tiles : ImageTiles
     peek : bool
         The image alone is shown.
+    scale : float
+        Screen pixels per widget pixel.
     """
 
     stale = Signal(object)
@@ -62,6 +66,7 @@ class Scene(QObject):
         self.label = ClassLayer()
         self.prediction = ClassLayer()
         self.peek = False
+        self.scale = 1.0
         self.tiles = ImageTiles(self)
         self.tiles.ready.connect(self.mark)
         self.tiles.failed.connect(self.failed)
@@ -78,6 +83,11 @@ class Scene(QObject):
     def source(self) -> ImageSource | None:
         """The image."""
         return self.tiles.source
+
+    @property
+    def line_width(self) -> int:
+        """Width of outlines in screen pixels, 0 when areas are shown."""
+        return max(1, round(1.5 * self.scale)) if self.settings.outline else 0
 
     @property
     def is_complete(self) -> bool:
@@ -139,7 +149,7 @@ class Scene(QObject):
 
     def mark(self, rect: Rect) -> None:
         """Have a part of the picture composed again (image pixels)."""
-        self._mark_screen(self.view.screen_rect(rect).grow(2))
+        self._mark_screen(self.view.screen_rect(rect).grow(2 + self.line_width))
 
     def mark_all(self) -> None:
         """Have everything composed again."""
@@ -159,6 +169,14 @@ class Scene(QObject):
                 self._chores.start()
         return self._frame
 
+    def overview(self) -> QImage | None:
+        """Return the whole image in small, None while it has not come; it lives as long as the scene keeps it."""
+        pixels = self.tiles.overview()
+        if pixels is None:
+            return None
+        h, w = pixels.shape
+        return QImage(pixels.data, w, h, pixels.strides[0], QImage.Format.Format_RGB32)
+
     def stop(self) -> None:
         """Stop what goes on in the background."""
         self._chores.stop()
@@ -177,9 +195,12 @@ class Scene(QObject):
         self.mark_all()
 
     def _shown_layers(self) -> list[ClassLayer]:
+        """Return the layers to paint, the lowest first."""
         if self.peek:
             return []
-        chosen = ((self.prediction, self.settings.prediction), (self.label, self.settings.label))
+        settings = self.settings
+        both = settings.difference or settings.split is not None
+        chosen = ((self.prediction, settings.prediction or both), (self.label, settings.label or both))
         return [layer for layer, shown in chosen if shown and layer.ids is not None]
 
     def _compose(self, painter: QPainter, screen: Rect) -> None:
@@ -194,8 +215,28 @@ class Scene(QObject):
             self.tiles.paint(self._pixels, self.view, image, self.style.waiting.rgb())
         else:
             self._pixels[image.slices] = self.style.waiting.rgb()
-        for layer in self._shown_layers():
-            layer.paint(painter, self.view, image, self.settings.outline)
+        layers = self._shown_layers()
+        if self.settings.difference and len(layers) == 2:
+            self.label.paint_ids(painter, image, self._disagreement(image), line=True)
+            return
+        for layer in layers:
+            side = self._side_of(layer, image)
+            if not side.empty:
+                layer.paint(painter, self.view, side, self.line_width)
+
+    def _side_of(self, layer: ClassLayer, screen: Rect) -> Rect:
+        """Return the part of the view that a layer may paint: all, or its side of the divider."""
+        if self.settings.split is None:
+            return screen
+        divider = round(self.settings.split * self.view.width)
+        left = layer is self.prediction
+        x, x1 = (0, divider) if left else (divider, self.view.width)
+        return screen.intersect(Rect(x, 0, x1 - x, self.view.height))
+
+    def _disagreement(self, screen: Rect) -> NDArray[np.uint8]:
+        label, prediction = (layer.sample(self.view, screen) for layer in (self.label, self.prediction))
+        differ = (label != prediction) & (label != UNLABELLED) & (prediction != UNLABELLED)
+        return np.where(differ, label, np.uint8(UNLABELLED))
 
     def _levels_missing(self) -> bool:
         return any(layer.is_missing(self.view) for layer in self._shown_layers())

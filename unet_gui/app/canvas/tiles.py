@@ -196,6 +196,13 @@ class ImageTiles(QObject):
         for key in self._keys(view, view.image_rect(screen)):
             self._paint_tile(frame, view, screen, key, waiting)
 
+    def overview(self) -> NDArray[np.uint32] | None:
+        """Return the coarsest tile, which holds the whole image; None while it has not come."""
+        if self._source is None:
+            return None
+        tile = self._tiles.get(TileKey(self._source.levels - 1, 0, 0))
+        return None if tile is None else tile.pixels
+
     def _start_over(self, display: Display) -> None:
         self._generation += 1
         self._broken = False

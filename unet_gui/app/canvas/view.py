@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QColor,
+    QEnterEvent,
     QFocusEvent,
     QKeyEvent,
     QMouseEvent,
@@ -21,11 +23,12 @@ from PySide6.QtGui import (
     QTabletEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QPlainTextEdit, QTextEdit, QWidget
 
 from unet_gui.app.canvas.bench import Bench
 from unet_gui.app.canvas.blob_tools import BlobTool
 from unet_gui.app.canvas.display import Display, auto_display, default_display
+from unet_gui.app.canvas.furniture import Furniture, Item
 from unet_gui.app.canvas.hand import Hand
 from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.canvas.overlay import (
@@ -52,6 +55,7 @@ _CURSORS = {
     "hand": Qt.CursorShape.OpenHandCursor,
     "arrow": Qt.CursorShape.ArrowCursor,
 }
+_TYPING = (QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
 _ZOOM_STEP = 1.25  # for one notch of the wheel
 
 
@@ -77,6 +81,8 @@ class CanvasView(QWidget):
         The brush has this diameter now.
     display_changed(Display)
         The contrast windows changed.
+    layers_changed(LayerSettings)
+        The person moved the divider of the split view.
     message(str)
         A short text for the status bar.
     failed(Exception)
@@ -89,6 +95,7 @@ class CanvasView(QWidget):
     tool_changed = Signal(str)
     brush_changed = Signal(float)
     display_changed = Signal(object)
+    layers_changed = Signal(object)
     message = Signal(str)
     failed = Signal(object)
 
@@ -111,6 +118,8 @@ class CanvasView(QWidget):
             on_view_moved=self._view_moved,
         )
         self._hand = Hand(self._bench, self.view)
+        self._furniture = Furniture(self.view)
+        self._dragged: Item | None = None  # the piece of furniture in hand
         self._text_area = EMPTY  # where the overlay's text was painted last
         self._pan_from: QPointF | None = None
         self._space = False
@@ -142,6 +151,8 @@ class CanvasView(QWidget):
 
     @layers.setter
     def layers(self, settings: LayerSettings) -> None:
+        self._furniture.minimap, self._furniture.scale_bar = settings.minimap, settings.scale_bar
+        self._furniture.split = settings.split
         self._scene.set_settings(settings)
 
     @property
@@ -182,6 +193,8 @@ class CanvasView(QWidget):
         """
         self.cancel()
         self._scene.set_source(source, display or self._first_display(source))
+        self._furniture.shape = None if source is None else source.shape
+        self._furniture.pixel_size = None if source is None else source.info.pixel_size
         self.fit()
         self.display_changed.emit(self.display)
 
@@ -301,7 +314,7 @@ class CanvasView(QWidget):
     # painting
 
     def _take_size(self) -> None:
-        dpr = self._bench.scale = self.devicePixelRatioF()
+        dpr = self._bench.scale = self._scene.scale = self._furniture.scale = self.devicePixelRatioF()
         width, height = math.ceil(self.width() * dpr), math.ceil(self.height() * dpr)
         if self._scene.needs_size(width, height):
             self._scene.resize(width, height)
@@ -353,6 +366,13 @@ class CanvasView(QWidget):
         scale = self.devicePixelRatioF()
         self.cursor_moved.emit(*self.view.to_image(at.x() * scale, at.y() * scale))
 
+    def _drag_furniture(self, at: QPointF) -> None:
+        if self._dragged == "minimap" and self._furniture.map_rect() is not None:
+            self.center_on(*self._furniture.map_point(at))
+        elif self._dragged == "divider":
+            self.layers = replace(self.layers, split=self._furniture.split_at(at))
+            self.layers_changed.emit(self.layers)
+
     def _start_pan(self, at: QPointF | None) -> None:
         self._pan_from = at
         self._update_cursor()
@@ -392,10 +412,17 @@ class CanvasView(QWidget):
         ring = self._ring_place()
         if ring is not None:
             paint_ring(painter, self._scene.style, *ring, scale)
+        painter.scale(scale, scale)
+        exposed = QRectF(event.rect())
+        self._furniture.paint(painter, self._scene.style, self.font(), exposed, self._scene.overview())
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.MiddleButton or (self._space and not self._hand.is_busy):
+        item = self._furniture.item_at(event.position())
+        if event.button() == Qt.MouseButton.LeftButton and item is not None and not self._hand.is_busy:
+            self._dragged = item
+            self._drag_furniture(event.position())
+        elif event.button() == Qt.MouseButton.MiddleButton or (self._space and not self._hand.is_busy):
             self._start_pan(event.position())
         elif event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
             self._hand.mouse(event, self.devicePixelRatioF())
@@ -405,7 +432,9 @@ class CanvasView(QWidget):
         self.mousePressEvent(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._pan_from is not None:
+        if self._dragged is not None:
+            self._drag_furniture(event.position())
+        elif self._pan_from is not None:
             delta = (event.position() - self._pan_from) * self.devicePixelRatioF()
             dx, dy = round(delta.x()), round(delta.y())
             self._pan_from += QPointF(dx, dy) / self.devicePixelRatioF()
@@ -417,7 +446,9 @@ class CanvasView(QWidget):
         self._tell_cursor(event.position())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self._pan_from is not None and not self._hand.is_busy:
+        if self._dragged is not None:
+            self._dragged = None
+        elif self._pan_from is not None and not self._hand.is_busy:
             self._start_pan(None)
         elif event.button() != Qt.MouseButton.MiddleButton:
             self._hand.mouse(event, self.devicePixelRatioF())
@@ -459,6 +490,11 @@ class CanvasView(QWidget):
         for key in (Qt.Key.Key_Space, Qt.Key.Key_H):
             self._hold(key, False)
         super().focusOutEvent(event)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        if not isinstance(QApplication.focusWidget(), _TYPING):
+            self.setFocus(Qt.FocusReason.MouseFocusReason)  # so that held keys and Enter reach the tool
+        super().enterEvent(event)
 
     def leaveEvent(self, event: QEvent) -> None:
         self._hand.pointer = None

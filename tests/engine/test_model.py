@@ -141,3 +141,21 @@ def test_a_description_that_lies(tmp_path: Path, tiny: Model) -> None:
         with pytest.raises(ModelError):
             Model.load(_with_info(good, change), "cpu")
     assert Model.load(_with_info(good, {"from_the_future": 1}), "cpu").info.extra == {"from_the_future": 1}
+
+
+@pytest.mark.parametrize("arch", [Arch.plain(1, 2, 4, 2), Arch.plain(3, 4, 4, 3, stem=2)])
+def test_the_network_written_out_in_the_documentation(
+    arch: Arch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.engine.test_predict import random_model
+
+    text = (Path(__file__).resolve().parents[2] / "docs" / "model-format.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    model = random_model(arch)
+    model.save(tmp_path / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code, names)
+    x = torch.randn(1, arch.in_channels, 32, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(names["unet"](x), model.net(x), rtol=1e-4, atol=1e-5)  # type: ignore[operator]

@@ -1,0 +1,123 @@
+"""One predicted 512 × 512 image: the tutorial's own way against ours, alternating in one process.
+
+    python benchmarks/predict_image.py --rounds 5
+
+``reference``  the tutorial's network and predictor as written there: evaluation mode, 32 bits, default memory layout
+``tutorial``   our predictor with the same weights
+``fast``       our predictor with the default network
+``product``    multiply-adds a second of a large matrix product, as the measure of what the machine can do
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from unet_gui.core.images import open_image
+from unet_gui.core.model_info import ModelInfo
+from unet_gui.core.palette import default_classes
+from unet_gui.engine.device import pick_device
+from unet_gui.engine.model import Model, tutorial_info
+from unet_gui.engine.normalise import Normalisation
+from unet_gui.engine.predict import Predictor, run
+from unet_gui.engine.recipe import PredictConfig
+from unet_gui.engine.unet import Arch, UNet
+
+IMAGE = Path(__file__).resolve().parents[2] / "shared" / "data" / "isbi2012" / "test" / "0.png"
+FAST = Arch.plain(1, 2, 16, 3, stem=2)
+
+
+def multiply_adds(arch: Arch, side: int) -> int:
+    """Count the multiply-adds of the convolutions for one picture."""
+    total = 0
+
+    def count(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        if isinstance(module, torch.nn.Conv2d):
+            total += output.numel() * module.in_channels * module.kernel_size[0] * module.kernel_size[1]
+        elif isinstance(module, torch.nn.ConvTranspose2d):
+            total += inputs[0].numel() * module.out_channels * module.kernel_size[0] * module.kernel_size[1]
+
+    net = UNet(arch).eval()
+    for module in net.modules():
+        module.register_forward_hook(count)
+    with torch.inference_mode():
+        net(torch.zeros(1, arch.in_channels, side, side))
+    return total
+
+
+def product(device: str) -> float:
+    """Return multiply-adds a second of a large matrix product in 32 bits."""
+    a, b = torch.randn(2048, 2048, device=device), torch.randn(2048, 2048, device=device)
+    best = float("inf")
+    for _ in range(5):
+        begin = time.perf_counter()
+        float((a @ b)[0, 0])
+        best = min(best, time.perf_counter() - begin)
+    return 2048**3 / best
+
+
+def main() -> None:
+    """Alternate and print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    choice = pick_device(arguments.device)
+    if IMAGE.exists():
+        with open_image(IMAGE) as source:
+            image = source.read()
+    else:
+        image = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
+    torch.manual_seed(0)
+    net = UNet(Arch.tutorial()).to(choice.torch).eval()
+    same = Predictor(Model(net, tutorial_info(net.arch)), PredictConfig(precision="fp32"), choice)
+    info = ModelInfo(FAST.to_json(), default_classes(2), 1, Normalisation("image").to_json(), [0.0, 0.0])
+    fast = Predictor(Model(UNet(FAST).eval(), info), PredictConfig(), choice)
+
+    def reference() -> None:
+        tensor = torch.from_numpy(image.reshape(1, 1, *image.shape)).to(choice.torch, torch.float32)
+        with torch.no_grad():
+            pred = np.array(net(tensor).cpu()[0])[0]
+        pred[pred >= 0.5] = 255
+        pred[pred < 0.5] = 0
+
+    ways: dict[str, tuple[Callable[[], object], Arch]] = {
+        "reference": (reference, net.arch),
+        "tutorial": (lambda: run(same.predict(image)), net.arch),
+        "fast": (lambda: run(fast.predict(image)), FAST),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(arguments.rounds + 1):
+        for name, (call, _) in ways.items():
+            begin = time.perf_counter()
+            call()
+            if number:
+                times[name].append(time.perf_counter() - begin)
+    base, peak = statistics.median(times["reference"]), product(choice.name)
+    for name, (_, arch) in ways.items():
+        median = statistics.median(times[name])
+        speed = multiply_adds(arch, 512) / median
+        line = {
+            "what": "predicted 512² image",
+            "name": name,
+            "device": choice.name,
+            "threads": torch.get_num_threads(),
+            "median_s": round(median, 4),
+            "megapixels_per_s": round(image.size / median / 1e6, 3),
+            "times_reference": round(median / base, 4),
+            "giga_multiply_adds_per_s": round(speed / 1e9, 1),
+            "share_of_matrix_product": round(speed / peak, 3),
+        }
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

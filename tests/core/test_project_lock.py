@@ -88,11 +88,28 @@ def test_another_computer_is_believed(path: Path) -> None:
     assert path.exists(), "it is not ours any more"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}', '{"pid": -1}'])
-def test_a_lock_without_sense(path: Path, text: str) -> None:
+def test_a_process_that_died_while_taking_over_stands_in_nobodys_way(path: Path) -> None:
+    child = hold(path)
+    child.kill()
+    child.communicate()
+    guard = path.with_name("lock.guard")
+    guard.touch()
+    os.utime(guard, (1e9, 1e9))
+    lock = FolderLock(path)
+    assert lock.acquire() == ""
+    assert not guard.exists()
+    lock.release()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_lock_without_sense_counts_only_while_it_may_be_just_being_written(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text, "utf-8")
-    assert isinstance(FolderLock(path).acquire(), str)
+    assert FolderLock(path).acquire() == "another program"
+    os.utime(path, (1e9, 1e9))
+    lock = FolderLock(path)
+    assert lock.acquire() == ""
+    lock.release()
 
 
 def test_a_place_that_cannot_be_written(path: Path) -> None:

@@ -22,7 +22,7 @@ from unet_gui.core.atomic import atomic_path
 from unet_gui.core.encoding import UNLABELLED, Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.geometry import Rect
-from unet_gui.core.tiff import BROKEN, TiffPages
+from unet_gui.core.tiff import TiffPages, broken
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 MARKED = "unet-gui-encoding=index"
@@ -99,7 +99,7 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
         with atomic_path(path) as temporary:
             try:
                 patched = _patch(path, temporary, _Strip(raw, marked), page)
-            except BROKEN as error:
+            except broken() as error:
                 raise ImageError(
                     "is damaged.", path, "Move it away, or restore it from a copy.", repr(error)
                 ) from error

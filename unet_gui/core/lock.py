@@ -14,6 +14,12 @@ from typing import Any
 
 from unet_gui.core.atomic import write_error
 
+_TRIES = 60
+_PAUSE = 0.01
+_GUARD_SECONDS = 30
+_WRITE_SECONDS = 5
+_BUSY = (FileNotFoundError, PermissionError)  # gone already, or (on Windows) being read this moment
+
 
 class FolderLock:
     """A file that names the process which has a folder open.
@@ -45,14 +51,15 @@ class FolderLock:
         text = json.dumps({**_myself(), "token": token, "since": time.strftime("%Y-%m-%d %H:%M")})
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            for _ in range(3):
+            for _ in range(_TRIES):
                 if _create(self.path, text):
                     self._token = token
                     return ""
                 owner = _read(self.path)
                 if owner is not None and not _gone(owner):
                     return _who(owner)
-                self._remove_stale(owner)
+                if not self._remove_stale():
+                    time.sleep(_PAUSE)  # another process is just at it
         except OSError as error:
             raise write_error(self.path, error) from error
         return "another program"
@@ -65,17 +72,29 @@ class FolderLock:
                 self.path.unlink()
         self._token = ""
 
-    def _remove_stale(self, seen: dict[str, Any] | None) -> None:
-        """Take the file of a process that is gone out of the way, unless another one was faster."""
-        aside = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}")
+    def _remove_stale(self) -> bool:
+        """Remove the file of a process that is gone; False when another process is at it.
+
+        Looking and removing must not be torn apart: between them another process could remove the old file and make
+        its own. So only the one that could make the guard file may look again and remove.
+        """
+        guard = self.path.with_name(self.path.name + ".guard")
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - guard.stat().st_mtime > _GUARD_SECONDS:
+                guard.unlink()  # of a process that died within these few lines
+        if not _create(guard, ""):
+            return False
         try:
-            os.replace(self.path, aside)
-        except FileNotFoundError:
-            return
-        if _read(aside) != seen and not self.path.exists():
-            os.replace(aside, self.path)  # somebody took the lock in between: put it back
-        with contextlib.suppress(OSError):
-            aside.unlink()
+            with contextlib.suppress(*_BUSY):
+                owner = _read(self.path)
+                if owner is None and time.time() - self.path.stat().st_mtime < _WRITE_SECONDS:
+                    return False  # its owner has made it and not yet written who it is
+                if owner is None or _gone(owner):
+                    self.path.unlink()
+        finally:
+            with contextlib.suppress(*_BUSY):
+                guard.unlink()
+        return True
 
 
 def _create(path: Path, text: str) -> bool:

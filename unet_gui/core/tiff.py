@@ -34,11 +34,12 @@ def _tifffile() -> Any:
     return tifffile
 
 
-BROKEN = (
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, AssertionError),
-    *(EOFError, MemoryError, struct.error),
-)
-"""What the parser and the decoders raise on damaged files."""
+def broken() -> tuple[type[Exception], ...]:
+    """Return what the parser and the decoders raise on damaged files."""
+    return (
+        *(_tifffile().TiffFileError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+        *(RuntimeError, AssertionError, EOFError, MemoryError, struct.error),
+    )
 
 
 @contextlib.contextmanager
@@ -48,7 +49,7 @@ def in_words(path: str | os.PathLike[str], message: str = _DAMAGED) -> Iterator[
         yield
     except OSError as error:
         raise open_error(path, error) from error
-    except BROKEN as error:
+    except broken() as error:
         raise ImageError(message, path, _AGAIN, repr(error)) from error
 
 

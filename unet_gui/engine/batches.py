@@ -54,7 +54,7 @@ class BatchMaker:
         ranks: int = 1,
     ) -> None:
         self.pictures, self.entries, self.plan, self.seed = pictures, tuple(entries), plan, seed
-        self.rank, self.ranks = rank, ranks
+        self.rank, self.ranks, self._shift = rank, ranks, 0
         repeats = repeats or [1] * len(self.entries)
         self.cards = np.repeat(np.arange(len(self.entries)), repeats)
         weights = np.array([1.0] * plan.arch.classes)
@@ -70,6 +70,14 @@ class BatchMaker:
         """Steps in which every image comes once (larger ones more often)."""
         return max(1, -(-len(self.cards) // self.per_step))
 
+    def first_of(self, step: int) -> int:
+        """Return the number of the first sample of a step, counted from the beginning of the training."""
+        return step * self.per_step + self._shift
+
+    def continue_at(self, step: int, samples: int) -> None:
+        """Let a step begin with this sample: so nothing is repeated when a run goes on with more or fewer processes."""
+        self._shift = samples - step * self.per_step
+
     def make(self, step: int) -> Batch:
         """Return the batch of a step.
 
@@ -78,7 +86,7 @@ class BatchMaker:
         UserError
             An image or label has become unreadable.
         """
-        first = step * self.per_step + self.rank * self.plan.batch
+        first = self.first_of(step) + self.rank * self.plan.batch
         crops = [self._sample(first + i) for i in range(self.plan.batch)]
         x = np.stack([c[0] if c[0].ndim == 3 else c[0][..., None] for c in crops])
         y = np.stack([c[1] for c in crops])

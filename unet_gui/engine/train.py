@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from unet_gui import __version__
 from unet_gui.core.errors import UserError
-from unet_gui.core.model_info import ModelInfo
 from unet_gui.core.project import Dataset
 from unet_gui.engine.batches import BatchMaker, Prefetcher
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
-from unet_gui.engine.device import DeviceChoice, bf16_pays, keep_freed_memory, pick_device
+from unet_gui.engine.device import DeviceChoice, bf16_pays, keep_freed_memory
 from unet_gui.engine.events import (
     TICK,
     CheckpointSaved,
@@ -29,24 +28,25 @@ from unet_gui.engine.events import (
     Validated,
     Warned,
 )
+from unet_gui.engine.keeper import Keeper
 from unet_gui.engine.logs import RunLog
-from unet_gui.engine.model import TUTORIAL_LOGIT, Model
+from unet_gui.engine.model import Model
 from unet_gui.engine.plan import DEFAULT_MINUTES, TUTORIAL_EPOCHS, Plan
-from unet_gui.engine.predict import Predictor
 from unet_gui.engine.prepare import Prepared, prepare
-from unet_gui.engine.recipe import PredictConfig, TrainConfig
+from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.schedule import Clock
+from unet_gui.engine.together import Together, join
 from unet_gui.engine.trainer import Trainer
-from unet_gui.engine.unet import UNet, count_parameters
-from unet_gui.engine.validate import Answer, Judge, Outcome, answers, decided
+from unet_gui.engine.unet import count_parameters
+from unet_gui.engine.validate import Answer, Outcome, decided
 
 TELL_EVERY = 0.1
 VALIDATIONS = 12
+MOST_VALIDATIONS = 30
 VALIDATION_SHARE = 0.12
 REMEMBER_EVERY = 50
 MAX_ROLLBACKS = 6
 COOL_DOWN = 0.85
-BEST_MODEL = "best_model.pth"
 
 
 def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, None, None]:
@@ -65,7 +65,7 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
     ------
     TrainStarted, StepDone, Tick, EpochDone, Validated, CheckpointSaved, Warned, TrainFinished
         Closing the generator stops after the step in hand; the best model so far and a state to resume from are then
-        on the disk.
+        on the disk. Started by ``torchrun``, only the first process tells anything but Ticks.
 
     Raises
     ------
@@ -80,15 +80,30 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError("The folder for the model cannot be made.", out.parent, details=str(error)) from error
-    device = pick_device(config.device)
+    together, device = join(config.device)
     if device.type == "cpu":
         keep_freed_memory()
-    prepared = yield from prepare(dataset, config, device)
-    run = Run(dataset, out, config, device, prepared, started)
     try:
-        yield from run.events()
+        prepared = yield from _quiet(prepare(dataset, config, device), together)
+        run = Run(dataset, out, config, device, prepared, started, together)
+        try:
+            yield from _quiet(run.events(), together)
+        finally:
+            run.close()
     finally:
-        run.close()
+        together.part()
+
+
+def _quiet(events: Generator[Event, None, Any], together: Together) -> Generator[Event, None, Any]:
+    """Let only the leading process speak."""
+    if together.leads:
+        return (yield from events)
+    while True:
+        try:
+            next(events)
+        except StopIteration as stop:
+            return stop.value
+        yield TICK
 
 
 class Run:
@@ -97,11 +112,11 @@ class Run:
     Attributes
     ----------
     trainer : Trainer
+        Network and optimiser.
     clock : Clock
-    best : float
-        Best smoothed score so far; -inf at first.
-    best_state : dict
-        The weights it was reached with.
+        How far it has come.
+    keeper : Keeper
+        The best so far.
     """
 
     def __init__(
@@ -112,26 +127,29 @@ class Run:
         device: DeviceChoice,
         prepared: Prepared,
         started: float,
+        together: Together,
     ) -> None:
         self.dataset, self.out, self.config, self.device, self.data = dataset, out, config, device, prepared
-        self.started, self.earlier = started, 0.0
+        self.started, self.earlier, self.together = started, 0.0, together
         self.checkpoint = checkpoint_path(out)
         state = load_checkpoint(self.checkpoint) if config.resume and self.checkpoint.exists() else None
         self.plan = Plan.from_json(state["plan"]) if state else self._with_init(prepared.plan)
-        reduced = bool(state["reduced"]) if state else False
-        self.trainer = Trainer(self.plan, device, config.seed, reduced)
-        self.maker = BatchMaker(prepared.pictures, prepared.train, self.plan, config.seed, prepared.repeats)
-        self.val = [prepared.pictures.load(e) for e in prepared.val]
-        self.judge = Judge(self.plan.score, self.plan.arch.classes, self.plan.net)
+        self.trainer = Trainer(self.plan, device, config.seed, bool(state and state["reduced"]), together)
+        self.maker = BatchMaker(
+            prepared.pictures,
+            prepared.train,
+            self.plan,
+            config.seed,
+            prepared.repeats,
+            rank=together.rank,
+            ranks=together.count,
+        )
+        held_back = [prepared.pictures.load(e) for e in prepared.val] if together.leads else []
+        self.keeper = Keeper(self.plan, list(dataset.classes), held_back, out, device)
         self.clock = self._clock()
-        self.best, self.best_outcome = -math.inf, Outcome(math.nan, (), math.nan, ())
-        self.best_state: dict[str, Any] = {}
-        self.smoothed, self.stale, self.validations = math.nan, 0, 0
-        self.lowest_loss = math.inf
-        self.val_cost = 0.0
+        self.validations, self.rollbacks = 0, 0
         self.notes: list[str] = []
-        self.finished = False
-        self._dirty = False
+        self.finished, self._dirty, self._looping = False, False, False
         if state:
             self._restore(state)
         else:
@@ -142,24 +160,23 @@ class Run:
 
     def _with_init(self, plan: Plan) -> Plan:
         """Take over the shape of the network to start from, unless another was asked for."""
-        if self.config.init is None:
-            return plan
-        arch = Model.load(self.config.init, "cpu").arch
         wish = self.config
-        if wish.width or wish.depth is not None or wish.recipe == "tutorial" or arch.outputs == 1:
+        if wish.init is None or wish.width or wish.depth is not None or wish.recipe == "tutorial":
+            return plan
+        arch = Model.load(wish.init, "cpu").arch
+        if arch.outputs == 1:
             return plan
         same = dataclasses.replace(arch, in_channels=plan.arch.in_channels, outputs=plan.arch.outputs)
-        crop = plan.crop and -(-plan.crop // same.align) * same.align
-        return dataclasses.replace(plan, arch=same, crop=crop)
+        return dataclasses.replace(plan, arch=same, crop=-(-plan.crop // same.align) * same.align)
 
     def _begin(self) -> None:
         """First weights, and whether 16 bits pay."""
         if self.config.init is not None:
-            model = Model.load(self.config.init, "cpu")
-            taken = self.trainer.start_from(model)
+            taken = self.trainer.start_from(Model.load(self.config.init, "cpu"))
             share = taken / max(1, count_parameters(self.trainer.net))
             self.notes.append(f"Starting from {self.config.init.name}: {share:.0%} of its weights fit.")
-        self.trainer.reduced = self._use_reduced()
+        (reduced,) = self.together.agree(float(self._use_reduced()))
+        self.trainer.reduced = bool(reduced)
         self.trainer.remember()
 
     def _use_reduced(self) -> bool:
@@ -181,7 +198,7 @@ class Run:
         return Clock(None, DEFAULT_MINUTES * 60)
 
     def _log_folder(self) -> Path | None:
-        if not self.config.logs or self.dataset.read_only:
+        if not self.config.logs or self.dataset.read_only or not self.together.leads:
             return None
         return self.dataset.state_dir / "runs"
 
@@ -197,60 +214,62 @@ class Run:
         yield self._tell_start()
         for note in self.notes:
             yield Warned(note)
-        feed = Prefetcher(self.maker.make, self.clock.step, threaded=self.config.workers > 0)
-        told, told_step, losses, epoch_losses = time.perf_counter(), self.clock.step, [], []
-        saved, rollbacks = time.perf_counter(), 0
-        try:
-            while not self.clock.done:
+        teller = _Teller(self)
+        saved = time.perf_counter()
+        self._looping = True
+        with Prefetcher(self.maker.make, self.clock.step, threaded=self.config.workers > 0) as feed:
+            while not self._end_of_run():
                 begin = time.perf_counter()
-                batch = feed.get()
                 before = self._state_before()
-                loss = self.trainer.step(batch, self.clock.progress)
-                losses.append(loss)
+                loss = self.trainer.step(feed.get(), self.clock.progress)
                 self._dirty = True
-                now = time.perf_counter()
-                if self.device.type == "cpu" or now - told > TELL_EVERY or self.clock.step % REMEMBER_EVERY == 0:
-                    value = float(loss)  # waits for the device
-                    if not self.trainer.healthy(value):
-                        rollbacks += 1
-                        yield self._roll_back(rollbacks)
-                        losses.clear()
-                        continue
-                    self._keep_lowest(value, before)
-                    if self.trainer.steps % REMEMBER_EVERY == 0:
-                        self.trainer.remember()
+                if self._time_to_look(teller) and not self._look(float(loss), before):
+                    yield self._roll_back()
+                    teller.forget()
+                    continue
                 self.clock.advance(time.perf_counter() - begin, self.elapsed, self._reserve())
-                if now - told > TELL_EVERY or self.clock.done:
-                    values = torch.stack(losses).float().cpu()
-                    epoch_losses.extend(values.tolist())
-                    yield self._tell_step(float(values.mean()), self.clock.step - told_step, now - told)
-                    told, told_step, losses = now, self.clock.step, []
-                else:
-                    yield TICK
-                if self.clock.step % self.maker.steps_per_epoch == 0:
-                    yield self._tell_epoch(epoch_losses)
-                    epoch_losses = []
-                if self._due() and not self.clock.done:
+                yield from teller.step(loss)
+                if self._due():
                     yield from self._validate(final=False)
-                if time.perf_counter() - saved > self.config.checkpoint_seconds:
+                if self.together.leads and time.perf_counter() - saved > self.config.checkpoint_seconds:
                     yield self._save_state()
                     saved = time.perf_counter()
-        finally:
-            feed.close()
-        yield from self._finish(feed.waited)
+            self._looping = False
+            self.log.scalars(self.clock.step, {"train/waited_for_data": feed.waited})
+        if self.together.leads:
+            yield from self._finish()
+
+    def _end_of_run(self) -> bool:
+        """Whether it is over; all processes hear of the leading one how far they are."""
+        progress, stopped = self.together.agree(self.clock.progress, 0.0)
+        self.clock.progress = progress
+        return bool(stopped) or self.clock.done
+
+    def _time_to_look(self, teller: _Teller) -> bool:
+        """Whether to look at the loss, which waits for a graphics card: not at every step."""
+        if self.device.type == "cpu":
+            return True
+        every = self.clock.step % 10 == 0
+        return every or (self.together.count == 1 and teller.is_due())
+
+    def _look(self, loss: float, before: dict[str, Any]) -> bool:
+        """Return False after a divergence; else remember what is worth remembering."""
+        if not self.trainer.healthy(loss):
+            return False
+        self.keeper.keep_lowest(loss, before)
+        if self.trainer.steps % REMEMBER_EVERY == 0:
+            self.trainer.remember()
+        return True
 
     def _state_before(self) -> dict[str, Any]:
         """Return the weights that the next loss is of, where the lowest loss decides (the tutorial saves them so)."""
-        if self.plan.keep != "lowest-loss":
+        if self.plan.keep != "lowest-loss" or not self.together.leads:
             return {}
         return {k: v.detach().clone() for k, v in self.trainer.net.state_dict().items()}
 
-    def _keep_lowest(self, loss: float, before: dict[str, Any]) -> None:
-        if before and loss < self.lowest_loss:
-            self.lowest_loss, self.best_state = loss, before
-
-    def _roll_back(self, times: int) -> Event:
-        if times > MAX_ROLLBACKS:
+    def _roll_back(self) -> Event:
+        self.rollbacks += 1
+        if self.rollbacks > MAX_ROLLBACKS:
             raise UserError(
                 "The training keeps diverging: the loss is no number any more.",
                 hint="Look for images with extreme values or wrong labels, or choose a smaller learning rate.",
@@ -262,85 +281,50 @@ class Run:
 
     def _planned_validations(self) -> int:
         """Return how many validations the run has, so that they take a small share of its time."""
-        if self.clock.total is not None or not self.val_cost:
+        if self.plan.recipe == "tutorial" and self.clock.total is not None:
+            return max(1, self.clock.total // self.maker.steps_per_epoch)
+        if self.clock.total is not None or not self.keeper.cost:
             return VALIDATIONS
-        return int(min(30, max(2, VALIDATION_SHARE * self.clock.seconds / self.val_cost)))
+        return int(min(MOST_VALIDATIONS, max(2, VALIDATION_SHARE * self.clock.seconds / self.keeper.cost)))
 
     def _due(self) -> bool:
-        if not self.val:
+        if not self.keeper.pictures or self.clock.done:
             return False
-        if self.plan.recipe == "tutorial" and self.config.minutes is None:
-            return self.clock.step % self.maker.steps_per_epoch == 0
-        return self.clock.progress >= (self.validations + 1) / self._planned_validations()
+        return self.clock.progress * self._planned_validations() >= self.validations + 1 - 1e-9
 
     def _reserve(self) -> float:
         """Return the seconds to keep for validations to come and for writing the model."""
+        if not self.keeper.pictures:
+            return 0.3
         left = (1 - self.clock.progress) * self._planned_validations()
-        return (left + 2) * self.val_cost + 0.3 if self.val else 0.3
-
-    def _model(self, state: dict[str, Any] | None, outcome: Outcome) -> Model:
-        """Return the average (or given) weights as a model."""
-        net = self.trainer.average
-        if state:
-            net = UNet(self.plan.arch)
-            net.load_state_dict(state)
-        return Model(net, self._info(outcome))
-
-    def _predictor(self, model: Model) -> Predictor:
-        return Predictor(model, PredictConfig(precision="fp32"), self.device)
-
-    def _answers(self, model: Model) -> Generator[Event, None, list[Answer]]:
-        predictor = self._predictor(model)
-        found: list[Answer] = []
-        for picture in self.val:
-            found.extend(answers(predictor, [picture]))
-            yield TICK
-        return found
-
-    def _judge(self, found: list[Answer], near: tuple[float, ...] | None) -> Outcome:
-        if self.plan.loss == "bce":
-            return self.judge.at(found, (TUTORIAL_LOGIT, 0.0))
-        return self.judge.judge(found, near)
+        return (left + 2) * self.keeper.cost + 0.3
 
     def _validate(self, final: bool) -> Generator[Event, None, None]:
-        """Try the running average on the images held back; keep it if it is the best."""
-        begin = time.perf_counter()
-        found = yield from self._answers(self._model(None, Outcome(math.nan, (), math.nan, ())))
-        near = self.best_outcome.offsets if self.best_outcome.offsets and not final else None
-        outcome = self._judge(found, near)
+        """Try the running average on the images held back; write it if it is the best."""
+        keeper = self.keeper
+        outcome, is_best, found = yield from keeper.validate(self.trainer.average, final)
         self.validations = int(self.clock.progress * self._planned_validations() + 1e-6)
-        previous = outcome.score if math.isnan(self.smoothed) else self.smoothed
-        self.smoothed = 0.5 * previous + 0.5 * outcome.score
-        is_best = self.smoothed > self.best
-        self.stale = 0 if is_best else self.stale + 1
         if is_best and self.plan.keep == "best-score":
-            self.best, self.best_outcome = self.smoothed, outcome
-            self.best_state = {k: v.detach().clone() for k, v in self.trainer.average.state_dict().items()}
-            self._save_model()
-        elif is_best:
-            self.best, self.best_outcome = self.smoothed, outcome
-        took = time.perf_counter() - begin
-        self.val_cost = took if not self.val_cost else 0.5 * self.val_cost + 0.5 * took
+            keeper.save(self.trainer.average, self._trained())
         self._log_validation(outcome, found)
         yield Validated(
             self.clock.step,
             self.elapsed,
             self.plan.score,
             outcome.score,
-            self.smoothed,
-            self.best,
+            keeper.smoothed,
+            keeper.best,
             is_best,
             outcome.loss,
             outcome.dice,
             outcome.offsets,
         )
-        patience = self.config.patience if self.config.patience is not None else 0
-        if patience and self.stale >= patience and not final:
+        if self.config.patience and keeper.stale >= self.config.patience and not final:
             yield from self._give_up()
 
     def _give_up(self) -> Generator[Event, None, None]:
         """Begin the end: the rate falls to nothing, which usually brings a last gain."""
-        self.stale = 0
+        self.keeper.stale = 0
         if self.plan.schedule == "cosine" and self.clock.progress < COOL_DOWN:
             if self.clock.total is None:
                 self.clock.seconds = min(self.clock.seconds, self.elapsed / COOL_DOWN)
@@ -351,93 +335,54 @@ class Run:
 
     # --- the end
 
-    def _finish(self, waited: float) -> Generator[Event, None, None]:
-        del waited
-        if self.val:
+    def _finish(self) -> Generator[Event, None, None]:
+        keeper = self.keeper
+        if keeper.pictures:
             yield from self._validate(final=True)
-            outcome = yield from self._settle_operating_point()
-        else:
-            outcome = self.best_outcome
-            if self.plan.keep == "best-score":
-                self.best_state = {}
-        self.best_outcome = outcome
-        self._save_model()
+            yield from keeper.settle()
+        keeper.save(self.trainer.average, self._trained())
         self._save_state()
         self.finished = True
         yield CheckpointSaved(self.out, self.clock.step, final=True)
-        by_time = self.clock.total is None
+        reason = "The time is over." if self.clock.total is None else "All steps are done."
         yield TrainFinished(
             self.out,
             self.plan.score,
-            outcome.score,
-            outcome.dice,
-            self._offsets(outcome),
+            keeper.outcome.score,
+            keeper.outcome.dice,
+            keeper.offsets,
             self.elapsed,
             self.clock.step,
-            "The time is over." if by_time else "All steps are done.",
+            reason,
         )
-
-    def _settle_operating_point(self) -> Generator[Event, None, Outcome]:
-        """Search the operating point of the model that is kept over the whole range."""
-        found = yield from self._answers(self._model(self.best_state or None, self.best_outcome))
-        return self._judge(found, None)
 
     def close(self) -> None:
         """Leave a usable state, however it ended."""
-        if not self.finished and self._dirty:
-            if not self.best_state:
-                self._save_model()
+        if self._looping and self.together.leads:
+            self._looping = False
+            self.together.agree(self.clock.progress, 1.0)
+        if not self.finished and self._dirty and self.together.leads:
+            if not self.keeper.state:
+                self.keeper.save(self.trainer.average, self._trained())
             self._save_state()
         self.log.close()
 
     # --- files
 
-    def _offsets(self, outcome: Outcome) -> tuple[float, ...]:
-        if outcome.offsets:
-            return outcome.offsets
-        if self.plan.arch.outputs == 1:
-            return (TUTORIAL_LOGIT, 0.0)
-        return (0.0,) * self.plan.arch.classes
-
-    def _info(self, outcome: Outcome) -> ModelInfo:
-        score: dict[str, Any] = {}
-        if not math.isnan(outcome.score):
-            dice = {
-                c.name: None if v != v else round(v, 4)
-                for c, v in zip(self.dataset.classes, outcome.dice, strict=False)
-            }
-            score = {"name": self.plan.score, "value": round(outcome.score, 4), "dice": dice}
-        return ModelInfo(
-            arch=self.plan.arch.to_json(),
-            classes=list(self.dataset.classes),
-            channels=self.plan.arch.in_channels,
-            normalisation=self.plan.normalisation.to_json(),
-            offsets=list(self._offsets(outcome)),
-            recipe=self.plan.recipe,
-            trained={
-                "images": len(self.data.train_keys),
-                "learned_from": list(self.data.train_keys[:200]),
-                "chosen_on": list(self.data.val_keys[:200]),
-                "steps": self.clock.step,
-                "seconds": round(self.elapsed, 1),
-                "seed": self.config.seed,
-                "device": self.device.name,
-                "symmetries": self.plan.symmetries,
-                "encoding": self.dataset.encoding.kind,
-                "plan": list(self.data.words),
-            },
-            score=score,
-            version=__version__,
-        )
-
-    def _save_model(self) -> None:
-        model = self._model(self.best_state or None, self.best_outcome)
-        if self.out.suffix.lower() == ".pth":
-            model.save_state_dict(self.out)
-            return
-        model.save(self.out)
-        if self.plan.recipe == "tutorial":
-            model.save_state_dict(self.out.with_name(BEST_MODEL))
+    def _trained(self) -> dict[str, Any]:
+        """Return what the model file says about its training."""
+        return {
+            "images": len(self.data.train_keys),
+            "learned_from": list(self.data.train_keys[:200]),
+            "chosen_on": list(self.data.val_keys[:200]),
+            "steps": self.clock.step,
+            "seconds": round(self.elapsed, 1),
+            "seed": self.config.seed,
+            "device": self.device.name,
+            "symmetries": self.plan.symmetries,
+            "encoding": self.dataset.encoding.kind,
+            "plan": list(self.data.words),
+        }
 
     def _save_state(self) -> Event:
         state = {
@@ -447,15 +392,10 @@ class Run:
             "trainer": self.trainer.state(),
             "reduced": self.trainer.reduced,
             "clock": dataclasses.asdict(self.clock),
+            "samples": self.maker.first_of(self.clock.step),
             "elapsed": self.elapsed,
-            "best": self.best,
-            "best_outcome": dataclasses.asdict(self.best_outcome),
-            "best_state": self.best_state,
-            "smoothed": self.smoothed,
-            "stale": self.stale,
+            "keeper": self.keeper.to_state(),
             "validations": self.validations,
-            "val_cost": self.val_cost,
-            "lowest_loss": self.lowest_loss,
         }
         save_checkpoint(self.checkpoint, state)
         self._dirty = False
@@ -463,6 +403,12 @@ class Run:
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Go on where a run stopped; a larger budget makes it longer."""
+        if [c["id"] for c in state["classes"]] != [c.id for c in self.dataset.classes]:
+            raise UserError(
+                "The classes have changed since the training stopped.",
+                self.checkpoint,
+                "Train without --resume, or start from the model with --init.",
+            )
         self.trainer.load_state(state["trainer"])
         self.trainer.remember()
         before = Clock(**state["clock"])
@@ -471,14 +417,11 @@ class Run:
             self.clock.progress = min(1.0, before.step / self.clock.total)
         elif before.total is None:
             self.clock.progress = min(1.0, before.progress * before.seconds / self.clock.seconds)
+        self.maker.continue_at(before.step, int(state["samples"]))
         self.earlier = float(state["elapsed"])
         self.started = time.perf_counter()
-        self.best, self.best_state = float(state["best"]), state["best_state"]
-        kept = state["best_outcome"]
-        self.best_outcome = Outcome(kept["score"], tuple(kept["dice"]), kept["loss"], tuple(kept["offsets"]))
-        self.smoothed, self.stale = float(state["smoothed"]), int(state["stale"])
-        self.validations, self.val_cost = int(state["validations"]), float(state["val_cost"])
-        self.lowest_loss = float(state["lowest_loss"])
+        self.keeper.from_state(state["keeper"])
+        self.validations = int(state["validations"])
 
     # --- telling
 
@@ -486,6 +429,8 @@ class Run:
         words = (*self.data.words, self.device.note)
         if self.trainer.reduced:
             words = (*words, "Convolutions are computed in 16 bits, which is faster here; weights stay in 32.")
+        if self.together.count > 1:
+            words = (*words, f"{self.together.count} processes train together.")
         self.log.texts({"plan": "\n\n".join(words), "settings": self.config.to_json()})
         return TrainStarted(
             device=self.device.name,
@@ -499,25 +444,59 @@ class Run:
             run_dir=self.log.path,
         )
 
-    def _tell_step(self, loss: float, steps: int, seconds: float) -> Event:
-        clock = self.clock
-        rate = self.trainer.rate(clock.progress)
-        speed = steps * self.maker.per_step / max(seconds, 1e-9)
-        left = clock.steps_left * clock.pace if clock.total is not None else max(0.0, clock.seconds - self.elapsed)
-        self.log.scalars(clock.step, {"train/loss": loss, "train/rate": rate, "train/images_per_second": speed})
-        total = clock.total if clock.total is not None else clock.step + clock.steps_left
-        return StepDone(clock.step, total, loss, rate, speed, self.elapsed, left)
-
-    def _tell_epoch(self, losses: list[float]) -> Event:
-        per = self.maker.steps_per_epoch
-        epochs = None if self.clock.total is None else -(-self.clock.total // per)
-        mean = sum(losses) / len(losses) if losses else math.nan
-        return EpochDone(self.clock.step // per, epochs, self.clock.step, mean, self.elapsed)
-
     def _log_validation(self, outcome: Outcome, found: list[Answer]) -> None:
         values = {f"validation/{self.plan.score}": outcome.score, "validation/loss": outcome.loss}
         for info, value in zip(self.dataset.classes, outcome.dice, strict=True):
             values[f"validation/dice {info.name}"] = value
         self.log.scalars(self.clock.step, values)
         said = decided(found[0].logits, outcome.offsets).astype("uint8")
-        self.log.picture(self.clock.step, self.val[0].pixels, said, found[0].label, list(self.dataset.classes))
+        shown = self.keeper.pictures[0]
+        self.log.picture(self.clock.step, shown.pixels, said, shown.label, list(self.dataset.classes))
+
+
+class _Teller:
+    """Turns steps into events, few enough for whoever listens."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.told, self.first = time.perf_counter(), run.clock.step
+        self.losses: list[Tensor] = []
+        self.epoch_losses: list[float] = []
+
+    def is_due(self) -> bool:
+        """Whether it is time for a `StepDone`."""
+        return time.perf_counter() - self.told > TELL_EVERY
+
+    def forget(self) -> None:
+        """Drop losses that were not numbers."""
+        self.losses.clear()
+
+    def step(self, loss: Tensor) -> Generator[Event, None, None]:
+        """Tell about one step."""
+        clock, per_epoch = self.run.clock, self.run.maker.steps_per_epoch
+        self.losses.append(loss)
+        ends = clock.step % per_epoch == 0
+        if self.is_due() or clock.done or ends:
+            values = torch.stack(self.losses).float().tolist()  # waits for the device
+            self.epoch_losses.extend(values)
+            if self.is_due() or clock.done:
+                yield self._step_done(sum(self.epoch_losses[-len(values) :]) / len(values))
+                self.told, self.first = time.perf_counter(), clock.step
+            self.losses.clear()
+        else:
+            yield TICK
+        if ends:
+            epochs = None if clock.total is None else -(-clock.total // per_epoch)
+            mean = sum(self.epoch_losses) / max(1, len(self.epoch_losses))
+            self.epoch_losses.clear()
+            yield EpochDone(clock.step // per_epoch, epochs, clock.step, mean, self.run.elapsed)
+
+    def _step_done(self, loss: float) -> Event:
+        run, clock = self.run, self.run.clock
+        rate = run.trainer.rate(clock.progress)
+        seconds = time.perf_counter() - self.told
+        speed = (clock.step - self.first) * run.maker.per_step / max(seconds, 1e-9)
+        left = clock.steps_left * clock.pace if clock.total is not None else max(0.0, clock.seconds - run.elapsed)
+        run.log.scalars(clock.step, {"train/loss": loss, "train/rate": rate, "train/images_per_second": speed})
+        total = clock.total if clock.total is not None else clock.step + clock.steps_left
+        return StepDone(clock.step, total, loss, rate, speed, run.elapsed, 0.0 if math.isnan(left) else left)

@@ -16,6 +16,7 @@ from unet_gui.engine.losses import cross_entropy_dice, masked_bce
 from unet_gui.engine.model import Model
 from unet_gui.engine.plan import Plan
 from unet_gui.engine.schedule import rate_factor
+from unet_gui.engine.together import Together
 from unet_gui.engine.unet import UNet
 
 EXPLODED = 20.0
@@ -33,6 +34,8 @@ class Trainer:
         For the first weights.
     reduced : bool
         Compute in 16 bits where it is safe; weights stay in 32.
+    together : Together, optional
+        The processes that train along.
 
     Attributes
     ----------
@@ -44,8 +47,16 @@ class Trainer:
         1, halved after each divergence.
     """
 
-    def __init__(self, plan: Plan, device: DeviceChoice, seed: int, reduced: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        device: DeviceChoice,
+        seed: int,
+        reduced: bool = False,
+        together: Together | None = None,
+    ) -> None:
         self.plan, self.device, self.reduced = plan, device, reduced
+        self.together = together or Together()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = UNet(plan.arch)
@@ -80,12 +91,17 @@ class Trainer:
         loss = self._loss(logits, y)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        loss = loss.detach()
+        if self.together.count > 1:
+            statistics = [b for b in self.net.buffers() if b.is_floating_point()]
+            gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+            self.together.average([loss, *gradients, *statistics])
         if self.plan.clip > 0:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.plan.clip)
         self.optimiser.step()
         self.steps += 1
         self._follow()
-        return loss.detach()
+        return loss
 
     def rate(self, progress: float) -> float:
         """Return the learning rate at this point of the run."""

@@ -1,0 +1,173 @@
+"""The best model so far: trying the network on images held back, remembering, writing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from unet_gui import __version__
+from unet_gui.core.model_info import ModelInfo
+from unet_gui.core.palette import ClassInfo
+from unet_gui.engine.data import Picture
+from unet_gui.engine.device import DeviceChoice
+from unet_gui.engine.events import TICK, Event
+from unet_gui.engine.model import TUTORIAL_LOGIT, Model
+from unet_gui.engine.plan import Plan
+from unet_gui.engine.predict import Predictor
+from unet_gui.engine.recipe import PredictConfig
+from unet_gui.engine.unet import UNet
+from unet_gui.engine.validate import Answer, Judge, Outcome, answers
+
+BEST_MODEL = "best_model.pth"
+NOTHING = Outcome(math.nan, (), math.nan, ())
+
+
+class Keeper:
+    """Keeps the weights with the best smoothed score, or with the lowest training loss.
+
+    Parameters
+    ----------
+    plan : Plan
+    classes : list of ClassInfo
+    pictures : list of Picture
+        Held back.
+    out : Path
+    device : DeviceChoice
+
+    Attributes
+    ----------
+    best : float
+        Best smoothed score; -inf at first.
+    outcome : Outcome
+        The one of the best.
+    state : dict
+        The weights it was reached with; empty at first.
+    smoothed : float
+    stale : int
+        Validations since the best.
+    cost : float
+        Seconds a validation takes, smoothed.
+    lowest_loss : float
+    """
+
+    def __init__(
+        self, plan: Plan, classes: list[ClassInfo], pictures: list[Picture], out: Path, device: DeviceChoice
+    ) -> None:
+        self.plan, self.classes, self.pictures, self.out, self.device = plan, classes, pictures, out, device
+        self.judge = Judge(plan.score, plan.arch.classes, plan.net)
+        self.best, self.outcome = -math.inf, NOTHING
+        self.state: dict[str, Any] = {}
+        self.smoothed, self.stale, self.cost = math.nan, 0, 0.0
+        self.lowest_loss = math.inf
+
+    def validate(self, net: UNet, final: bool) -> Generator[Event, None, tuple[Outcome, bool, list[Answer]]]:
+        """Try a network; return how good it is, whether it is the best, and its answers."""
+        begin = time.perf_counter()
+        found = yield from self._answers(net)
+        near = self.outcome.offsets if self.outcome.offsets and not final else None
+        outcome = self._judge(found, near)
+        previous = outcome.score if math.isnan(self.smoothed) else self.smoothed
+        self.smoothed = 0.5 * previous + 0.5 * outcome.score
+        is_best = self.smoothed > self.best
+        self.stale = 0 if is_best else self.stale + 1
+        if is_best:
+            self.best, self.outcome = self.smoothed, outcome
+            if self.plan.keep == "best-score":
+                self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
+        took = time.perf_counter() - begin
+        self.cost = took if not self.cost else 0.5 * self.cost + 0.5 * took
+        return outcome, is_best, found
+
+    def settle(self) -> Generator[Event, None, None]:
+        """Search the operating point of the weights that are kept over the whole range."""
+        net = UNet(self.plan.arch)
+        net.load_state_dict(self.state)
+        found = yield from self._answers(net)
+        self.outcome = self._judge(found, None)
+
+    def keep_lowest(self, loss: float, before: dict[str, Any]) -> None:
+        """Remember the weights that a training loss is of, if it is the lowest."""
+        if before and loss < self.lowest_loss:
+            self.lowest_loss, self.state = loss, before
+
+    def _answers(self, net: UNet) -> Generator[Event, None, list[Answer]]:
+        model = Model(net, self.info({}))
+        predictor = Predictor(model, PredictConfig(precision="fp32"), self.device)
+        found: list[Answer] = []
+        for picture in self.pictures:
+            found.extend(answers(predictor, [picture]))
+            yield TICK
+        return found
+
+    def _judge(self, found: list[Answer], near: tuple[float, ...] | None) -> Outcome:
+        if self.plan.loss == "bce":
+            return self.judge.at(found, (TUTORIAL_LOGIT, 0.0))
+        return self.judge.judge(found, near)
+
+    # --- files
+
+    @property
+    def offsets(self) -> tuple[float, ...]:
+        """The operating point of the model that is kept."""
+        if self.outcome.offsets:
+            return self.outcome.offsets
+        return (TUTORIAL_LOGIT, 0.0) if self.plan.arch.outputs == 1 else (0.0,) * self.plan.arch.classes
+
+    def info(self, trained: dict[str, Any]) -> ModelInfo:
+        """Return the description of the model that is kept."""
+        score: dict[str, Any] = {}
+        if not math.isnan(self.outcome.score):
+            pairs = zip(self.classes, self.outcome.dice, strict=True)
+            dice = {c.name: None if math.isnan(v) else round(v, 4) for c, v in pairs}
+            score = {"name": self.plan.score, "value": round(self.outcome.score, 4), "dice": dice}
+        return ModelInfo(
+            arch=self.plan.arch.to_json(),
+            classes=list(self.classes),
+            channels=self.plan.arch.in_channels,
+            normalisation=self.plan.normalisation.to_json(),
+            offsets=list(self.offsets),
+            recipe=self.plan.recipe,
+            trained=trained,
+            score=score,
+            version=__version__,
+        )
+
+    def save(self, latest: UNet, trained: dict[str, Any]) -> None:
+        """Write the weights that are kept, or the latest where none are kept yet."""
+        net = latest
+        if self.state:
+            net = UNet(self.plan.arch)
+            net.load_state_dict(self.state)
+        model = Model(net, self.info(trained))
+        if self.out.suffix.lower() == ".pth":
+            model.save_state_dict(self.out)
+            return
+        model.save(self.out)
+        if self.plan.recipe == "tutorial":
+            model.save_state_dict(self.out.with_name(BEST_MODEL))
+
+    # --- state
+
+    def to_state(self) -> dict[str, Any]:
+        """Return everything for the checkpoint."""
+        return {
+            "best": self.best,
+            "outcome": dataclasses.asdict(self.outcome),
+            "state": self.state,
+            "smoothed": self.smoothed,
+            "stale": self.stale,
+            "cost": self.cost,
+            "lowest_loss": self.lowest_loss,
+        }
+
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Invert `to_state`."""
+        kept = state["outcome"]
+        self.outcome = Outcome(kept["score"], tuple(kept["dice"]), kept["loss"], tuple(kept["offsets"]))
+        self.best, self.state, self.smoothed = float(state["best"]), dict(state["state"]), float(state["smoothed"])
+        self.stale, self.cost = int(state["stale"]), float(state["cost"])
+        self.lowest_loss = float(state["lowest_loss"])

@@ -506,6 +506,22 @@ def test_thumbnails_are_small_colour_pictures(tmp_path: Path) -> None:
     assert thumbnail(tmp_path / "tiny.png").shape == (3, 5, 3)
 
 
+@pytest.mark.parametrize("size", [20, 45, 90, 200])
+@pytest.mark.parametrize("grey", [True, False])
+def test_a_thumbnail_of_a_jpeg_looks_like_it(tmp_path: Path, size: int, grey: bool) -> None:
+    array = smooth((240, 400))
+    if grey:
+        array[..., 1:] = array[..., :1]
+    Image.fromarray(array[..., 0] if grey else array).save(tmp_path / "a.jpg", quality=95)
+    small = thumbnail(tmp_path / "a.jpg", size=size)
+    assert small.shape == (round(240 * size / 400), size, 3)
+    expected = cv2.resize(array, (small.shape[1], small.shape[0]), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected).mean() < 6
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-500])
+    with pytest.raises(ImageError):
+        thumbnail(tmp_path / "a.jpg", size=size)
+
+
 def test_a_dark_16_bit_thumbnail_is_stretched(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(100, 900, 256).astype(np.uint16), (256, 1))
     (tmp_path / "a.png").write_bytes(png.encode(ramp))

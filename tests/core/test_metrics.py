@@ -22,6 +22,7 @@ from unet_gui.core.metrics import (
     iou,
     match_objects,
     mean_of,
+    objects_of,
     partition_scores,
     pixel_error,
     rand_f,
@@ -330,6 +331,12 @@ def test_objects_by_hand() -> None:
     scores = match_objects(truth, predicted)
     assert scores == (2, 2, 1)  # 2 and 7 share a half, which is not enough; 9 is invented
     assert scores.average_precision == 2 / 5
+
+
+def test_the_objects_of_a_class() -> None:
+    objects = objects_of(grid("1102 0011 .211"), 1)
+    assert len(np.unique(objects)) == 3
+    assert not objects[grid("1102 0011 .211") != 1].any()
 
 
 def test_objects_that_are_all_there_or_not_at_all() -> None:

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from unet_gui.core import png
 from unet_gui.core.errors import UserError
 from unet_gui.core.metrics import evaluate_folders
 from unet_gui.core.store import BINARY, INDEX, read_label, write_label
@@ -150,6 +151,15 @@ def test_membranes_are_found_or_named(data: Path, tmp_path: Path) -> None:
         assert evaluate_folders(tmp_path / "p", tmp_path / "l", membrane=none).regions is None
     with pytest.raises(UserError, match="no class id"):
         evaluate_folders(tmp_path / "p", tmp_path / "l", membrane="zero")
+
+
+def test_what_is_no_label_says_whose_it_is(tmp_path: Path) -> None:
+    save(tmp_path / "l", a=HALF)
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/a.png").write_bytes(png.encode(np.arange(200, dtype=np.uint16).reshape(10, 20) * 3))
+    with pytest.raises(UserError, match="The predictions cannot be compared") as caught:
+        evaluate_folders(tmp_path / "p", tmp_path / "l")
+    assert caught.value.path == str(tmp_path / "p")
 
 
 def test_real_labels_against_themselves(data: Path) -> None:

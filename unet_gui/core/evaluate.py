@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from unet_gui.core import label_stack
-from unet_gui.core.detect import detect_encoding
+from unet_gui.core.detect import Detected, detect_encoding
 from unet_gui.core.encoding import UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, UserError
 from unet_gui.core.images import IMAGE_SUFFIXES, natural_key
@@ -261,8 +261,8 @@ def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, st
 
 def _encodings(pairs: Sequence[_Pair], unlabelled: int | None, notes: list[str]) -> tuple[Encoding, Encoding]:
     """Return the encodings of labels and predictions."""
-    truth = detect_encoding([label for _, _, label in pairs])
-    guess = detect_encoding([prediction for _, prediction, _ in pairs])
+    truth = _detect("labels", [label for _, _, label in pairs])
+    guess = _detect("predictions", [prediction for _, prediction, _ in pairs])
     notes += [f"Labels: {truth.note}"] if truth.note else []
     coding = guess.encoding
     if truth.encoding.kind == "map" and _all_read([prediction for _, prediction, _ in pairs], truth.encoding):
@@ -272,6 +272,13 @@ def _encodings(pairs: Sequence[_Pair], unlabelled: int | None, notes: list[str])
     if unlabelled is None:
         return truth.encoding, coding
     return truth.encoding.with_unlabelled(unlabelled), coding
+
+
+def _detect(what: str, paths: Sequence[Path]) -> Detected:
+    try:
+        return detect_encoding(paths)
+    except LabelError as error:
+        raise LabelError(f"The {what} cannot be compared: they {error.message}", paths[0].parent, error.hint) from error
 
 
 def _all_read(paths: Sequence[Path], encoding: Encoding) -> bool:

@@ -1,7 +1,7 @@
 """All figures by which a prediction is compared with the truth, in one place to import from."""
 
 from unet_gui.core.evaluate import Evaluation, PairScore, evaluate_folders
-from unet_gui.core.overlap import ObjectScores, confusion, dice, iou, match_objects, mean_of, pixel_error
+from unet_gui.core.overlap import ObjectScores, confusion, dice, iou, match_objects, mean_of, objects_of, pixel_error
 from unet_gui.core.regions import (
     RegionScores,
     grow,
@@ -25,6 +25,7 @@ __all__ = [
     "iou",
     "match_objects",
     "mean_of",
+    "objects_of",
     "partition_scores",
     "pixel_error",
     "rand_f",

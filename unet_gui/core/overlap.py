@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from unet_gui.core.cv import cv2
 from unet_gui.core.encoding import UNLABELLED
 
 _PIXELS = 2**22
@@ -79,6 +80,24 @@ def _margins(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     counts = table.astype(np.float64)
     classes = len(counts)
     return np.diagonal(counts), counts.sum(axis=1), counts[:, :classes].sum(axis=0)
+
+
+def objects_of(ids: np.ndarray, wanted: int) -> np.ndarray:
+    """Number the connected regions (over edges, not corners) of one class.
+
+    Parameters
+    ----------
+    ids : numpy.ndarray
+        uint8 (h, w), class ids.
+    wanted : int
+        The class.
+
+    Returns
+    -------
+    numpy.ndarray
+        int32 (h, w): 0 elsewhere, 1… one object each, for `match_objects`.
+    """
+    return cv2.connectedComponents((ids == wanted).astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)[1]
 
 
 class ObjectScores(NamedTuple):

@@ -1,0 +1,87 @@
+"""What the label of each image is called: never the same for two, on any system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unet_gui.core.layout import LabelIndex, LabelNames, find_layout, nested_pairs
+
+names = st.builds(
+    lambda place, stem, suffix: f"{place}{stem}{suffix}",
+    st.sampled_from(["", "a/", "A/", "train/image/", "x/images/"]),
+    st.sampled_from(["a", "A", "b", "a.png", "a.b", "ü", "Ü", "image", "a.png.tif"]),
+    st.sampled_from([".png", ".PNG", ".tif", ".jpg"]),
+)
+
+
+@given(st.sets(names), st.booleans())
+def test_no_two_images_share_a_label_even_where_case_does_not_count(images: set[str], nested: bool) -> None:
+    pairs = {"train/image": "train/label"} if nested else {}
+    # on a system where case does not count, names that differ only in it are the same file
+    distinct = list({rel.casefold(): rel for rel in sorted(images)}.values())
+    stems = [LabelNames(distinct, pairs).stem(rel).casefold() for rel in distinct]
+    assert len(set(stems)) == len(distinct)
+
+
+@given(st.sets(names, min_size=1))
+def test_a_name_that_is_alone_stays_short(images: set[str]) -> None:
+    known = LabelNames(images)
+    for rel in images:
+        stem = rel.rpartition(".")[0]
+        others = {other.rpartition(".")[0].casefold() for other in images if other != rel}
+        fulls = {other.casefold() for other in images}
+        if stem.casefold() not in others | fulls:
+            assert known.stem(rel) == stem
+
+
+def test_the_order_of_places(tmp_path: Path) -> None:
+    for name in ("image", "images", "label", "labels"):
+        (tmp_path / "x" / name).mkdir(parents=True)
+    layout = find_layout(tmp_path / "x")
+    assert (layout.image_root.name, layout.label_root.name) == ("image", "label")
+    assert find_layout(tmp_path / "x" / "images").label_root.name == "label"
+    assert find_layout(tmp_path).label_root == tmp_path / "labels"
+
+
+def test_files_with_the_names_of_folders_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "image").mkdir()
+    (tmp_path / "label").write_text("")
+    assert find_layout(tmp_path).image_root == tmp_path
+
+
+def test_pairs_are_only_those_that_exist(tmp_path: Path) -> None:
+    (tmp_path / "a/image").mkdir(parents=True)
+    (tmp_path / "a/labels").mkdir()
+    (tmp_path / "b/image").mkdir(parents=True)
+    (tmp_path / "image").mkdir()
+    (tmp_path / "label").mkdir()
+    images = ["a/image/1.png", "b/image/1.png", "image/1.png", "c/1.png", "1.png"]
+    assert nested_pairs(tmp_path, images) == {"a/image": "a/labels", "image": "label"}
+
+
+def test_an_index_of_folders_that_do_not_exist_is_empty(tmp_path: Path) -> None:
+    index = LabelIndex([tmp_path / "none"])
+    assert len(index) == 0
+    assert index.find("a") is None
+    assert index.writable("a", stack=False) == tmp_path / "none/a.png"
+    assert index.writable("a", stack=True) == tmp_path / "none/a.tif"
+    index.add("a.tiff")
+    assert index.writable("a", stack=True) == tmp_path / "none/a.tiff"
+    assert index.find("a", stack=True) == tmp_path / "none/a.tiff"
+
+
+def test_the_first_folder_hides_the_others(tmp_path: Path) -> None:
+    for place in ("new", "old"):
+        (tmp_path / place / "sub").mkdir(parents=True)
+    (tmp_path / "old/sub/a.png").touch()
+    (tmp_path / "old/b.png").touch()
+    (tmp_path / "new/b.png").touch()
+    (tmp_path / "new/.b.png.12.tmp").touch()
+    index = LabelIndex([tmp_path / "new", tmp_path / "old"])
+    assert index.find("sub/a") == tmp_path / "old/sub/a.png"
+    assert index.find("b") == tmp_path / "new/b.png"
+    assert index.writable("sub/a", stack=False) == tmp_path / "new/sub/a.png"
+    assert len(index.files(["sub/a", "b", "c"])) == 2

@@ -1,0 +1,96 @@
+"""The pictures of a folder, without opening any of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+
+from unet_gui.core.errors import ImageError
+
+IMAGE_SUFFIXES: frozenset[str] = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".btf", ".tf8"}
+)
+LABEL_FOLDERS: frozenset[str] = frozenset({"label", "labels"})
+
+_DIGITS = re.compile(r"\d+")
+
+
+def natural_key(text: str) -> str:
+    """Return a sorting key that puts ``9.png`` before ``10.png``, whatever the case of the letters."""
+    return _DIGITS.sub(_wide, text.casefold())
+
+
+def _wide(digits: re.Match[str]) -> str:
+    return digits[0].zfill(20)
+
+
+def list_images(root: str | os.PathLike[str]) -> list[str]:
+    """Return the pictures below a folder by their suffix, without opening any.
+
+    Hidden files and folders and folders of labels (``label``, ``labels``) are left out. A folder with a picture's
+    name that holds no pictures is listed, so that its error can be shown beside the others.
+
+    Parameters
+    ----------
+    root : str or os.PathLike
+        The folder.
+
+    Returns
+    -------
+    list of str
+        Paths relative to `root` with forward slashes, sorted naturally.
+
+    Raises
+    ------
+    ImageError
+        The folder is missing or not readable.
+    """
+    try:
+        found = list(_walk(os.fspath(root), "", {os.path.realpath(root)}))
+    except OSError as error:
+        kind = "may not be read by you." if isinstance(error, PermissionError) else "cannot be opened."
+        raise ImageError(kind, root, "Choose another folder.", str(error)) from error
+    found.sort(key=natural_key)
+    return found
+
+
+def _walk(folder: str, prefix: str, seen: set[str]) -> Iterator[str]:
+    below: list[os.DirEntry[str]] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name[0] == ".":
+                continue
+            if entry.is_dir():
+                below.append(entry)
+            elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
+                yield prefix + name
+    for entry in below:
+        if entry.name.lower() in LABEL_FOLDERS or (entry.is_symlink() and not _first_visit(entry.path, seen)):
+            continue
+        inside = _walk_below(entry, prefix, seen)
+        yield from inside
+        if not inside and os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+            yield prefix + entry.name
+
+
+def _walk_below(entry: os.DirEntry[str], prefix: str, seen: set[str]) -> list[str]:
+    """Return the pictures of a folder inside the root; one that may not be read hides nothing else."""
+    try:
+        return list(_walk(entry.path, f"{prefix}{entry.name}/", seen))
+    except OSError:
+        return []
+
+
+def _first_visit(link: str, seen: set[str]) -> bool:
+    """Whether a linked folder leads somewhere new: not into a folder that is listed anyway, nor around in a circle."""
+    target = os.path.realpath(link)
+    if any(_within(target, other) or _within(other, target) for other in seen):
+        return False
+    seen.add(target)
+    return True
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

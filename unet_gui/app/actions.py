@@ -88,7 +88,7 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("filter", "Find an image", "Ctrl+L", VIEW, "Type a name or a status to filter the list", icon="search"),
     _spec("take_over", "Take over prediction", "T", LABEL,
           "Unlabelled pixels become what the model predicts; what you labelled stays", icon="take-over"),
-    _spec("take_over_all", "Replace label by prediction", "Shift+T", LABEL,
+    _spec("take_over_all", "Replace label by prediction", "Ctrl+Shift+T", LABEL,
           "The whole image becomes what the model predicts, also where you labelled"),
     _spec("next_doubtful", "Next doubtful place", "N", LABEL,
           "Go to where the model is least sure, in this image and then in the next ones", icon="doubt"),

@@ -113,6 +113,7 @@ class MainWindow(WindowFrame):
         self.touch_up.predict_wanted.connect(self._predict)
         self.tools.triggered.connect(self._on_tool)
         self.settings.changed.connect(self._apply_settings)
+        self.runner.queued.connect(self._enable)
         for over in (self.runner.finished, self.runner.failed, self.runner.cancelled):
             over.connect(self._on_job_over)
 
@@ -323,6 +324,7 @@ class MainWindow(WindowFrame):
 
     # --- around it -------------------------------------------------------------------------------------------------
 
+    @Slot()
     def _enable(self) -> None:
         """Let actions be chosen that make sense now."""
         actions, folder = self.actions_by_id, self.session.folder
@@ -397,6 +399,8 @@ class MainWindow(WindowFrame):
             return
         self._ended = True
         self.runner.shutdown()
+        for stack in (self.stage.messages, self.start.messages):
+            stack.clear()
         for part in (self.touch_up, self.meter, self.link, self.images.model.thumbnails, self.folders, self.session):
             part.close()
 

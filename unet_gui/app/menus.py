@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QAction, QActionGroup
-from PySide6.QtWidgets import QMainWindow, QMenu, QToolBar
+from PySide6.QtCore import QPointF, QSize, Qt
+from PySide6.QtGui import QAction, QActionGroup, QColor, QContextMenuEvent, QPainter, QPainterPath, QPaintEvent
+from PySide6.QtWidgets import QMainWindow, QMenu, QToolBar, QToolButton, QWidget
 
+from unet_gui.app import theme
 from unet_gui.app.actions import TOOLS, ActionSpec, ActionTable
 from unet_gui.app.canvas.tools import TOOLS as TOOL_CLASSES
 
@@ -74,6 +76,66 @@ def fill_recent(menu: QMenu, folders: list[Path], open_folder: object) -> None:
     menu.setEnabled(bool(folders))
 
 
+_GROUPS: tuple[tuple[str, ...], ...] = (
+    ("brush", "model-brush"),
+    ("eraser",),
+    ("polygon", "rectangle", "ellipse"),
+    ("lasso",),
+    ("fill", "holes", "specks", "grow"),
+    ("wand", "grabcut"),
+    ("scissors",),
+    ("take-over", "sure", "threshold"),
+    ("blob",),
+    ("pick",),
+    ("pan",),
+)
+"""Tools that share a button; the one used last is on top."""
+
+
+class ToolButton(QToolButton):
+    """A tool of the bar, or several related ones: a long press or the right button shows all of them."""
+
+    def __init__(self, actions: list[QAction], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._several = len(actions) > 1
+        self.setIconSize(QSize(20, 20))
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAutoRaise(True)
+        self._on_top(actions[0])
+        if self._several:
+            menu = QMenu(self)
+            menu.setToolTipsVisible(True)
+            menu.addActions(actions)
+            self.setMenu(menu)
+            self.setPopupMode(QToolButton.ToolButtonPopupMode.DelayedPopup)
+            for action in actions:
+                action.toggled.connect(partial(self._on_toggled, action))
+
+    def _on_toggled(self, action: QAction, on: bool) -> None:
+        if on:
+            self._on_top(action)
+
+    def _on_top(self, action: QAction) -> None:
+        self.setDefaultAction(action)
+        self.setAccessibleName(action.text())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self._several:  # a small corner says that there is more
+            painter = QPainter(self)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            colors = theme.current()
+            path = QPainterPath(QPointF(self.width() - 4, self.height() - 4))
+            path.lineTo(self.width() - 8, self.height() - 4)
+            path.lineTo(self.width() - 4, self.height() - 8)
+            painter.fillPath(path, QColor(colors.on_accent if self.isChecked() else colors.muted))
+            painter.end()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        if self._several:
+            self.showMenu()
+
+
 def build_tool_bar(window: QMainWindow, actions: ActionTable) -> QToolBar:
     """Return the slim bar at the left: the tools in their order, then what concerns the view."""
     bar = QToolBar("Tools", window)
@@ -82,15 +144,14 @@ def build_tool_bar(window: QMainWindow, actions: ActionTable) -> QToolBar:
     bar.setOrientation(Qt.Orientation.Vertical)
     bar.setIconSize(QSize(20, 20))
     bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-    for tool in TOOL_CLASSES:
-        bar.addAction(actions[f"tool_{tool.info.id}"])
+    known = [tool.info.id for tool in TOOL_CLASSES]
+    grouped = [name for group in _GROUPS for name in group]
+    for group in (*_GROUPS, *((name,) for name in known if name not in grouped)):
+        members = [actions[f"tool_{name}"] for name in group if name in known]
+        if members:
+            bar.addWidget(ToolButton(members, bar))
     bar.addSeparator()
     for name in ("fit", "actual"):
-        bar.addAction(actions[name])
-    for action in bar.actions():
-        widget = bar.widgetForAction(action)
-        if widget is not None:
-            widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            widget.setAccessibleName(action.text())
+        bar.addWidget(ToolButton([actions[name]], bar))
     window.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
     return bar

@@ -471,6 +471,9 @@ class ModelDesk(QObject):
             self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images"))
 
     def _end(self, job: Job) -> None:
+        if job.kind in ("segment", "predict") and self._session.folder is not None:
+            # what was skipped was not told one by one, and what was written last not at all if it was stopped then
+            self._session.folder.book.scan(self._refs.get(job.id, ()))
         for book in (self._refs, self._failures, self._starts, self._status):
             book.pop(job.id, None)
         outer = self._runner.current

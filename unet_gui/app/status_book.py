@@ -84,8 +84,9 @@ class StatusBook(QObject):
             self.changed.emit([key])
 
     def scan(self, refs: Sequence[ImageRef]) -> None:
-        """Look at all images, in this order."""
-        self._refs, self._at = refs, 0
+        """Look at these images, in this order, after those that are still waiting."""
+        self._refs = [*self._refs[self._at :], *refs]
+        self._at = 0
         self._fresh.clear()
         if not self._chores.waiting:
             self._next()
@@ -101,6 +102,7 @@ class StatusBook(QObject):
         if chunk:
             self._chores.give(chunk, _Look(self._dataset, chunk))
         elif self._refs:
+            self._refs, self._at = (), 0
             self.scanned.emit()
 
     def _put(self, key: str, status: Status) -> None:

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app import theme
-from unet_gui.app.widgets import Section, button, swatch
+from unet_gui.app.widgets import KeysToWindow, Section, button, swatch
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import ClassInfo
 
@@ -78,11 +78,8 @@ class _Row(QStyledItemDelegate):
         editor.setGeometry(option.rect.adjusted(26, 0, -2, 0))
 
 
-class _List(QListWidget):
-    """The list; letters and numbers are left to the window."""
-
-    def keyboardSearch(self, search: str) -> None:
-        return
+class _List(KeysToWindow, QListWidget):
+    """The list itself."""
 
 
 class ClassesSection(Section):
@@ -115,6 +112,7 @@ class ClassesSection(Section):
         self.search = QLineEdit()
         self.search.setPlaceholderText("Find a class")
         self.search.setAccessibleName("Find a class")
+        self.search.setToolTip("Part of a class's name")
         self.search.setClearButtonEnabled(True)
         self.search.hide()
         self.list = _List()

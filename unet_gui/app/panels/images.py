@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from unet_gui.app import theme
 from unet_gui.app.image_list import IS_GROUP, IS_OPEN, REF, STATE, STATUS, THUMBNAIL, ImageListModel
 from unet_gui.app.status_book import StatusBook
-from unet_gui.app.widgets import label
+from unet_gui.app.widgets import KeysToWindow, label
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset, Status
 
@@ -124,11 +124,8 @@ class ImageRow(QStyledItemDelegate):
         painter.drawText(place.left(), top + top_line.height() + lower.ascent(), state)
 
 
-class ImageView(QListView):
-    """The list itself. Letters are left to the window: they are shortcuts, not a search."""
-
-    def keyboardSearch(self, search: str) -> None:
-        return
+class ImageView(KeysToWindow, QListView):
+    """The list itself."""
 
 
 class ImagesPanel(QWidget):

@@ -30,6 +30,9 @@ class Banner(QFrame):
     def __init__(self, message: Message, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.message = message
+        self.timer = QTimer(self)
+        self.timer.setSingleShot(True)
+        self.timer.timeout.connect(self.closed)
         self.setProperty("role", "overlay")
         self.setAccessibleName(message.text)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
@@ -123,10 +126,7 @@ class MessageStack(QWidget):
         self.show()
         self.raise_()
         if message.passing:
-            timer = QTimer(banner)
-            timer.setSingleShot(True)
-            timer.timeout.connect(banner.closed)
-            timer.start(PASSING_MS)
+            banner.timer.start(PASSING_MS)
 
     @Slot(str)
     def settle(self, topic: str) -> None:
@@ -149,6 +149,7 @@ class MessageStack(QWidget):
         if banner in self._banners:
             self._banners.remove(banner)
             self._layout.removeWidget(banner)
+            banner.timer.stop()
             banner.hide()
             banner.deleteLater()
             self.setVisible(bool(self._banners))

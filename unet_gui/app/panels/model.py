@@ -60,7 +60,7 @@ class ModelSection(Section):
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
         self._settings = button("Settings", "link", actions["model_settings"].toolTip())
-        self.why = button("Why?", "link")
+        self.why = button("Why?", "link", "What the training chose by itself, and why")
         self.why.hide()
         super().__init__("Model", self.why, self._settings, parent=parent)
         self._plan = ""
@@ -128,7 +128,6 @@ class ModelSection(Section):
         """Know what the training chose by itself and why; it is shown when the person asks."""
         self._plan = text
         self.why.setVisible(bool(text))
-        self.why.setToolTip(text)
 
     def _show(self, facts: ModelFacts | None) -> None:
         hint = ""

@@ -1,0 +1,415 @@
+"""The window with real events: opening, painting, keys, saving, closing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QToolButton
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import SHAPE, on_disk, write_folder
+from unet_gui.app import theme
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.settings import Settings
+from unet_gui.core.geometry import Rect
+from unet_gui.core.labels import UNLABELLED
+
+Open = Callable[[Path | None], MainWindow]
+
+
+@pytest.fixture
+def open_window(qtbot: QtBot) -> Iterator[Open]:
+    """Make a window and wait until its first image is on screen."""
+    windows: list[MainWindow] = []
+
+    def make(folder: Path | None) -> MainWindow:
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        theme.apply(app, theme.DARK)
+        window = MainWindow(Settings())
+        windows.append(window)
+        window.resize(1200, 800)
+        window.show()
+        qtbot.waitExposed(window)
+        if folder is not None:
+            window.open_path(folder)
+            qtbot.waitUntil(lambda: window.session.document is not None, timeout=20_000)
+            qtbot.waitUntil(lambda: window.stage.canvas.is_complete, timeout=20_000)
+        return window
+
+    yield make
+    for window in windows:
+        window.end()
+        window.close()
+        window.deleteLater()
+
+
+def drag(window: MainWindow, *points: tuple[float, float]) -> None:
+    """Press, move and release the mouse at image positions."""
+    canvas = window.stage.canvas
+    places = [canvas.to_widget(x, y).toPoint() for x, y in points]
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, places[0])
+    for place in places[1:]:
+        QTest.mouseMove(canvas, place)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, places[-1])
+
+
+def texts(window: MainWindow) -> str:
+    """Everything the window says in messages."""
+    return "\n".join(message.text for message in window.stage.messages.messages + window.start.messages.messages)
+
+
+def test_without_a_folder_the_start_page_says_what_to_do(open_window: Open) -> None:
+    window = open_window(None)
+    assert window.start.isVisible()
+    assert not window.images_dock.isVisible()
+    assert not window.actions_by_id["train"].isEnabled()
+    assert window.actions_by_id["open"].isEnabled()
+
+
+def test_opening_shows_image_list_label_and_counts(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=5, labels=2))
+    assert window.stage.isVisible()
+    assert window.images.model.rowCount() == 5
+    qtbot.waitUntil(lambda: window.images.footer.text() == "2 done · 3 untouched")
+    assert "x" in window.windowTitle()
+    assert window.status.image.text() == f"0.png · {SHAPE[1]}×{SHAPE[0]} · 8-bit"
+    assert window.settings.recent() == [tmp_path / "x"]
+
+
+def test_a_stroke_by_mouse_is_saved_as_a_label(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.stage.canvas.set_brush_size(5)
+    drag(window, (20.5, 30.5), (40.5, 30.5))
+    assert window.session.labels is not None
+    assert (window.session.labels.ids[30, 20:41] == 1).all()
+    assert window.isWindowModified()
+    QTest.keyClick(window, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: not window.isWindowModified())
+    label = on_disk(window.session, 0)
+    np.testing.assert_array_equal(label, window.session.labels.ids)
+    qtbot.waitUntil(lambda: "1 partial" in window.images.footer.text())
+
+
+def test_undo_and_redo_by_keys(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    assert not window.actions_by_id["undo"].isEnabled()
+    drag(window, (20, 30), (40, 30))
+    labels = window.session.labels
+    assert labels is not None
+    painted = labels.ids.copy()
+    assert window.actions_by_id["undo"].text() == "Undo Brush"
+    ctrl, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    QTest.keyClick(window, Qt.Key.Key_Z, ctrl)
+    assert (labels.ids == UNLABELLED).all()
+    QTest.keyClick(window, Qt.Key.Key_Z, ctrl | shift)
+    np.testing.assert_array_equal(labels.ids, painted)
+    QTest.keyClick(window, Qt.Key.Key_Z, ctrl)
+    QTest.keyClick(window, Qt.Key.Key_Y, ctrl)
+    np.testing.assert_array_equal(labels.ids, painted)
+
+
+@pytest.mark.parametrize("where", ["canvas", "list", "classes"])
+def test_keys_work_whichever_panel_has_the_focus(qtbot: QtBot, open_window: Open, tmp_path: Path, where: str) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    widget = {"canvas": window.stage.canvas, "list": window.images.list, "classes": window.classes.list}[where]
+    window.activateWindow()
+    widget.setFocus()
+    QTest.keyClick(widget, Qt.Key.Key_E)
+    assert window.stage.canvas.tool == "eraser"
+    QTest.keyClick(widget, Qt.Key.Key_0)
+    assert (window.stage.canvas.tool, window.session.active_class) == ("brush", 0)
+    QTest.keyClick(widget, Qt.Key.Key_X)
+    assert window.session.active_class == 1
+    QTest.keyClick(widget, Qt.Key.Key_V)
+    assert not window.stage.canvas.layers.label
+    QTest.keyClick(widget, Qt.Key.Key_D)
+    qtbot.waitUntil(lambda: window.session.key == "1.png" and window.session.document is not None)
+    QTest.keyClick(widget, Qt.Key.Key_A)
+    qtbot.waitUntil(lambda: window.session.key == "0.png" and window.session.document is not None)
+    before = window.stage.canvas.brush.size
+    QTest.keyClick(widget, Qt.Key.Key_BracketRight)
+    assert window.stage.canvas.brush.size > before
+
+
+def test_letters_typed_in_a_field_are_letters(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.activateWindow()
+    window.actions_by_id["filter"].trigger()
+    assert window.images.field.hasFocus()
+    QTest.keyClicks(window.images.field, "e0d")
+    assert window.images.field.text() == "e0d"
+    assert window.stage.canvas.tool == "brush"
+    assert window.session.key == "0.png"
+    QTest.keyClick(window.images.field, Qt.Key.Key_Escape)
+    assert window.images.field.text() == ""
+    assert window.images.list.hasFocus()
+
+
+@pytest.mark.parametrize("where", ["canvas", "list"])
+def test_h_held_shows_the_image_alone(qtbot: QtBot, open_window: Open, tmp_path: Path, where: str) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=1))
+    canvas = window.stage.canvas
+    widget = {"canvas": canvas, "list": window.images.list}[where]
+    widget.setFocus()
+    center = canvas.rect().center()
+    colored = canvas.grab().toImage().pixelColor(center)
+    QTest.keyPress(widget, Qt.Key.Key_H)
+    bare = canvas.grab().toImage().pixelColor(center)
+    assert bare.red() == bare.green() == bare.blue()
+    QTest.keyRelease(widget, Qt.Key.Key_H)
+    assert canvas.grab().toImage().pixelColor(center) == colored != bare
+
+
+def test_filter_by_status_and_step_through_what_is_shown(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=6, labels=3))
+    qtbot.waitUntil(lambda: "3 done" in window.images.footer.text())
+    window.images.field.setText("untouched")
+    assert [window.images.model.data(window.images.model.index(row)) for row in range(3)] == [
+        "3.png",
+        "4.png",
+        "5.png",
+    ]
+    window.actions_by_id["next"].trigger()
+    qtbot.waitUntil(lambda: window.session.key == "3.png")
+    window.actions_by_id["next"].trigger()
+    qtbot.waitUntil(lambda: window.session.key == "4.png")
+
+
+def test_next_unfinished_skips_what_is_done(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=5, labels=3))
+    qtbot.waitUntil(lambda: "3 done" in window.images.footer.text())
+    ctrl, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+    QTest.keyClick(window, Qt.Key.Key_D, ctrl | shift)
+    qtbot.waitUntil(lambda: window.session.key == "3.png")
+
+
+def test_done_without_prediction_explains_and_offers(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    drag(window, (20, 30), (40, 30))
+    QTest.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    message = window.stage.messages.messages[-1]
+    assert "unlabelled" in message.text
+    assert window.session.key == "0.png"
+    next(offer for offer in message.offers if "Fill" in offer.text).act()
+    qtbot.waitUntil(lambda: window.session.key == "1.png" and not window.session.unsaved())
+    label = on_disk(window.session, 0)
+    assert label is not None
+    assert not (label == UNLABELLED).any()
+
+
+def test_done_takes_the_prediction_and_undo_brings_it_back(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    dataset = window.session.dataset
+    assert dataset is not None
+    predicted = np.ones(SHAPE, np.uint8)
+    dataset.save_prediction(dataset.images[0], predicted)
+    window.session.on_predicted("0.png", fresh=True)
+    qtbot.waitUntil(lambda: window.session.prediction is not None)
+    window.session.active_class = 0
+    drag(window, (20, 30), (40, 30))
+    assert window.session.labels is not None
+    mine = window.session.labels.ids == 0
+    assert mine.any()
+    window.actions_by_id["done"].trigger()
+    assert "took the prediction" in texts(window)
+    qtbot.waitUntil(lambda: window.session.key == "1.png" and not window.session.unsaved())
+    label = on_disk(window.session, 0)
+    np.testing.assert_array_equal(label, np.where(mine, 0, 1))
+    window.actions_by_id["previous"].trigger()
+    qtbot.waitUntil(lambda: window.session.key == "0.png" and window.session.document is not None)
+    window.actions_by_id["undo"].trigger()
+    assert window.session.labels is not None
+    np.testing.assert_array_equal(window.session.labels.ids == UNLABELLED, ~mine)
+
+
+def test_take_over_keeps_what_the_person_said(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    QTest.keyClick(window, Qt.Key.Key_T)
+    assert "no prediction" in texts(window)
+    dataset = window.session.dataset
+    assert dataset is not None
+    dataset.save_prediction(dataset.images[0], np.zeros(SHAPE, np.uint8))
+    window.session.on_predicted("0.png", fresh=True)
+    qtbot.waitUntil(lambda: window.session.prediction is not None)
+    drag(window, (20, 30), (40, 30))
+    labels = window.session.labels
+    assert labels is not None
+    mine = labels.ids == 1
+    QTest.keyClick(window, Qt.Key.Key_T)
+    np.testing.assert_array_equal(labels.ids == 1, mine)
+    assert (labels.ids[~mine] == 0).all()
+    QTest.keyClick(window, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert (labels.ids == 0).all()
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    np.testing.assert_array_equal(labels.ids == 1, mine)
+
+
+def test_next_doubtful_goes_there_then_to_the_next_image(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", shape=(400, 500)))
+    dataset = window.session.dataset
+    assert dataset is not None
+    for index, (x, y) in enumerate([(100, 300), (400, 80)]):
+        one = np.full((400, 500), 250, np.uint8)
+        one[y - 30 : y + 30, x - 30 : x + 30] = 128
+        prob = np.stack([255 - one, one])
+        dataset.save_prediction(dataset.images[index], (one > 127).astype(np.uint8), prob)
+        window.session.on_predicted(f"{index}.png", fresh=True)
+    qtbot.waitUntil(lambda: window.session.probabilities is not None)
+    shown: list[Rect] = []
+    window.touch_up.place_found.connect(shown.append)
+    QTest.keyClick(window, Qt.Key.Key_N)
+    qtbot.waitUntil(lambda: len(shown) == 1)
+    assert shown[0].intersect(Rect(70, 270, 60, 60)).area > 0
+    assert window.stage.canvas.visible_rect().intersect(shown[0]) == shown[0]
+    while window.session.key == "0.png":
+        count = len(shown)
+        QTest.keyClick(window, Qt.Key.Key_N)
+        qtbot.waitUntil(lambda count=count: len(shown) > count, timeout=20_000)
+    assert window.session.key == "1.png"
+    assert shown[-1].intersect(Rect(370, 50, 60, 60)).area > 0
+
+
+def test_a_failed_image_is_a_message_not_a_dialog(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    (folder / "1.png").write_bytes(b"no picture")
+    window = open_window(folder)
+    window.actions_by_id["next"].trigger()
+    qtbot.waitUntil(lambda: "“1.png”" in texts(window))
+    assert QApplication.activeModalWidget() is None
+    window.actions_by_id["next"].trigger()
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert "“1.png”" not in texts(window), "it is over when another image is open"
+
+
+def test_dropping_a_folder_opens_it(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(None)
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(write_folder(tmp_path / "x") / "2.png"))])
+    event = QDropEvent(
+        QPointF(5, 5),
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    window.dropEvent(event)
+    qtbot.waitUntil(lambda: window.session.key == "2.png" and window.session.document is not None)
+
+
+def test_closing_saves_and_the_next_window_shows_it(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    drag(window, (20, 30), (40, 30))
+    assert window.session.labels is not None
+    painted = window.session.labels.ids.copy()
+    assert window.close()
+    again = open_window(folder)
+    assert again.session.labels is not None
+    np.testing.assert_array_equal(again.session.labels.ids, painted)
+
+
+def test_closing_with_labels_that_cannot_be_saved_asks(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    (folder / "labels").write_bytes(b"in the way")
+    drag(window, (20, 30), (40, 30))
+    assert not window.close()
+    assert window.isVisible()
+    question = window.dialogs._open["question"]
+    assert "0.png" in question.text()  # type: ignore[attr-defined]
+    question.reject()
+    (folder / "labels").unlink()
+    assert window.close()
+    assert (folder / "labels" / "0.png").is_file()
+
+
+def test_the_place_of_panels_is_remembered(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, window.images_dock)
+    window.panel_dock.hide()
+    window.close()
+    again = open_window(folder)
+    assert again.dockWidgetArea(again.images_dock) == Qt.DockWidgetArea.RightDockWidgetArea
+    assert not again.panel_dock.isVisible()
+
+
+def test_facts_under_the_pointer(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    from unet_gui.core.images import open_image
+
+    folder = write_folder(tmp_path / "x", labels=1)
+    window = open_window(folder)
+    with open_image(folder / "0.png") as source:
+        value = int(source.read()[30, 20])
+    at = window.stage.canvas.to_widget(20.5, 30.5).toPoint()
+    QTest.mouseMove(window.stage.canvas, QPoint(1, 1))
+    QTest.mouseMove(window.stage.canvas, at)
+    qtbot.waitUntil(lambda: window.status.value.text() == str(value))
+    assert window.status.place.text() == "x 20  y 30"
+    assert window.status.class_name.text() in ("background", "object", "class 0", "class 1")
+
+
+def test_no_key_belongs_to_two_actions(open_window: Open) -> None:
+    window = open_window(None)
+    owners: dict[str, list[str]] = {}
+    for name in window.actions_by_id.specs:
+        for key in window.actions_by_id.keys(name):
+            owners.setdefault(key, []).append(name)
+    assert {key: names for key, names in owners.items() if len(names) > 1} == {}
+
+
+def test_every_tool_has_an_icon_and_a_place_in_the_bar(open_window: Open) -> None:
+    from unet_gui.app.canvas.tools import TOOLS
+    from unet_gui.paths import resource
+
+    window = open_window(None)
+    assert not [t.info.id for t in TOOLS if not resource("icons", f"{t.info.icon}.svg").is_file()]
+    placed = {
+        action.objectName()
+        for button in window.tool_bar.findChildren(QToolButton)
+        for action in (button.menu().actions() if button.menu() else [button.defaultAction()])
+        if action is not None
+    }
+    assert placed >= {f"tool_{t.info.id}" for t in TOOLS}
+
+
+def test_themes_and_small_windows(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.resize(900, 600)
+    assert window.width() == 900, "it fits into 900 pixels"
+    assert window.height() == 600
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    window.settings.set("theme", "light")
+    assert theme.current() is theme.LIGHT
+    pixel = window.images.grab().toImage().pixelColor(3, 3)
+    assert pixel.lightness() > 200
+    window.settings.set("theme", "dark")
+    assert theme.current() is theme.DARK
+
+
+def test_every_control_is_named_and_explained(open_window: Open, tmp_path: Path) -> None:
+    from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLineEdit, QScrollBar
+
+    window = open_window(write_folder(tmp_path / "x"))
+    window.actions_by_id["guide"].setChecked(True)
+    missing = []
+    for kind in (QAbstractButton, QAbstractSlider, QComboBox, QLineEdit):
+        for widget in window.findChildren(kind):
+            if isinstance(widget, QScrollBar) or widget.objectName().startswith("qt_"):
+                continue  # parts that Qt adds by itself
+            if isinstance(widget.parent(), QLineEdit):
+                continue
+            if not widget.isEnabledTo(window) or widget.testAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents):
+                continue
+            name = widget.accessibleName() or getattr(widget, "text", lambda: "")()
+            if not (name and widget.toolTip()):
+                missing.append((type(widget).__name__, name, widget.toolTip(), widget.objectName()))
+    assert not missing

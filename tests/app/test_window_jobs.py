@@ -1,0 +1,279 @@
+"""Training and segmenting from the window with the real engine, on small pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import write_folder
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.settings import Settings
+from unet_gui.core.geometry import Rect
+from unet_gui.core.project import Dataset
+from unet_gui.engine.recipe import SegmentConfig, SegmentItem
+
+SECONDS = 300_000
+Open = Callable[[Path], MainWindow]
+
+
+@pytest.fixture
+def open_window(qtbot: QtBot) -> Iterator[Open]:
+    windows: list[MainWindow] = []
+
+    def make(folder: Path) -> MainWindow:
+        window = MainWindow(Settings())
+        windows.append(window)
+        window.resize(1200, 800)
+        window.show()
+        window.open_path(folder)
+        qtbot.waitUntil(lambda: window.session.document is not None, timeout=SECONDS)
+        window.desk.set_wishes(replace(window.desk.wishes, minutes=0.04, device="cpu"))
+        return window
+
+    yield make
+    for window in windows:
+        window.end()
+        window.close()
+        window.deleteLater()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained for a few steps, without a window."""
+    from unet_gui.engine.recipe import TrainConfig
+    from unet_gui.engine.train import train
+
+    folder = write_folder(tmp_path_factory.mktemp("model") / "x", images=4, labels=4)
+    out = folder / "m.safetensors"
+    list(train(Dataset.open(folder), out, TrainConfig(steps=8, device="cpu", logs=False)))
+    return out
+
+
+def texts(window: MainWindow) -> str:
+    return "\n".join(message.text for message in window.stage.messages.messages)
+
+
+def idle(qtbot: QtBot, window: MainWindow) -> None:
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
+
+
+def test_train_then_predict_then_segment_all(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "discs", images=5, labels=4)
+    window = open_window(folder)
+    losses: list[float] = []
+    window.desk.loss_known.connect(lambda _seconds, loss: losses.append(loss))
+    QTest.keyClick(window, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: window.desk.training)
+    assert not window.model_section.train_button.isVisible()
+    assert window.actions_by_id["stop"].isEnabled()
+    qtbot.waitUntil(lambda: not window.desk.training, timeout=SECONDS)
+    assert losses
+    assert window.model_section.curves.loss
+    assert window.desk.model == folder / ".unet-gui" / "models" / "discs-1.safetensors"
+    assert window.model_section.combo.currentText() == "discs-1"
+    assert "Training is done" in texts(window)
+    idle(qtbot, window)
+    # the open image has been predicted at once, so that there is something to correct
+    qtbot.waitUntil(lambda: window.session.prediction is not None, timeout=SECONDS)
+    assert window.session.probabilities is not None
+    assert window.status.device.text() == "cpu"
+
+    QTest.keyClick(window, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: bool(window.runner.pending("segment")))
+    idle(qtbot, window)
+    assert window.session.folder is not None
+    assert window.session.folder.book.predictions == 5
+    assert "5 images segmented" in texts(window)
+    assert QApplication.activeModalWidget() is None
+
+    out = tmp_path / "masks"
+    window.desk.save_masks(tuple(window.images.model.everything()), out)
+    idle(qtbot, window)
+    assert sorted(path.name for path in out.iterdir()) == [f"{n}.png" for n in range(5)]
+    for n in range(4):  # where the person has said everything, the mask is the label
+        assert (out / f"{n}.png").read_bytes() == (folder / "labels" / f"{n}.png").read_bytes() or np.array_equal(
+            Dataset.open(folder, labels=out).load_label(window.images.model.everything()[n]),
+            Dataset.open(folder).load_label(window.images.model.everything()[n]),
+        )
+
+
+def test_the_window_and_the_command_line_segment_alike(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    from unet_gui.core.store import INDEX, read_label
+    from unet_gui.engine.segment import segment
+
+    folder = write_folder(tmp_path / "x", images=3)
+    window = open_window(folder)
+    window.desk.use_model(model)
+    window.actions_by_id["segment"].trigger()
+    idle(qtbot, window)
+    items = [SegmentItem(folder / f"{n}.png", 0, tmp_path / "out" / f"{n}.png") for n in range(3)]
+    list(segment(items, SegmentConfig(model=model, device="cpu")))
+    dataset = window.session.dataset
+    assert dataset is not None
+    for n, ref in enumerate(dataset.images):
+        np.testing.assert_array_equal(
+            read_label(dataset.prediction_path(ref), INDEX), read_label(tmp_path / "out" / f"{n}.png", INDEX)
+        )
+
+
+def test_segmenting_stops_and_goes_on_where_it_stopped(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    folder = write_folder(tmp_path / "x", images=40, shape=(200, 200))
+    window = open_window(folder)
+    window.desk.use_model(model)
+    book = window.session.folder.book if window.session.folder else None
+    assert book is not None
+    window.actions_by_id["segment"].trigger()
+    qtbot.waitUntil(lambda: book.predictions >= 2, timeout=SECONDS)
+    window.actions_by_id["stop"].trigger()
+    idle(qtbot, window)
+    done = book.predictions
+    assert 2 <= done < 40
+    assert "goes on" in texts(window)
+    dataset = window.session.dataset
+    assert dataset is not None
+    before = {ref: _mtime(dataset.prediction_path(ref)) for ref in dataset.images}
+    window.actions_by_id["segment"].trigger()
+    idle(qtbot, window)
+    qtbot.waitUntil(lambda: book.predictions == 40)
+    kept = [ref for ref, stamp in before.items() if stamp and _mtime(dataset.prediction_path(ref)) == stamp]
+    assert len(kept) >= done
+
+
+def _mtime(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def test_a_bad_image_is_named_and_the_others_are_done(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    folder = write_folder(tmp_path / "x", images=4)
+    (folder / "2.png").write_bytes(b"\x89PNG cut off")
+    window = open_window(folder)
+    window.desk.use_model(model)
+    window.actions_by_id["segment"].trigger()
+    idle(qtbot, window)
+    assert window.session.folder is not None
+    assert window.session.folder.book.predictions == 3
+    message = next(m for m in window.stage.messages.messages if m.kind == "error")
+    assert "1 image could not be segmented" in message.text
+    assert "2.png" in message.details
+
+
+def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=3))
+    window.desk.use_model(model)
+    QTest.keyClick(window, Qt.Key.Key_R)
+    QTest.keyClick(window, Qt.Key.Key_D)  # at once, before the worker has answered
+    idle(qtbot, window)
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert window.session.key == "1.png"
+    assert window.session.prediction is None
+    assert window.session.folder is not None
+    assert window.session.folder.book.predicted("0.png")
+    assert not window.session.folder.book.predicted("1.png")
+
+
+def test_without_a_model_the_person_is_told_what_to_do(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    QTest.keyClick(window, Qt.Key.Key_R)
+    assert "no model yet" in texts(window)
+    assert not window.runner.busy
+
+
+def test_training_without_labels_fails_in_plain_words(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.actions_by_id["train"].trigger()
+    idle(qtbot, window)
+    message = next(m for m in window.stage.messages.messages if m.kind == "error")
+    assert "label" in message.text.lower()
+    assert "Traceback" not in message.text
+    assert "Traceback" in message.details
+    assert window.actions_by_id["train"].isEnabled()
+
+
+def test_strokes_are_saved_before_training_learns_them(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", images=2)
+    window = open_window(folder)
+    window.session.autosave = False
+    for class_id, x in ((0, 0), (1, 40)):
+        edit = window.session.begin_edit("brush")
+        assert edit is not None
+        edit.paint(Rect(x, 0, 40, 60), None, class_id)
+        window.session.end_edit(edit)
+    window.actions_by_id["train"].trigger()
+    assert window.desk.training
+    qtbot.waitUntil(lambda: not window.desk.training, timeout=SECONDS)
+    assert (folder / "labels" / "0.png").is_file()
+    assert window.desk.model is not None, texts(window)
+    idle(qtbot, window)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("pickle.safetensors", b"\x80\x04\x95cos\nsystem\n(S'touch hacked'\ntR.", "could run code"),
+        ("cut.safetensors", b"\x10\x00\x00", "cut off"),
+        ("text.safetensors", b"hello, this is only text", "not a model"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused(
+    open_window: Open, tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    (tmp_path / name).write_bytes(content)
+    window.desk.use_model(tmp_path / name)
+    assert window.desk.model is None
+    assert says in texts(window)
+
+
+def test_a_device_that_is_not_there_is_said(qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    window = open_window(write_folder(tmp_path / "x"))
+    window.desk.use_model(model)
+    window.desk.set_wishes(replace(window.desk.wishes, device="cuda"))
+    window.actions_by_id["predict"].trigger()
+    idle(qtbot, window)
+    message = next(m for m in window.stage.messages.messages if m.kind == "error")
+    assert "cuda" in message.text
+    assert "graphics card" in message.text
+
+
+def test_closing_while_training_stops_it_and_keeps_the_model(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", images=4, labels=4)
+    window = open_window(folder)
+    window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
+    window.actions_by_id["train"].trigger()
+    qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
+    assert not window.close(), "the window waits for the step that is under way"
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=SECONDS)
+    assert not window.runner.busy
+
+
+def test_predicting_one_image_does_not_wait_for_a_training(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
+    window.desk.use_model(model)
+    window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
+    window.actions_by_id["train"].trigger()
+    qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
+    QTest.keyClick(window, Qt.Key.Key_R)
+    qtbot.waitUntil(lambda: window.session.prediction is not None, timeout=SECONDS)
+    assert window.desk.training
+    window.actions_by_id["stop"].trigger()
+    idle(qtbot, window)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.files import images
+from unet_gui.core.atomic import atomic_path, is_half
 from unet_gui.core.layout import LabelIndex, LabelNames, find_layout, nested_pairs
+from unet_gui.core.project import Dataset
 
 names = st.builds(
     lambda place, stem, suffix: f"{place}{stem}{suffix}",
@@ -85,3 +89,27 @@ def test_the_first_folder_hides_the_others(tmp_path: Path) -> None:
     assert index.find("b") == tmp_path / "new/b.png"
     assert index.writable("sub/a", stack=False) == tmp_path / "new/sub/a.png"
     assert len(index.files(["sub/a", "b", "c"])) == 2
+
+
+def test_halves_that_a_killed_program_left_are_removed_when_they_are_old(tmp_path: Path) -> None:
+    images(tmp_path, "a.png")
+    (tmp_path / "labels/sub").mkdir(parents=True)
+    old, fresh, foreign = (
+        tmp_path / "labels" / name for name in ("sub/.a.png.0123abcd.tmp", ".a.png.0123abcd.tmp", "sub/.notes.tmp")
+    )
+    for path in (old, fresh, foreign):
+        path.touch()
+    for path in (old, foreign):
+        os.utime(path, (1e9, 1e9))
+    dataset = Dataset.open(tmp_path)
+    assert old.exists(), "opening changes nothing"
+    assert dataset.acquire_lock() == ""
+    assert [path.exists() for path in (old, fresh, foreign)] == [False, True, True]
+    dataset.release_lock()
+
+
+def test_halves_are_recognised_by_the_names_they_are_given(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.png") as temporary:
+        temporary.touch()
+        assert is_half(temporary.name)
+    assert not is_half("a.png")

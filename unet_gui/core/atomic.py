@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 import time
 import uuid
@@ -42,6 +43,14 @@ def write_error(path: str | os.PathLike[str], error: OSError) -> UserError:
     return UserError(
         f"could not be saved: {error.strerror or error}.", path, "The old file is untouched. Try again.", details
     )
+
+
+_HALF = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+
+def is_half(name: str) -> bool:
+    """Whether a file's name is one of the temporary ones that are made here."""
+    return _HALF.fullmatch(name) is not None
 
 
 @contextlib.contextmanager

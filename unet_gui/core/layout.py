@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unet_gui.core.images import IMAGE_SUFFIXES
+from unet_gui.core.atomic import is_half
+from unet_gui.core.listing import IMAGE_SUFFIXES
 
 STATE_FOLDER = ".unet-gui"
 IMAGE_NAMES = ("image", "images")
@@ -153,7 +156,8 @@ class LabelIndex:
 
     def rescan(self) -> None:
         """List the folders again."""
-        self._files = [set(_files_below(os.fspath(root), "")) for root in self.roots]
+        self._halves: list[str] = []
+        self._files = [set(_files_below(os.fspath(root), "", self._halves)) for root in self.roots]
 
     def find(self, stem: str, *, stack: bool = False) -> Path | None:
         """Return the label file of this relative path without suffix, None when there is none.
@@ -182,12 +186,19 @@ class LabelIndex:
         found = (self.find(stem) for stem in stems)
         return [path for path in found if path is not None]
 
+    def remove_halves(self, seconds: float = 3600) -> None:
+        """Remove half-written files that a killed program left behind, once they are that old."""
+        for half in self._halves:
+            with contextlib.suppress(OSError):
+                if time.time() - os.stat(half).st_mtime > seconds:
+                    os.unlink(half)
+
     def __len__(self) -> int:
         return sum(len(files) for files in self._files)
 
 
-def _files_below(folder: str, prefix: str) -> Iterable[str]:
-    """Yield the relative paths of files below a folder that may not exist."""
+def _files_below(folder: str, prefix: str, halves: list[str]) -> Iterable[str]:
+    """Yield the relative paths of files below a folder that may not exist; note half-written ones."""
     try:
         entries = os.scandir(folder)
     except OSError:
@@ -195,8 +206,10 @@ def _files_below(folder: str, prefix: str) -> Iterable[str]:
     with entries:
         for entry in entries:
             if entry.name.startswith("."):
+                if is_half(entry.name):
+                    halves.append(entry.path)
                 continue
             if entry.is_dir():
-                yield from _files_below(entry.path, f"{prefix}{entry.name}/")
+                yield from _files_below(entry.path, f"{prefix}{entry.name}/", halves)
             elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
                 yield prefix + entry.name

@@ -424,8 +424,19 @@ class Dataset:
         self._index.rescan()
 
     def acquire_lock(self) -> str:
-        """Note that this process has the folder open; return "" or, when another has, who."""
-        return "" if self.read_only else self._lock.acquire()
+        """Note that this process has the folder open; return "" or, when another has, who.
+
+        Half-written files that a killed program left among the labels are removed then.
+
+        Raises
+        ------
+        UserError
+            The note cannot be written.
+        """
+        who = "" if self.read_only else self._lock.acquire()
+        if not who and not self.read_only:
+            self._index.remove_halves()
+        return who
 
     def release_lock(self) -> None:
         """Take the note away."""

@@ -7,6 +7,7 @@ conditions, never for a length of time.
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -101,11 +102,11 @@ class Driver:
         self.until(look, "the main window is visible")
 
     def shot(self, name: str) -> None:
-        """Keep a picture of the screen where ``UNET_GUI_SHOTS`` names a folder."""
+        """Keep a picture of the window where ``UNET_GUI_SHOTS`` names a folder."""
         folder = os.environ.get("UNET_GUI_SHOTS")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            self.ui(lambda: self.window.screen().grabWindow(0).save(str(Path(folder) / f"{name}.png")))
+            self.ui(lambda: self.window.grab().save(str(Path(folder) / f"{name}.png")))
 
     # hands ------------------------------------------------------------------------------------------------------
     def xdo(self, *words: str | int) -> None:
@@ -143,10 +144,11 @@ class Driver:
 
 def main() -> int:
     """Start the program with a scenario beside it; the exit code says how the scenario went."""
-    from tests.e2e import scenarios
     from unet_gui.cli import main as program
 
-    name, *arguments = sys.argv[1:]
+    place, *arguments = sys.argv[1:]
+    module, _, name = place.rpartition(":")
+    scenarios = importlib.import_module(module or "tests.e2e.scenarios")
     outcome: list[int] = []
 
     def watch() -> None:
@@ -171,7 +173,7 @@ def main() -> int:
     closed = threading.Event()
     watcher = threading.Thread(target=watch, name="scenario")
     watcher.start()
-    code = program(scenarios.command(name, arguments))
+    code = program(arguments[:1])  # what follows is for the scenario alone
     closed.set()
     watcher.join()
     return code or outcome[0]

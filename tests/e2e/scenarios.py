@@ -13,11 +13,6 @@ from tests.e2e.driver import Driver
 from unet_gui.core.cv import cv2
 
 
-def command(name: str, arguments: list[str]) -> list[str]:
-    """Return the command line of a scenario: every one opens a folder."""
-    return [arguments[0]]
-
-
 def pixels(path: Path) -> np.ndarray:
     """Read a picture file as it is."""
     return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)

@@ -23,7 +23,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(sample: Path, tmp_path: Path) -> None:
@@ -47,6 +47,7 @@ def test_it_opens_like_the_tutorials_folder(sample: Path) -> None:
     dataset = Dataset.open(sample)
     assert (dataset.image_root, dataset.label_root) == (sample / "image", sample / "label")
     assert dataset.encoding == BINARY
+    assert [info.name for info in dataset.classes] == ["membrane", "cell"]
     assert [dataset.status(ref) for ref in dataset.images] == [Status.DONE] * 2 + [Status.UNTOUCHED] * 4
 
 

@@ -10,8 +10,11 @@ import numpy as np
 from unet_gui.core import png
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.micrograph import render
+from unet_gui.core.palette import ClassInfo, color_of
+from unet_gui.core.project import Dataset
 from unet_gui.core.store import BINARY, write_label
 
+NAMES = ("membrane", "cell")
 SIZES = (384, 512)
 """Smallest and largest side of an image."""
 
@@ -24,7 +27,7 @@ def write_sample(
     sizes: tuple[int, int] = SIZES,
     seed: int = 0,
 ) -> None:
-    """Write the sample: ``image/``, ``label/`` for the given labels, ``truth/`` for the withheld ones.
+    """Write the sample: ``image/``, ``label/`` for the given labels, ``truth/`` for the withheld ones, the class names.
 
     The same numbers give the same bytes. Labels are binary, as in the tutorial: 0 membrane, 255 cell.
 
@@ -54,3 +57,7 @@ def write_sample(
         name = f"{i:02d}.png"
         atomic_write(folder / "image" / name, png.encode(image))
         write_label(folder / ("label" if i < given else "truth") / name, ids, BINARY)
+    dataset = Dataset.open(folder)
+    dataset.set_classes([ClassInfo(i, name, color_of(i)) for i, name in enumerate(NAMES)])
+    dataset.set_encoding(BINARY)
+    dataset.save()

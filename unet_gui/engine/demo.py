@@ -42,7 +42,7 @@ def demo(folder: Path, minutes: float = 1.0, device: str = "auto") -> Generator[
     Parameters
     ----------
     folder : Path
-        Made when missing. A folder that already holds something else is refused; a sample written earlier is used again.
+        Made when missing. A folder that holds something else is refused; a sample written earlier is used again.
     minutes : float
         Training time.
     device : str

@@ -64,13 +64,67 @@ def product(device: str) -> float:
     return 2048**3 / best
 
 
+def big_image(side: int, device: str) -> None:
+    """Segment one large image and as many pixels of 512² ones; print rates and the peak of memory."""
+    import resource
+    import tempfile
+
+    import tifffile
+
+    from unet_gui.engine.events import ImageDone
+    from unet_gui.engine.recipe import SegmentConfig, SegmentItem
+    from unet_gui.engine.segment import segment
+
+    info = ModelInfo(FAST.to_json(), default_classes(2), 1, Normalisation("image").to_json(), [0.0, 0.0])
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        Model(UNet(FAST).eval(), info).save(root / "m.safetensors")
+        rng = np.random.default_rng(0)
+        block = rng.integers(0, 256, (512, 512), dtype=np.uint8)
+        with tifffile.TiffWriter(root / "big.tif") as writer:
+            rows = (np.roll(block, i, 1)[:256, :256] for i in range((side // 256) ** 2))
+            writer.write(rows, shape=(side, side), dtype=np.uint8, tile=(256, 256))
+        small = [root / f"{i}.tif" for i in range(48)]
+        for i, path in enumerate(small):
+            tifffile.imwrite(path, np.roll(block, i, 0))
+        config = SegmentConfig(root / "m.safetensors", device=device, overwrite=True)
+
+        def pixel_rate(paths: list[Path], pixels: int, suffix: str) -> float:
+            begin = time.perf_counter()
+            items = [SegmentItem(p, 0, root / "out" / f"{p.stem}{suffix}") for p in paths]
+            done = [e for e in segment(items, config) if isinstance(e, ImageDone)]
+            assert len(done) == len(paths)
+            return pixels / (time.perf_counter() - begin)
+
+        pixel_rate(small[:4], 1, ".png")
+        rates = {"small": [], "big": []}  # type: dict[str, list[float]]
+        for _ in range(2):
+            rates["small"].append(pixel_rate(small, 48 * 512 * 512, ".png"))
+            rates["big"].append(pixel_rate([root / "big.tif"], side * side, ".png"))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        line = {
+            "what": f"segmented {side}² image",
+            "device": device,
+            "megapixels_per_s": round(max(rates["big"]) / 1e6, 2),
+            "megapixels_per_s_of_512": round(max(rates["small"]) / 1e6, 2),
+            "ratio": round(max(rates["big"]) / max(rates["small"]), 3),
+            "peak_memory_mib": round(peak),
+        }
+        print(json.dumps(line), flush=True)
+
+
 def main() -> None:
     """Alternate and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--big", type=int, metavar="SIDE", help="instead: one image of this size, memory and rate")
     arguments = parser.parse_args()
     choice = pick_device(arguments.device)
+    if arguments.big:
+        big_image(arguments.big, choice.name)
+        return
     if IMAGE.exists():
         with open_image(IMAGE) as source:
             image = source.read()

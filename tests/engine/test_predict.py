@@ -21,7 +21,7 @@ from unet_gui.engine.normalise import Normalisation
 from unet_gui.engine.predict import Predictor, decide, folded, run
 from unet_gui.engine.recipe import PredictConfig
 from unet_gui.engine.tiles import plan_tiles
-from unet_gui.engine.unet import Arch, UNet
+from unet_gui.engine.unet import Arch, Box, UNet
 
 CPU = DeviceChoice("cpu", "")
 
@@ -153,10 +153,10 @@ class Forgetful(Predictor):
 
     limit = 0
 
-    def logits(self, batch: torch.Tensor) -> torch.Tensor:
+    def logits(self, batch: torch.Tensor, core: Box) -> torch.Tensor:
         if batch.numel() > self.limit:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return super().logits(batch)
+        return super().logits(batch, core)
 
 
 def test_out_of_memory_shrinks_and_says_so() -> None:

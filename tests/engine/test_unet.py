@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unet_gui.engine.unet import Arch, UNet, count_parameters, pad_to, reflect_index
+from unet_gui.engine.unet import Arch, Box, UNet, count_parameters, pad_to, reflect_index
 
 SMALL = Arch.plain(1, 3, 4, 3)
 
@@ -79,6 +79,19 @@ def test_nothing_reaches_farther_than_the_halo(arch: Arch) -> None:
         a, b = net.aligned(x), net.aligned(changed)
     torch.testing.assert_close(a[..., middle:, :], b[..., middle:, :], rtol=0, atol=1e-6)
     assert float((a - b)[..., : arch.align, :].abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("core", [Box(48, 96, 32, 100), Box(0, 5, 0, 160), Box(70, 71, 159, 160), Box(0, 128, 0, 160)])
+@pytest.mark.parametrize(
+    "arch",
+    [Arch.plain(1, 2, 3, 3), Arch.plain(1, 2, 3, 2, stem=2), Arch(1, 2, (3, 4, 4), (4, 3), (4, 3), up="bilinear")],
+)
+def test_a_part_is_computed_as_in_the_whole(arch: Arch, core: Box) -> None:
+    torch.manual_seed(2)
+    net = UNet(arch).eval()
+    x = torch.randn(2, 1, 128, 160)
+    with torch.inference_mode():
+        torch.testing.assert_close(net.aligned(x, core), core.cut(net.aligned(x)), rtol=0, atol=1e-6)
 
 
 def test_wrong_shapes_are_refused() -> None:

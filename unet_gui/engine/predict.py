@@ -24,7 +24,7 @@ from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channels
 from unet_gui.engine.recipe import PredictConfig
 from unet_gui.engine.tiles import Tile, plan_tiles
-from unet_gui.engine.unet import Arch, DoubleConv, UNet, pad_to
+from unet_gui.engine.unet import Arch, Box, DoubleConv, UNet, pad_to
 
 SMALLEST_TILE = 64
 CPU_TILE_BYTES = 400 << 20
@@ -221,10 +221,10 @@ class Predictor:
         return Prediction(ids, prob, doubt, mean)
 
     def answers(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Iterator[tuple[Tile, Tensor]]:
-        """Yield each tile with its logits ``(classes, h, w)``, without the margin. The tiles must be of one size."""
-        for tile, answer in zip(tiles, self.logits(self._load(source, tiles, stats)), strict=True):
-            x, y = tile.offset
-            yield tile, answer[:, y : y + tile.core.h, x : x + tile.core.w]
+        """Yield each tile with its logits ``(classes, h, w)``, without the margin. The tiles must lie alike."""
+        x, y = tiles[0].offset
+        core = Box(y, y + tiles[0].core.h, x, x + tiles[0].core.w)
+        yield from zip(tiles, self.logits(self._load(source, tiles, stats), core), strict=True)
 
     def _load(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Tensor:
         """Return the tiles as the network's input, ``(n, c, h, w)``."""
@@ -237,17 +237,31 @@ class Predictor:
         batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
         return pad_to(batch, self.arch.align)
 
-    def logits(self, batch: Tensor) -> Tensor:
-        """Return ``(n, classes, h, w)`` float32 logits of an aligned batch, or log-probabilities over all views."""
+    def logits(self, batch: Tensor, core: Box) -> Tensor:
+        """Return the ``core`` of the logits of an aligned batch, or of log-probabilities over all views.
+
+        Parameters
+        ----------
+        batch : Tensor
+            ``(n, channels, h, w)``.
+        core : Box
+
+        Returns
+        -------
+        Tensor
+            ``(n, classes, rows, columns)`` float32.
+        """
         with torch.inference_mode(), self._autocast():
             batch = batch.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
             if not self.config.tta or not self.symmetries:
-                return two_logits(self.net.aligned(batch)).float()
+                part = core if self.arch.shift_consistent else None
+                out = self.net.aligned(batch, part)
+                return two_logits(out if part is not None else core.cut(out)).float()
             total: Tensor | None = None
             views = list(_views(self.symmetries))
             for turns, mirror in views:
                 seen = _turn(batch, turns, mirror).contiguous(memory_format=torch.channels_last)
-                p = _turn_back(two_logits(self.net.aligned(seen)).float().softmax(1), turns, mirror)
+                p = core.cut(_turn_back(two_logits(self.net.aligned(seen)).float(), turns, mirror)).softmax(1)
                 total = p if total is None else total + p
             assert total is not None
             return (total / len(views)).clamp_min(1e-12).log()
@@ -301,11 +315,15 @@ def _entropy(p: Tensor) -> Tensor:
 
 
 def _groups(tiles: list[Tile], batch: int) -> Iterator[list[Tile]]:
-    """Yield tiles of equal size together, at most ``batch`` at once."""
-    by_shape: dict[tuple[int, int], list[Tile]] = {}
+    """Yield tiles that are of one size and lie alike in their margins together, at most ``batch`` at once."""
+    if batch == 1:
+        yield from ([tile] for tile in tiles)
+        return
+    alike: dict[tuple[int, ...], list[Tile]] = {}
     for tile in tiles:
-        by_shape.setdefault((tile.region.h, tile.region.w), []).append(tile)
-    for same in by_shape.values():
+        key = (tile.region.h, tile.region.w, tile.core.h, tile.core.w, *tile.offset)
+        alike.setdefault(key, []).append(tile)
+    for same in alike.values():
         for i in range(0, len(same), batch):
             yield same[i : i + batch]
 

@@ -13,9 +13,9 @@ The names of the parts (``inc``, ``down1`` …, ``up1`` …, ``outc``) are those
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -153,6 +153,48 @@ class Arch:
         )
 
 
+class Box(NamedTuple):
+    """Rows and columns of a feature map, ends excluded."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def cut(self, x: Tensor, inside: Box | None = None) -> Tensor:
+        """Return this part of a map that itself is the part ``inside`` of a larger one."""
+        y, x0 = (inside.top, inside.left) if inside is not None else (0, 0)
+        return x[..., self.top - y : self.bottom - y, self.left - x0 : self.right - x0]
+
+    def over(self, step: int) -> Box:
+        """Return the part of a map ``step`` times as coarse that covers this one."""
+        return Box(self.top // step, -(-self.bottom // step), self.left // step, -(-self.right // step))
+
+    def grow(self, by: int, shape: Sequence[int]) -> Box:
+        """Return the part widened by ``by``, as far as the map reaches."""
+        return Box(
+            max(self.top - by, 0),
+            min(self.bottom + by, shape[0]),
+            max(self.left - by, 0),
+            min(self.right + by, shape[1]),
+        )
+
+
+def _needed(wanted: Box, shapes: Sequence[Sequence[int]], smooth: bool) -> list[tuple[Box, Box]]:
+    """Return, finest scale first, the part of the coarser map and the part of this scale that are needed.
+
+    The two convolutions of a scale reach two pixels; what they make of the zeros outside a part that does not end at
+    the picture's edge is wrong for two pixels, which are not used. Bilinear doubling looks one coarse pixel further.
+    """
+    boxes = []
+    for shape in shapes:
+        fine = wanted.grow(2, shape)
+        coarse = fine.over(2).grow(1 if smooth else 0, (shape[0] // 2, shape[1] // 2))
+        boxes.append((coarse, fine))
+        wanted = coarse
+    return boxes
+
+
 class DoubleConv(nn.Module):
     """Twice: 3×3 convolution, batch normalisation, ReLU."""
 
@@ -199,6 +241,11 @@ class Up(nn.Module):
         x = self.up(x)
         return self.conv(torch.cat([skip, x], dim=1))
 
+    def grow(self, x: Tensor, skip: Tensor, coarse: Box, fine: Box) -> Tensor:
+        """Do the same for the part ``coarse`` of the coarser map and the part ``fine`` of this scale."""
+        x = fine.cut(self.up(x), Box(2 * coarse.top, 2 * coarse.bottom, 2 * coarse.left, 2 * coarse.right))
+        return self.conv(torch.cat([fine.cut(skip), x], dim=1))
+
 
 class OutConv(nn.Module):
     """A 1×1 convolution to the answer."""
@@ -233,20 +280,40 @@ class UNet(nn.Module):
         x = pad_to(x, self.arch.align)
         return self.aligned(x)[..., :h, :w]
 
-    def aligned(self, x: Tensor) -> Tensor:
-        """Answer for a picture whose sides are multiples of ``arch.align``."""
-        if self.arch.stem > 1:
-            x = F.pixel_unshuffle(x, self.arch.stem)
-        x = self.inc(x)
-        skips = [x]
+    def aligned(self, x: Tensor, core: Box | None = None) -> Tensor:
+        """Answer for a picture whose sides are multiples of ``arch.align``.
+
+        Parameters
+        ----------
+        x : Tensor
+        core : Box, optional
+            The rows and columns that are wanted. The margin around them is then computed only as far as each scale
+            needs it, which for the finest is a few pixels: the same numbers in less time and memory.
+        """
+        stem = self.arch.stem
+        if stem > 1:
+            x = F.pixel_unshuffle(x, stem)
+        skips = [self.inc(x)]
         for i in range(self.arch.depth):
-            x = self.get_submodule(f"down{i + 1}")(x)
-            skips.append(x)
-        skips.pop()
+            skips.append(self.get_submodule(f"down{i + 1}")(skips[-1]))
+        x = skips.pop()
+        if core is None:
+            for i in range(self.arch.depth):
+                x = self.get_submodule(f"up{i + 1}")(x, skips.pop())
+            x = self.outc(x)
+            return F.pixel_shuffle(x, stem) if stem > 1 else x
+        wanted = core.over(stem)
+        boxes = _needed(wanted, [s.shape[-2:] for s in skips], self.arch.up != "transposed")
+        have = Box(0, x.shape[-2], 0, x.shape[-1])
         for i in range(self.arch.depth):
-            x = self.get_submodule(f"up{i + 1}")(x, skips.pop())
-        x = self.outc(x)
-        return F.pixel_shuffle(x, self.arch.stem) if self.arch.stem > 1 else x
+            coarse, fine = boxes.pop()
+            up = self.get_submodule(f"up{i + 1}")
+            assert isinstance(up, Up)
+            x = up.grow(coarse.cut(x, have), skips.pop(), coarse, fine)
+            have = fine
+        x = self.outc(wanted.cut(x, have))
+        x = F.pixel_shuffle(x, stem) if stem > 1 else x
+        return core.cut(x, Box(wanted.top * stem, wanted.bottom * stem, wanted.left * stem, wanted.right * stem))
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:

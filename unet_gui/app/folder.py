@@ -40,6 +40,8 @@ class Opened:
         Journals of runs that died with changes nobody saved.
     unsaved : tuple of str
         The images these changes belong to.
+    stacks : tuple of ImageRef
+        Files that may have several pages.
     wanted : ImageRef or None
         The image to show first, when one was dropped on the window.
     """
@@ -51,6 +53,7 @@ class Opened:
     holder: str = ""
     journals: tuple[Path, ...] = ()
     unsaved: tuple[str, ...] = ()
+    stacks: tuple[ImageRef, ...] = ()
     wanted: ImageRef | None = None
 
 
@@ -68,6 +71,7 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
     if path.is_file():
         name = path.resolve()
         wanted = next((ref for ref in dataset.images if dataset.image_path(ref).resolve() == name), None)
+    stacks = tuple(ref for ref in dataset.images if ref.rel.lower().endswith(STACK_SUFFIXES))
     holder = "" if dataset.read_only else dataset.acquire_lock()
     journals: list[Path] = []
     keys: set[str] = set()
@@ -76,7 +80,7 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
         with contextlib.suppress(OSError):
             journals = set_aside(dataset.state_dir / "journal")
             keys = {key for journal in journals for key in read_journal(journal)}
-    return Opened(dataset, folder, labels, state, holder, tuple(journals), tuple(sorted(keys)), wanted)
+    return Opened(dataset, folder, labels, state, holder, tuple(journals), tuple(sorted(keys)), stacks, wanted)
 
 
 def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRef]]:
@@ -134,12 +138,18 @@ class Folder(QObject):
         self.book = StatusBook(self.dataset, self)
         self.recovery = Recovery(opened, self)
         self.pages: dict[str, list[ImageRef]] = {}
-        self._stacks = [ref for ref in self.dataset.images if ref.rel.lower().endswith(STACK_SUFFIXES)]
+        self._stacks = list(opened.stacks)
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_pages)
+        self._looked = False
 
     def look(self) -> None:
-        """Find out about pages and statuses, beside the window. Called once the first image is being read."""
+        """Find out about pages and statuses, beside the window, once."""
+        if not self._looked:
+            self._looked = True
+            self._look_on()
+
+    def _look_on(self) -> None:
         if self._stacks:
             chunk, self._stacks = self._stacks[:CHUNK], self._stacks[CHUNK:]
             self._chores.give(None, lambda: expand(self.dataset, chunk))
@@ -148,6 +158,8 @@ class Folder(QObject):
 
     def images(self) -> list[ImageRef]:
         """Return all images as far as they are known, pages one by one."""
+        if not self.pages:
+            return self.dataset.images
         return [each for ref in self.dataset.images for each in self.pages.get(ref.rel, [ref])]
 
     @Slot(object, object)
@@ -155,7 +167,7 @@ class Folder(QObject):
         if found:
             self.pages.update(found)
             self.pages_known.emit(found)
-        self.look()
+        self._look_on()
 
     def close(self) -> None:
         """End all threads and give the folder free."""

@@ -38,6 +38,7 @@ class ImageListModel(QAbstractListModel):
         self._folded: set[str] = set()
         self._rows: list[ImageRef] = []
         self._row_of: dict[ImageRef, int] | None = None
+        self._near = 0  # where the last row was found
 
     # --- content ---------------------------------------------------------------------------------------------------
 
@@ -128,10 +129,18 @@ class ImageListModel(QAbstractListModel):
 
     def index_of(self, ref: ImageRef) -> QModelIndex:
         """Return the row of an image; an invalid index when the filter hides it."""
+        rows = self._rows
+        for row in range(max(0, self._near - 1), min(len(rows), self._near + 2)):  # mostly the next one is wanted
+            if rows[row] == ref:
+                self._near = row
+                return self.index(row)
         if self._row_of is None:
-            self._row_of = {each: row for row, each in enumerate(self._rows)}
-        row = self._row_of.get(ref)
-        return QModelIndex() if row is None else self.index(row)
+            self._row_of = {each: row for row, each in enumerate(rows)}
+        found = self._row_of.get(ref)
+        if found is None:
+            return QModelIndex()
+        self._near = found
+        return self.index(found)
 
     def neighbour(self, ref: ImageRef | None, step: int) -> ImageRef | None:
         """Return the image before (-1) or after (1) among those shown; None at the end."""

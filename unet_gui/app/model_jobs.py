@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unet_gui.app.warm_start import import_quietly
 from unet_gui.core.errors import UserError
 from unet_gui.core.exchange import export_masks
 from unet_gui.core.images import ImageRef
@@ -29,9 +30,8 @@ class TrainJob:
     config: TrainConfig
 
     def __call__(self) -> Events:
-        from unet_gui.app.warm_start import import_torch
-
-        import_torch()
+        import_quietly("unet_gui.engine.train")
+        import_quietly("pyqtgraph")  # the window draws the curves with it; imported there it would stand still
         from unet_gui.engine.train import train
 
         # its own view of the folder: what the window does meanwhile does not disturb it
@@ -47,9 +47,7 @@ class SegmentJob:
     config: SegmentConfig
 
     def __call__(self) -> Events:
-        from unet_gui.app.warm_start import import_torch
-
-        import_torch()
+        import_quietly("unet_gui.engine.segment")
         from unet_gui.engine.segment import segment
 
         return segment(self.items, self.config)

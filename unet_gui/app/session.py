@@ -153,7 +153,6 @@ class Session(QObject):
         first = opened.wanted or (opened.dataset.images[0] if opened.dataset.images else None)
         if first is not None:
             self.open_image(first)
-        self.folder.look()
 
     # --- image -----------------------------------------------------------------------------------------------------
 
@@ -194,6 +193,8 @@ class Session(QObject):
         self.document = document
         self.image_changed.emit()
         self._close_sources()
+        if self.folder is not None:
+            self.folder.look()  # not before the first image is there: it would be slower
         self.history_changed.emit()
         self.prediction_changed.emit()
         self.reload_prediction(document.key)
@@ -258,6 +259,8 @@ class Session(QObject):
             self.image_changed.emit()
             self._close_sources()
             self.said.emit(Message.of(error, topic="image"))
+            if self.folder is not None:
+                self.folder.look()
         else:
             self.said.emit(Message.of(error, topic=f"prediction {subject.key}"))
 

@@ -143,11 +143,13 @@ class _Look:
 
     def __call__(self) -> Found:
         found: Found = []
+        any_predicted = (self._dataset.state_dir / "predictions").is_dir()
         for ref in self._refs:
             status, problem = None, ""
             try:
                 status = self._dataset.status(ref)
             except (UserError, OSError) as error:
                 problem = str(error)
-            found.append((ref.key, status, self._dataset.prediction_path(ref).exists(), problem))
+            predicted = any_predicted and self._dataset.prediction_path(ref).exists()
+            found.append((ref.key, status, predicted, problem))
         return found

@@ -1,14 +1,19 @@
-"""Importing torch in the worker without holding up the window.
+"""Importing big libraries in the worker without holding up the window.
 
-Loading its library takes a second or two of linking. Done by ``import`` this happens under Python's global lock and the
-window stands still; done by ctypes beforehand, the lock is free meanwhile, and the import finds the library loaded.
+Importing torch takes two seconds, and the window would stand still for parts of it: while the dynamic linker loads the
+library under Python's global lock, and while the garbage collector goes through the hundred thousand objects made.
+So the library is loaded beforehand by a foreign call, which gives the lock free, and the collector rests meanwhile and
+leaves these objects alone afterwards: they live as long as the program.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
+import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -18,15 +23,38 @@ _LIBRARIES = {
 }
 
 
-def import_torch() -> None:
-    """Load torch's libraries without the global lock where that is possible; the import itself follows later."""
-    if "torch" in sys.modules:
+def import_quietly(module: str) -> None:
+    """Import a module; the import statement that follows finds it done.
+
+    Parameters
+    ----------
+    module : str
+        E.g. ``"unet_gui.engine.train"``, which brings torch with it.
+    """
+    if module in sys.modules:
         return
+    if module.startswith("unet_gui.engine") and "torch" not in sys.modules:
+        _load_libraries()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        importlib.import_module(module)
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
+def _load_libraries() -> None:
+    """Have the linker load torch's libraries without the global lock, where that is possible."""
     spec = importlib.util.find_spec("torch")  # finds the package, does not run it
-    if spec is None or spec.origin is None:
+    if spec is None or spec.origin is None or sys.platform not in _LIBRARIES:
         return
     folder = Path(spec.origin).parent / "lib"
     # where the package has another layout the import does it all, only less smoothly
-    with contextlib.suppress(OSError):
-        for name in _LIBRARIES.get(sys.platform, ()):
-            ctypes.CDLL(str(folder / name), mode=ctypes.RTLD_GLOBAL)
+    with contextlib.suppress(OSError, AttributeError):
+        dlopen = ctypes.CDLL(None).dlopen  # ctypes.CDLL itself would keep the lock
+        dlopen.restype = ctypes.c_void_p
+        dlopen.argtypes = (ctypes.c_char_p, ctypes.c_int)
+        for name in _LIBRARIES[sys.platform]:
+            dlopen(os.fsencode(folder / name), os.RTLD_LAZY)

@@ -1,4 +1,7 @@
-"""Every dialog of the window, opened from here. None of them blocks: the answer comes as a signal."""
+"""Every dialog of the window, opened from here. None of them blocks: the answer comes as a signal.
+
+The dialogs themselves are imported when they are first wanted, which makes the start quicker.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,6 @@ from PySide6.QtWidgets import QColorDialog, QDialog, QFileDialog, QMessageBox, Q
 
 from unet_gui import __version__
 from unet_gui.app.actions import ActionTable
-from unet_gui.app.dialogs.forms import EncodingDialog, ModelDialog, SettingsDialog
-from unet_gui.app.dialogs.shortcuts import ShortcutsDialog
 from unet_gui.app.model_desk import ModelDesk, Wishes
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
@@ -73,6 +74,9 @@ class DialogDesk(QObject):
     # --- files -----------------------------------------------------------------------------------------------------
 
     def _files(self, name: str, title: str, taken: Callable[[Path], object], start: Path | None = None) -> QFileDialog:
+        old = self._open.pop(name, None)
+        if old is not None:
+            old.close()
         dialog = QFileDialog(self._window, title, str(start or ""))
         dialog.fileSelected.connect(lambda text: taken(Path(text)))
         self._show(name, lambda: dialog)
@@ -137,6 +141,8 @@ class DialogDesk(QObject):
     def shortcuts(self) -> None:
         """Show all keys."""
 
+        from unet_gui.app.dialogs.shortcuts import ShortcutsDialog
+
         def make() -> QDialog:
             dialog = ShortcutsDialog(self._actions, self._window)
             dialog.keys_wanted.connect(self._settings.set_shortcut)
@@ -147,11 +153,14 @@ class DialogDesk(QObject):
     @Slot()
     def settings(self) -> None:
         """Show the program's settings."""
+        from unet_gui.app.dialogs.forms import SettingsDialog
+
         self._show("settings", lambda: SettingsDialog(self._settings, self._window))
 
     @Slot()
     def model_settings(self) -> None:
         """Show how models are trained and used."""
+        from unet_gui.app.dialogs.forms import ModelDialog
 
         def make() -> QDialog:
             dialog = ModelDialog(self._desk.wishes, [], self._window)
@@ -167,6 +176,8 @@ class DialogDesk(QObject):
     @Slot()
     def encoding(self) -> None:
         """Show how labels are stored."""
+        from unet_gui.app.dialogs.forms import EncodingDialog
+
         dataset = self._session.dataset
         if dataset is None:
             return

@@ -72,12 +72,12 @@ def test_zoomed_in_every_screen_pixel_is_the_pixel_under_its_middle(qtbot, sourc
     np.testing.assert_array_equal(frame, pixels[ys[:, None], xs])
 
 
-@pytest.mark.parametrize("zoom", [0.97, 0.7, 0.5, 0.33, 0.21])
+@pytest.mark.parametrize("zoom", [0.97, 0.7, 0.55, 0.5, 0.33, 0.21])
 def test_zoomed_out_it_is_smooth_without_seams(qtbot, source, tiles, zoom):
     v = view(source, zoom, at=(700, 512))
     settle(qtbot, tiles, v)
     frame = rgb(paint(tiles, v))
-    level = v.level(source.levels)
+    level = v.level(source.levels, tiles_module.STRETCH)
     pixels = source.read(level=level)
     scale = zoom * 2**level
     matrix = np.array([[1 / scale, 0, (v.left + 0.5) / scale - 0.5], [0, 1 / scale, (v.top + 0.5) / scale - 0.5]])

@@ -29,7 +29,7 @@ def halve(ids: Ids) -> Ids:
     ndarray of uint8, shape (ceil(h / 2), ceil(w / 2))
         Reading order decides between two classes, so a level is an unbiased sample of the classes.
     """
-    half = np.ascontiguousarray(ids[::2, ::2])
+    half = np.array(ids[::2, ::2], order="C")  # always a copy: where the slice is contiguous, too
     for dy, dx in ((0, 1), (1, 0), (1, 1)):
         other = ids[dy::2, dx::2]
         part = half[: other.shape[0], : other.shape[1]]

@@ -20,6 +20,8 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageSource
 
 TILE = 512
+STRETCH = 1.2
+"""A coarser level is shown up to this enlargement: the eye sees no difference, and it is a third of the pixels."""
 
 
 class TileKey(NamedTuple):
@@ -215,7 +217,7 @@ class ImageTiles(QObject):
     def _keys(self, view: Viewport, rect: Rect) -> list[TileKey]:
         if self._source is None or rect.empty:
             return []
-        level = view.level(self._source.levels)
+        level = view.level(self._source.levels, STRETCH)
         return [TileKey(level, tx, ty) for tx, ty in rect.tiles(TILE << level)]
 
     def _missing(self, view: Viewport) -> list[TileKey]:

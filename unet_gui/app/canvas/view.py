@@ -253,6 +253,10 @@ class CanvasView(QWidget):
         self.view.center_on(x, y)
         self._view_moved()
 
+    def pan_by(self, dx: float, dy: float) -> None:
+        """Move the picture by image pixels."""
+        self._bench.pan_by(dx, dy)
+
     def visible_rect(self) -> Rect:
         """Return the image pixels in view."""
         return self._bench.visible_rect()
@@ -352,8 +356,11 @@ class CanvasView(QWidget):
         place = self._ring_place()
         scale = self.devicePixelRatioF()
         now = QRegion() if place is None else ring_region(*place, scale)
-        for rect in region_rects(self._ring + now, most=30):
-            self._update_screen(rect)
+        if scale == 1:
+            self.update(self._ring + now)
+        else:
+            for rect in region_rects(self._ring + now, most=30):
+                self._update_screen(rect)
         self._ring = now
 
     def _update_cursor(self) -> None:

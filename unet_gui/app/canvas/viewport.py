@@ -123,9 +123,13 @@ class Viewport:
         x1, y1 = (math.ceil(v) for v in self.to_image(screen.x1, screen.y1))
         return Rect(x, y, x1 - x, y1 - y).clip(self._image)
 
-    def level(self, levels: int) -> int:
-        """Return the coarsest of so many half-size levels that still has a pixel for every screen pixel."""
-        return min(max(0, math.floor(-math.log2(self.zoom) + 1e-9)), levels - 1)
+    def level(self, levels: int, stretch: float = 1.0) -> int:
+        """Return which of so many half-size levels to show.
+
+        It is the coarsest that has a pixel for every screen pixel; with ``stretch`` a level is good enough whose
+        pixels have to be stretched so much.
+        """
+        return min(max(0, math.floor(math.log2(stretch / self.zoom) + 1e-9)), levels - 1)
 
     def _keep_in_sight(self) -> None:
         """The middle of the view never leaves the image."""

@@ -10,7 +10,6 @@ from typing import Any
 
 from unet_gui.app.warm_start import import_quietly
 from unet_gui.core.errors import UserError
-from unet_gui.core.exchange import export_masks
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
 from unet_gui.engine.events import Event, ImageDone, ImageFailed
@@ -62,6 +61,8 @@ class MasksJob:
     out: Path
 
     def __call__(self) -> Events:
+        from unet_gui.core.exchange import export_masks
+
         total = len(self.refs)
         for number, ref in enumerate(self.refs):
             yield _outcome(self.dataset, ref, partial(export_masks, self.dataset, ref, self.out), number, total)

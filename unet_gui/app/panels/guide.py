@@ -59,7 +59,7 @@ class Guide(QFrame):
             grid.addWidget(label(text, "muted", wrap=True), 2 * at + 1, 1, 1, 2)
             if name in ("train", "correct"):
                 button = action_button(actions, "train" if name == "train" else "segment", "", "link")
-                grid.addWidget(button, 2 * at, 2)
+                grid.addWidget(button, 2 * at, 2, Qt.AlignmentFlag.AlignRight)
             grid.setRowMinimumHeight(2 * at + 1, 10)
         layout.addLayout(grid)
 

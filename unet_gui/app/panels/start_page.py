@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.panels.messages import MessageStack
-from unet_gui.app.widgets import action_button, button, clear, heading, label
+from unet_gui.app.widgets import Elided, action_button, button, clear, heading, label
 
 
 class StartPage(QWidget):
@@ -57,11 +57,11 @@ class StartPage(QWidget):
         column.addWidget(self._busy)
         column.addWidget(self.messages)
         box = QFrame()
-        box.setFixedWidth(440)
+        box.setMaximumWidth(440)
         box.setLayout(column)
         middle = QHBoxLayout()
         middle.addStretch(1)
-        middle.addWidget(box)
+        middle.addWidget(box, 1000)
         middle.addStretch(1)
         layout = QVBoxLayout(self)
         layout.addStretch(2)
@@ -89,12 +89,18 @@ class StartPage(QWidget):
         """Show the last folders."""
         clear(self._recent)
         for folder in folders:
-            widget = button(f"{folder.name or folder}", "row", str(folder))
-            widget.setIcon(theme.icon("folder", "muted"))
+            widget = button("", "row", str(folder))
             widget.setAccessibleName(f"Open {folder}")
-            parent = str(folder.parent)
-            if folder.name:
-                widget.setText(f"{folder.name}     {_short(parent)}")
+            widget.setMinimumHeight(widget.fontMetrics().height() + 14)
+            mark = QLabel()
+            mark.setPixmap(theme.icon("folder", "muted").pixmap(QSize(16, 16), self.devicePixelRatioF()))
+            where = Elided(str(folder.parent), "faint")
+            inside = QHBoxLayout(widget)
+            inside.setContentsMargins(8, 0, 8, 0)
+            inside.setSpacing(8)
+            for part, stretch in ((mark, 0), (label(folder.name or str(folder)), 0), (where, 1)):
+                part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+                inside.addWidget(part, stretch)
             widget.clicked.connect(lambda _=False, path=folder: self.folder_chosen.emit(path))
             self._recent.addWidget(widget)
         self._recent_title.setVisible(bool(folders))
@@ -103,7 +109,3 @@ class StartPage(QWidget):
         """Say what is being opened."""
         self._busy.setText(text)
         self._busy.setVisible(bool(text))
-
-
-def _short(path: str, most: int = 38) -> str:
-    return path if len(path) <= most else f"…{path[-most:]}"

@@ -1,0 +1,218 @@
+"""The list of images: order, filter, stacks, statuses, thumbnails, and a hundred thousand rows."""
+
+from __future__ import annotations
+
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtTest import QAbstractItemModelTester
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import write_folder
+from unet_gui.app.image_list import STATE, THUMBNAIL, ImageListModel
+from unet_gui.app.panels.images import ImagesPanel
+from unet_gui.app.status_book import StatusBook
+from unet_gui.core import png
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Dataset, Status
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    folder = write_folder(tmp_path / "x", images=12, labels=3)
+    (folder / "labels" / "3.png").write_bytes(png.encode(np.full((60, 80), 255, np.uint8)))
+    partial = np.full((60, 80), 255, np.uint8)
+    partial[:5] = 1
+    (folder / "labels" / "4.png").write_bytes(png.encode(partial))
+    (folder / "labels" / "5.png").write_bytes(b"broken")
+    return Dataset.open(folder)
+
+
+@pytest.fixture
+def book(qtbot: QtBot, dataset: Dataset) -> Iterator[StatusBook]:
+    dataset.save_prediction(dataset.images[6], np.zeros((60, 80), np.uint8))
+    book = StatusBook(dataset)
+    with qtbot.waitSignal(book.scanned):
+        book.scan(dataset.images)
+    yield book
+    book.close()
+
+
+@pytest.fixture
+def panel(qtbot: QtBot, dataset: Dataset, book: StatusBook) -> Iterator[ImagesPanel]:
+    panel = ImagesPanel()
+    qtbot.addWidget(panel)
+    panel.resize(230, 400)
+    panel.set_folder(dataset, book)
+    panel.show()
+    yield panel
+    panel.model.thumbnails.close()
+
+
+def names(model: ImageListModel) -> list[str]:
+    return [model.data(model.index(row)) for row in range(model.rowCount())]
+
+
+def test_statuses_are_derived_from_the_labels(dataset: Dataset, book: StatusBook) -> None:
+    known = [book.status(ref.key) for ref in dataset.images]
+    assert known[:5] == [Status.DONE, Status.DONE, Status.DONE, Status.UNTOUCHED, Status.PARTIAL]
+    assert book.counts(12) == {Status.DONE: 3, Status.PARTIAL: 1, Status.UNTOUCHED: 8}
+    assert list(book.problems) == ["5.png"]
+    assert book.predicted("6.png")
+    assert not book.predicted("7.png")
+
+
+def test_news_from_the_saver_is_newer_than_a_scan_under_way(qtbot: QtBot, dataset: Dataset, book: StatusBook) -> None:
+    with qtbot.waitSignal(book.scanned):
+        book.scan(dataset.images)
+        book.set("7.png", Status.PARTIAL)
+    assert book.status("7.png") == Status.PARTIAL
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("", 12),
+        ("1", 3),
+        ("done", 3),
+        ("partial", 1),
+        ("untouched", 8),
+        ("predicted", 1),
+        ("problem", 1),
+        ("untouched 1", 2),
+        ("DONE 2", 1),
+        ("nothing like this", 0),
+    ],
+)
+def test_filter_by_name_and_status(panel: ImagesPanel, text: str, rows: int) -> None:
+    panel.field.setText(text)
+    assert panel.model.rowCount() == rows
+
+
+def test_the_model_keeps_qt_s_rules(qtbot: QtBot, panel: ImagesPanel) -> None:
+    QAbstractItemModelTester(panel.model, QAbstractItemModelTester.FailureReportingMode.Fatal)
+    panel.field.setText("1")
+    panel.field.setText("")
+    panel.model.set_pages({"1.png": [ImageRef("1.png", n) for n in range(3)]})
+    panel.model.fold("1.png")
+    panel.field.setText("page")
+    panel.field.setText("")
+
+
+def test_choosing_a_row_and_following_the_session(panel: ImagesPanel) -> None:
+    chosen: list[ImageRef] = []
+    panel.chosen.connect(chosen.append)
+    panel.select(ImageRef("4.png"))
+    assert chosen == [], "following the session chooses nothing"
+    assert panel.list.currentIndex().row() == 4
+    panel.list.setCurrentIndex(panel.model.index(7))
+    assert chosen == [ImageRef("7.png")]
+
+
+def test_the_chosen_row_stays_chosen_when_pages_appear_and_the_filter_changes(panel: ImagesPanel) -> None:
+    panel.select(ImageRef("4.png"))
+    panel.set_pages({"1.png": [ImageRef("1.png", n) for n in range(3)]}, ImageRef("4.png"))
+    assert names(panel.model)[1:5] == ["1.png", "page 1", "page 2", "page 3"]
+    assert panel.model.ref(panel.list.currentIndex()) == ImageRef("4.png")
+    assert panel.model.total == 14
+    panel.field.setText("4")
+    assert panel.model.ref(panel.list.currentIndex()) == ImageRef("4.png")
+
+
+def test_a_stack_folds_and_its_heading_is_no_image(panel: ImagesPanel) -> None:
+    chosen: list[ImageRef] = []
+    panel.chosen.connect(chosen.append)
+    panel.set_pages({"1.png": [ImageRef("1.png", n) for n in range(3)]}, None)
+    model = panel.model
+    assert model.data(model.index(1), STATE) == "3 pages"
+    assert model.neighbour(ImageRef("0.png"), 1) == ImageRef("1.png", 0)
+    assert model.neighbour(ImageRef("2.png"), -1) == ImageRef("1.png", 2)
+    panel.list.clicked.emit(model.index(1))
+    assert names(model)[1:3] == ["1.png", "2.png"]
+    panel.list.clicked.emit(model.index(1))
+    assert model.rowCount() == 15
+    assert chosen == []
+
+
+def test_neighbours_and_the_next_unfinished(panel: ImagesPanel) -> None:
+    model = panel.model
+    assert model.neighbour(None, 1) == ImageRef("0.png")
+    assert model.neighbour(ImageRef("11.png"), 1) is None
+    assert model.neighbour(ImageRef("0.png"), -1) is None
+    assert model.next_unfinished(ImageRef("0.png")) == ImageRef("3.png")
+    assert model.next_unfinished(ImageRef("11.png")) == ImageRef("3.png"), "from the beginning again"
+
+
+def test_thumbnails_come_for_rows_that_are_shown(qtbot: QtBot, panel: ImagesPanel) -> None:
+    model = panel.model
+    qtbot.waitUntil(lambda: model.data(model.index(0), THUMBNAIL) is not None)
+    picture = model.data(model.index(0), THUMBNAIL)
+    assert picture.width() == picture.height() <= 96
+
+
+def test_a_broken_image_has_no_thumbnail_and_is_not_asked_for_again(
+    qtbot: QtBot, panel: ImagesPanel, dataset: Dataset
+) -> None:
+    dataset.image_path(dataset.images[9]).write_bytes(b"")
+    thumbnails = panel.model.thumbnails
+    with qtbot.waitSignal(thumbnails.ready, check_params_cb=lambda key: key == "9.png"):
+        thumbnails.get(dataset.images[9])
+    assert thumbnails.get(dataset.images[9]) is None
+    assert "9.png" not in thumbnails._wanted
+
+
+def test_rows_are_said_to_a_screen_reader(panel: ImagesPanel) -> None:
+    index = panel.model.index(4)
+    assert panel.model.data(index, Qt.ItemDataRole.AccessibleTextRole) == "4.png, partial"
+    assert (
+        "cannot" in panel.model.data(panel.model.index(5), Qt.ItemDataRole.ToolTipRole)
+        or panel.model.data(panel.model.index(5), STATE) == "problem"
+    )
+
+
+def test_a_hundred_thousand_rows_take_little_memory(qtbot: QtBot) -> None:
+    tracemalloc.start()
+    refs = [ImageRef(f"run/image_{n:06d}.png") for n in range(100_000)]
+    model = ImageListModel()
+    model.set_images(refs, None)
+    assert model.rowCount() == 100_000
+    assert model.index_of(refs[99_999]).row() == 99_999
+    assert model.neighbour(refs[50_000], 1) == refs[50_001]
+    model.set_filter("image_0999")
+    assert model.rowCount() == 100
+    model.set_filter("")
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    model.thumbnails.close()
+    assert size < 60 * 2**20, f"{size / 2**20:.0f} MiB"
+
+
+def test_a_view_of_many_rows_asks_only_for_those_it_shows(qtbot: QtBot) -> None:
+    panel = ImagesPanel()
+    qtbot.addWidget(panel)
+    panel.resize(230, 500)
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.model.set_images([ImageRef(f"{n:06d}.png") for n in range(100_000)], None)
+    asked = 0
+    real = ImageListModel.data
+
+    def count(self: ImageListModel, index: QModelIndex, role: int = 0) -> object:
+        nonlocal asked
+        asked += 1
+        return real(self, index, role)
+
+    ImageListModel.data = count  # type: ignore[method-assign]
+    try:
+        panel.select(ImageRef("090000.png"))
+        panel.list.grab()
+    finally:
+        ImageListModel.data = real  # type: ignore[method-assign]
+    panel.model.thumbnails.close()
+    assert asked < 1000
+    assert sys.getrefcount(panel) > 0

@@ -1,0 +1,427 @@
+"""Panels and dialogs on their own: what they show and what they say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QIcon, QKeySequence
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QPushButton
+from pytestqt.qtbot import QtBot
+
+from unet_gui.app import theme
+from unet_gui.app.actions import ActionTable
+from unet_gui.app.canvas.display import ChannelDisplay, Display
+from unet_gui.app.dialogs.forms import ModelDialog, SettingsDialog
+from unet_gui.app.dialogs.shortcuts import ShortcutsDialog
+from unet_gui.app.jobs import JobError
+from unet_gui.app.menus import add_tool_actions
+from unet_gui.app.messages import Message, Offer
+from unet_gui.app.model_desk import Wishes
+from unet_gui.app.panels.classes import HIDDEN, ID, ClassesSection
+from unet_gui.app.panels.curves import Curves
+from unet_gui.app.panels.layers import LayersSection
+from unet_gui.app.panels.messages import MOST, MessageStack
+from unet_gui.app.panels.model import ModelFacts, ModelSection, ProgressSection
+from unet_gui.app.panels.stage import Chips
+from unet_gui.app.panels.status_bar import StatusLine, duration
+from unet_gui.app.settings import Settings
+from unet_gui.core.errors import ImageError
+from unet_gui.core.labels import UNLABELLED, Over
+from unet_gui.core.palette import ClassInfo, default_classes
+from unet_gui.paths import resource
+
+
+@pytest.fixture
+def window(qtbot: QtBot) -> QMainWindow:
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    theme.apply(app, theme.DARK)
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    window.resize(700, 500)
+    return window
+
+
+@pytest.fixture
+def actions(window: QMainWindow) -> ActionTable:
+    table = ActionTable(window)
+    add_tool_actions(table)
+    return table
+
+
+# --- classes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def classes(qtbot: QtBot, window: QMainWindow) -> ClassesSection:
+    section = ClassesSection()
+    window.setCentralWidget(section)
+    section.set_classes(default_classes(3))
+    window.show()
+    return section
+
+
+def test_classes_and_the_row_for_unlabelled(classes: ClassesSection) -> None:
+    rows = [classes.list.item(n) for n in range(classes.list.count())]
+    assert [row.data(ID) for row in rows] == [0, 1, 2, UNLABELLED]
+    said: list[int] = []
+    classes.chosen.connect(said.append)
+    classes.list.setCurrentRow(2)
+    classes.list.setCurrentRow(3)
+    assert said == [2, UNLABELLED]
+    classes.set_current(1)
+    assert said == [2, UNLABELLED], "following the session chooses nothing"
+    assert classes.list.currentRow() == 1
+
+
+def test_renaming_by_typing(qtbot: QtBot, classes: ClassesSection) -> None:
+    said: list[tuple[int, str]] = []
+    classes.renamed.connect(lambda class_id, name: said.append((class_id, name)))
+    classes.edit(2)
+    editor = classes.list.findChild(QLineEdit)
+    assert editor is not None
+    editor.selectAll()
+    QTest.keyClicks(editor, "vesicle 1")
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: said == [(2, "vesicle 1")])
+    classes.list.item(2).setText("   ")
+    assert said == [(2, "vesicle 1")], "a class needs a name"
+
+
+def test_many_classes_can_be_searched(classes: ClassesSection) -> None:
+    assert not classes.search.isVisible()
+    classes.set_classes([ClassInfo(n, f"kind {n}", "#112233") for n in range(255)])
+    assert classes.search.isVisible()
+    classes.search.setText("kind 20")
+    assert [classes.list.item(n).data(ID) for n in range(classes.list.count())] == [
+        20,
+        *range(200, 210),
+        UNLABELLED,
+    ]
+
+
+def test_hiding_a_class(classes: ClassesSection) -> None:
+    said: list[frozenset[int]] = []
+    classes.hidden_changed.connect(said.append)
+    classes._toggle(1)
+    assert said == [frozenset({1})]
+    assert classes.list.item(1).data(HIDDEN)
+    classes._toggle(1)
+    assert said[-1] == frozenset()
+
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+
+def test_opacity_and_contrast(qtbot: QtBot, window: QMainWindow, actions: ActionTable) -> None:
+    layers = LayersSection(actions)
+    window.setCentralWidget(layers)
+    with qtbot.waitSignal(layers.settings_changed) as said:
+        layers._label[1].setValue(75)
+    assert said.args[0].label_opacity == 0.75
+    layers.set_display(Display((ChannelDisplay(100, 4000),)), (0, 8000))
+    with qtbot.waitSignal(layers.display_changed) as said:
+        layers._low[0].setValue(250)
+    assert said.args[0].channels[0].low == 2000
+    assert said.args[0].channels[0].high == 4000
+    with qtbot.waitSignal(layers.display_changed) as said:
+        layers._low[0].setValue(900)
+    low, high = said.args[0].channels[0].low, said.args[0].channels[0].high
+    assert low == 7200
+    assert high > low, "black pushes white before it"
+    with qtbot.waitSignal(layers.display_changed) as said:
+        layers._gamma[0].setValue(1000)
+    assert said.args[0].channels[0].gamma == 4.0
+    with qtbot.waitSignal(layers.display_changed) as said:
+        layers._on_reset()
+    assert (said.args[0].channels[0].low, said.args[0].channels[0].high) == (0, 8000)
+
+
+# --- model ------------------------------------------------------------------------------------------------------------
+
+
+def test_model_facts(qtbot: QtBot, window: QMainWindow, actions: ActionTable) -> None:
+    section = ModelSection(actions)
+    window.setCentralWidget(section)
+    window.show()
+    assert "No model yet" in section._hint.text()
+    facts = [
+        ModelFacts(Path("b.safetensors"), "b", "fast · 0.84 M", "Validation (4 images)", "Rand F 0.968", plan=("x",)),
+        ModelFacts(Path("a.safetensors"), "a", problem="“a” is damaged."),
+    ]
+    section.set_models(facts, Path("b.safetensors"))
+    assert section.combo.currentText() == "b"
+    assert section._score.text() == "Rand F 0.968"
+    assert section.why.isVisible()
+    with qtbot.waitSignal(section.model_chosen) as said:
+        section.combo.setCurrentIndex(1)
+        section.combo.activated.emit(1)
+    assert said.args == [Path("a.safetensors")]
+    assert "damaged" in section._hint.text()
+    section.set_training(True)
+    assert not section.train_button.isVisible()
+    assert section.stop_button.isVisible()
+
+
+def test_curves_grow_and_start_again(qtbot: QtBot) -> None:
+    curves = Curves()
+    qtbot.addWidget(curves)
+    curves.resize(260, 128)
+    curves.show()
+    for n in range(5000):
+        curves.loss.append((n, 1 / (n + 1)))
+    curves.add_loss(5000, 0.1)
+    curves.add_score(10, 0.5, "Dice")
+    assert len(curves.loss) <= 2600
+    line, text = curves._items["score"]
+    assert list(line.getData()[1]) == [0.5]
+    assert text.toPlainText() == "Dice"
+    curves.retheme()
+    curves.grab()
+    curves.clear()
+    assert curves.loss == []
+    curves.close()
+
+
+def test_progress_section_shows_only_what_is_known(qtbot: QtBot) -> None:
+    section = ProgressSection()
+    qtbot.addWidget(section)
+    assert section.isHidden()
+    section.set_scores("On the last 6 images", [("Dice a", "0.81 ± 0.03"), ("Time per image", "38 s")])
+    assert not section.isHidden()
+    section.set_scores("", [])
+    assert section.isHidden()
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stack(qtbot: QtBot) -> MessageStack:
+    stack = MessageStack()
+    qtbot.addWidget(stack)
+    return stack
+
+
+def test_one_message_for_each_topic_and_not_too_many(stack: MessageStack) -> None:
+    stack.show_message(Message("error", "first", topic="save"))
+    stack.show_message(Message("error", "second", topic="save"))
+    assert [m.text for m in stack.messages] == ["second"]
+    for n in range(10):
+        stack.show_message(Message("info", str(n)))
+    assert len(stack.messages) == MOST
+    stack.clear()
+    assert stack.isHidden()
+
+
+def test_settled_topics_go(stack: MessageStack) -> None:
+    stack.show_message(Message("error", "disk full", topic="save"))
+    stack.show_message(Message("info", "other", topic="x"))
+    stack.settle("save")
+    assert [m.text for m in stack.messages] == ["other"]
+
+
+def test_details_are_one_click_away_and_offers_act(qtbot: QtBot, stack: MessageStack) -> None:
+    done: list[str] = []
+    offer = Offer("Try again", lambda: done.append("tried"))
+    stack.show_message(Message("error", "It failed.", "Traceback: the text", "t", (offer,)))
+    banner = stack._banners[0]
+    assert banner._details.isHidden()
+    by_text = {b.text(): b for b in banner.findChildren(QPushButton)}
+    by_text["Details"].click()
+    assert not banner._details.isHidden()
+    assert banner._details.toPlainText() == "Traceback: the text"
+    by_text["Try again"].click()
+    assert done == ["tried"]
+    assert stack.messages == []
+
+
+def test_errors_in_plain_words() -> None:
+    message = Message.of(ImageError("is damaged or cut off.", "/data/ü/7.png", "Copy it again.", "IDAT"))
+    assert message.text == "“7.png” is damaged or cut off. Copy it again."
+    assert message.details == "IDAT"
+    plain = Message.of(OSError(28, "No space left on device", "/data/labels/7.png"))
+    assert plain.text == "“7.png”: No space left on device."
+    assert "OSError" in plain.details
+    job = Message.of(JobError("OutOfMemoryError", "There is not enough memory.", "Use the CPU.", None, "trace"))
+    assert job.text == "There is not enough memory. Use the CPU."
+
+
+# --- bars -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, ""), (math.inf, ""), (0, "0:00"), (42.4, "0:42"), (725, "12:05"), (3723, "1:02:03"), (-3, "0:00")],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_status_line(qtbot: QtBot, window: QMainWindow, actions: ActionTable) -> None:
+    status = StatusLine(actions["stop"])
+    window.setStatusBar(status)
+    window.show()
+    status.set_idle("Labels: index")
+    assert not status.bar.isVisible()
+    status.set_job("Training", "Rand F 0.96", 0.25, 70)
+    assert status.text._text == "Rand F 0.96 · 1:10 left"
+    assert status.bar.value() == 250
+    assert status.stop.isVisible()
+    status.say("lost")
+    assert "lost" not in status.text._text, "a hint does not hide what runs"
+    status.set_job("Predicting", "starting")
+    assert status.bar.maximum() == 0, "busy without a known end"
+    status.set_job("")
+    assert status.text._text == "Labels: index"
+    assert not status.stop.isVisible()
+
+
+def test_chips_tell_class_size_and_rule(qtbot: QtBot, window: QMainWindow) -> None:
+    chips = Chips(window)
+    chips.set_classes(default_classes(2))
+    chips.set_class(1, "object", "#E69F00")
+    chips.set_size(22, False, True)
+    chips.set_over(Over.UNLABELLED)
+    assert chips.class_chip.text().strip() == "object"
+    assert chips.size_chip.text() == "Brush 22 px"
+    assert chips.over_chip.text() == "Paint over: unlabelled only"
+    chips.set_over(Over("classes", frozenset({0, 255})))
+    assert chips.over_chip.text() == "Paint over: background, unlabelled"
+    said: list[Over] = []
+    chips.over_chosen.connect(said.append)
+    chips._choose_classes(frozenset({1}))
+    chips._choose_classes(frozenset())
+    assert said == [Over("classes", frozenset({1})), Over.ALL]
+
+
+# --- actions and dialogs ----------------------------------------------------------------------------------------------
+
+
+def test_shortcuts_can_be_searched(qtbot: QtBot, window: QMainWindow, actions: ActionTable) -> None:
+    dialog = ShortcutsDialog(actions, window)
+    everything = dialog._sieve.rowCount()
+    assert everything > 60
+    for text, expected in (("ctrl+t", "Train"), ("prediction", "Take over prediction"), ("pointer", "Zoom")):
+        dialog.field.setText(text)
+        rows = [dialog._sieve.index(n, 0).data() for n in range(dialog._sieve.rowCount())]
+        assert 0 < len(rows) < everything
+        assert any(expected in row for row in rows), (text, rows)
+    dialog.close()
+
+
+def test_keys_can_be_changed_conflicts_are_said_and_defaults_come_back(
+    qtbot: QtBot, window: QMainWindow, actions: ActionTable
+) -> None:
+    settings = Settings()
+    dialog = ShortcutsDialog(actions, window)
+    dialog.keys_wanted.connect(settings.set_shortcut)
+    settings.changed.connect(lambda _name: actions.set_keys(settings.shortcuts()))
+    dialog.field.setText("Train")
+    dialog.table.setCurrentIndex(dialog._sieve.index(0, 0))
+    assert dialog._chosen() == "train"
+    dialog._edit.setKeySequence(QKeySequence("B"))
+    assert "Brush" in dialog._say.text()
+    dialog._on_use()
+    assert actions.keys("train") == ["B"]
+    assert actions.keys("tool_brush") == []
+    assert Settings().shortcuts() == {"train": ["B"], "tool_brush": []}
+    dialog._on_all()
+    assert actions.keys("train") == ["Ctrl+T"]
+    assert actions.keys("tool_brush") == ["B"]
+    dialog.close()
+
+
+def test_settings_are_kept(qtbot: QtBot, window: QMainWindow, tmp_path: Path) -> None:
+    settings = Settings()
+    assert (settings.get("theme"), settings.get("autosave")) == ("system", True)
+    dialog = SettingsDialog(settings, window)
+    dialog._theme.setCurrentIndex(dialog._theme.findData("light"))
+    dialog._autosave.setChecked(False)
+    settings.sync()
+    again = Settings()
+    assert (again.get("theme"), again.get("autosave")) == ("light", False)
+    for n in range(12):
+        settings.remember(tmp_path / str(n))
+    settings.remember(tmp_path / "5")
+    assert settings.recent()[:2] == [tmp_path / "5", tmp_path / "11"]
+    assert len(settings.recent()) == 8
+    dialog.close()
+
+
+def test_model_settings(qtbot: QtBot, window: QMainWindow) -> None:
+    dialog = ModelDialog(Wishes(model="models/x.safetensors"), ["cuda:1"], window)
+    assert dialog._device.findData("cuda:1") >= 0
+    dialog._recipe.setCurrentIndex(dialog._recipe.findData("tutorial"))
+    assert not dialog._minutes.isEnabled()
+    with qtbot.waitSignal(dialog.chosen) as said:
+        dialog._on_ok()
+    assert said.args[0] == Wishes(recipe="tutorial", model="models/x.safetensors")
+
+
+def test_wishes_survive_strange_files() -> None:
+    assert Wishes.from_json(Wishes(minutes=2.5, tta=True).to_json()) == Wishes(minutes=2.5, tta=True)
+    assert Wishes.from_json({"minutes": "many", "recipe": 7, "unknown": 1}) == Wishes()
+    assert Wishes.from_json([1, 2]) == Wishes()
+
+
+# --- theme ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("colors", [theme.DARK, theme.LIGHT], ids=["dark", "light"])
+def test_text_can_be_read(colors: theme.Theme) -> None:
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(a: str, b: str) -> float:
+        high, low = sorted((luminance(a), luminance(b)), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    for ground in (colors.window, colors.panel, colors.field, colors.overlay, colors.raised):
+        assert contrast(colors.text, ground) >= 7
+        assert contrast(colors.muted, ground) >= 4.5
+        assert contrast(colors.accent_text, ground) >= 4.5
+        assert contrast(colors.bad, ground) >= 4.5
+    assert contrast(colors.on_accent, colors.accent) >= 4.5
+
+
+def test_icons_are_sharp_and_follow_the_theme(qtbot: QtBot, window: QMainWindow) -> None:
+    for path in resource("icons").glob("*.svg"):
+        for ratio in (1.0, 1.5, 2.0):
+            picture = theme.icon(path.stem).pixmap(QSize(20, 20), ratio)
+            assert picture.width() == round(20 * ratio)
+            image = picture.toImage()
+            assert any(
+                image.pixelColor(x, y).alpha() for x in range(0, image.width(), 2) for y in range(0, image.height(), 2)
+            ), path.stem
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    icon = theme.icon("stop", "text")
+    dark = _strongest(icon)
+    theme.apply(app, theme.LIGHT)
+    assert _strongest(icon) != dark
+    theme.apply(app, theme.DARK)
+
+
+def _strongest(icon: QIcon) -> str:
+    image = icon.pixmap(QSize(20, 20), 1.0).toImage()
+    pixels = [image.pixelColor(x, y) for x in range(20) for y in range(20)]
+    return max(pixels, key=lambda color: color.alpha()).name()
+
+
+def test_the_style_sheet_names_only_known_colours() -> None:
+    import re
+    from dataclasses import asdict
+
+    text = resource("styles", "window.qss").read_text(encoding="utf-8")
+    names = set(re.findall(r"@(\w+)", re.sub(r"/\*.*?\*/", "", text, flags=re.S))) - {"icons"}
+    assert names <= set(asdict(theme.DARK))
+    for name in re.findall(r"@icons/(\w+\.svg)", text):
+        for kind in ("dark", "light"):
+            assert resource("icons", kind, name).is_file()

@@ -1,0 +1,184 @@
+"""The meter, the model desk without jobs, and deeds on labels that are not covered through the window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QThread
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import SHAPE, go_to, open_session, paint, saved, truth, write_folder
+from unet_gui.app.chores import Chores
+from unet_gui.app.jobs import JobRunner
+from unet_gui.app.meter import Meter
+from unet_gui.app.model_desk import ModelDesk
+from unet_gui.app.model_jobs import RelabelJob
+from unet_gui.app.panels.model import ProgressSection
+from unet_gui.app.session import Session
+from unet_gui.app.touch_up import TouchUp
+from unet_gui.core.geometry import Rect
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.project import Dataset
+
+
+def predict(qtbot: QtBot, session: Session, index: int, ids: np.ndarray) -> None:
+    """Let a model have said this about an image."""
+    dataset = session.dataset
+    assert dataset is not None
+    ref = dataset.images[index]
+    dataset.save_prediction(ref, ids.astype(np.uint8))
+    session.on_predicted(ref.key, fresh=True)
+    if session.key == ref.key:
+        qtbot.waitUntil(lambda: session.prediction is not None and np.array_equal(session.prediction, ids))
+
+
+def test_the_meter_compares_what_the_model_said_before_with_the_finished_label(qtbot: QtBot, tmp_path: Path) -> None:
+    section = ProgressSection()
+    qtbot.addWidget(section)
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        meter = Meter(session, section)
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        touch_up.finished.connect(meter.on_finished)
+        predicted = np.zeros(SHAPE, np.uint8)
+        predicted[:, 40:] = 1
+        predict(qtbot, session, 0, predicted)
+        paint(session, Rect(40, 0, 20, 60), 0)  # the person corrects a quarter
+        touch_up.done()
+        qtbot.waitUntil(lambda: not section.isHidden())
+        shown = {name.text(): value.text() for name, value in section._rows}
+        assert shown["Pixels corrected"] == "25.0 %"
+        assert shown["Dice object"] == f"{2 * 20 / (20 + 40):.2f}"
+        kept = session.dataset.settings["meter"] if session.dataset else {}
+        assert [row["key"] for row in kept["rows"]] == ["0.png"]
+        meter.close()
+        touch_up.close()
+
+
+def test_a_prediction_made_after_labelling_does_not_count(qtbot: QtBot, tmp_path: Path) -> None:
+    section = ProgressSection()
+    qtbot.addWidget(section)
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        meter = Meter(session, section)
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        touch_up.finished.connect(meter.on_finished)
+        paint(session, Rect(0, 0, 20, 20), 1)
+        saved(qtbot, session)
+        predict(qtbot, session, 0, np.ones(SHAPE, np.uint8))
+        touch_up.done()
+        meter._chores.close(finish=True)
+        assert section.isHidden(), "the model may have learned from this image"
+        meter.close()
+        touch_up.close()
+
+
+def test_clear_is_one_step(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x", labels=1)) as (session, _):
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        touch_up.clear()
+        assert session.labels is not None
+        assert (session.labels.ids == UNLABELLED).all()
+        session.undo()
+        np.testing.assert_array_equal(session.labels.ids, truth(0))
+        touch_up.close()
+
+
+def test_done_with_everything_labelled_just_goes_on(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x", labels=1)) as (session, ear):
+        assert session.dataset is not None
+        target = session.dataset.images[2]
+        touch_up = TouchUp(session, lambda: target, lambda: [])
+        touch_up.done()
+        qtbot.waitUntil(lambda: session.key == "2.png" and session.document is not None)
+        assert not ear.messages
+        touch_up.close()
+
+
+def test_no_predictions_no_doubtful_places(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, ear):
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        touch_up.next_doubtful()
+        assert ear.heard("there are none yet")
+        touch_up.close()
+
+
+@pytest.fixture
+def desk_of(qtbot: QtBot) -> object:
+    runners: list[JobRunner] = []
+
+    def make(session: Session) -> ModelDesk:
+        runners.append(JobRunner())
+        return ModelDesk(session, runners[-1])
+
+    yield make
+    for runner in runners:
+        runner.shutdown()
+
+
+def test_names_of_models_do_not_collide(qtbot: QtBot, tmp_path: Path, desk_of) -> None:
+    folder = write_folder(tmp_path / "membranes" / "train")
+    (folder / ".unet-gui" / "models").mkdir(parents=True)
+    (folder / ".unet-gui" / "models" / "membranes-1.safetensors").write_bytes(b"")
+    with open_session(qtbot, folder) as (session, _):
+        desk = desk_of(session)
+        desk._on_folder()
+        assert desk._new_name() == "membranes-2"
+        assert desk.models[0].problem, "an empty file is listed with its problem"
+
+
+def test_training_is_refused_when_a_label_cannot_be_saved(qtbot: QtBot, tmp_path: Path, desk_of) -> None:
+    folder = write_folder(tmp_path / "x")
+    with open_session(qtbot, folder) as (session, _):
+        desk = desk_of(session)
+        said: list[str] = []
+        desk.said.connect(lambda message: said.append(message.text))
+        (folder / "labels").write_bytes(b"in the way")
+        paint(session, Rect(0, 0, 9, 9), 1)
+        desk.train()
+        qtbot.waitUntil(lambda: bool(said))
+        assert "has not been started" in said[0]
+        assert not desk.training
+        (folder / "labels").unlink()
+
+
+def test_relabelling_touches_only_labels_with_that_class(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", images=3, labels=2)
+    dataset = Dataset.open(folder)
+    dataset.save_label(dataset.images[1], np.zeros(SHAPE, np.uint8))
+    before = (folder / "labels" / "1.png").read_bytes()
+    list(RelabelJob(dataset, tuple(dataset.images), 1, UNLABELLED)())
+    label = dataset.load_label(dataset.images[0])
+    assert label is not None
+    np.testing.assert_array_equal(label == UNLABELLED, truth(0) == 1)
+    assert (folder / "labels" / "1.png").read_bytes() == before
+    assert not (folder / "labels" / "2.png").exists()
+
+
+def test_chores_answer_on_the_asker_s_thread_and_errors_too(qtbot: QtBot) -> None:
+    chores = Chores(2)
+    done: list[tuple[object, object]] = []
+    failed: list[tuple[object, str]] = []
+    threads: list[QThread] = []
+
+    def collect(tag: object, result: object) -> None:
+        threads.append(QThread.currentThread())
+        done.append((tag, result))
+
+    chores.done.connect(collect)
+    chores.failed.connect(lambda tag, error: failed.append((tag, str(error))))
+    for n in range(5):
+        chores.give(n, lambda n=n: 10 // (n - 2))
+    qtbot.waitUntil(lambda: chores.waiting == 0)
+    assert sorted(done) == [(0, -5), (1, -10), (3, 10), (4, 5)]
+    assert failed == [(2, "integer division or modulo by zero")]
+    assert set(threads) == {chores.thread()}
+    chores.close()
+
+
+def test_go_to_keeps_one_image_open(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x", images=6)) as (session, _):
+        for index in (3, 1, 5, 0):
+            go_to(qtbot, session, index)
+            assert session.document is not None
+            assert session.document.source.read(Rect(0, 0, 2, 2)).shape == (2, 2)

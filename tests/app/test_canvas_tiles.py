@@ -146,6 +146,9 @@ class Slow:
         self.go = threading.Semaphore(0)
         self.read_keys: list[tuple[int, Rect]] = []
 
+    def close(self):
+        self._source = None
+
     def read(self, rect, level=0):
         assert self.go.acquire(timeout=20)
         self.read_keys.append((level, rect))
@@ -167,25 +170,36 @@ def test_requests_for_a_view_that_was_left_are_dropped(qtbot, source):
     assert len(slow.read_keys) <= 2 + len(tiles._keys(last, last.image_rect()))
 
 
-def test_a_late_tile_of_another_image_never_shows(qtbot, source, tmp_path):
+def test_another_image_does_not_wait_for_the_former_one_and_never_shows_it(qtbot, source, tmp_path):
     slow = Slow(source)
-    tiles = ImageTiles(threads=1)
+    tiles = ImageTiles(threads=2)
     tiles.set_source(slow, default_display(source))
     v = view(source, 1.0)
     tiles.request(v)
-    slow.go.release()  # one tile is made, its message waits in the queue
-    tiles._pool.waitForDone(50)
-    for _ in range(20):
-        slow.go.release()
+    slow.go.release()  # one tile is made, its message waits in the queue; others are being read
     with open_image(picture(tmp_path / "other.png", 1100, 1500)) as other:
         tiles.set_source(other, default_display(other))
+        tiles.request(v)
         assert not tiles._tiles
-        qtbot.wait(1)
-        assert not tiles._tiles
+        slow.close()
+        for _ in range(20):
+            slow.go.release()
         settle(qtbot, tiles, v)
         frame = rgb(paint(tiles, v))
         assert (frame[..., 0] == frame[..., 1]).all()  # grey, as the other image
         tiles.set_source(None, Display())
+        tiles.stop()
+
+
+def test_wandering_about_always_ends_with_a_complete_view(qtbot, source, tiles):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        last = view(source, float(rng.choice([0.2, 0.5, 1.0, 4.0])), at=tuple(rng.integers(0, 1100, 2).tolist()))
+        tiles.request(last)
+        if rng.random() < 0.3:
+            qtbot.wait(1)
+    qtbot.waitUntil(lambda: tiles.is_complete(last), timeout=20_000)
+    assert (paint(tiles, last) != WAITING).all()
 
 
 def test_an_unreadable_image_is_said_once_and_not_tried_for_ever(qtbot, source):

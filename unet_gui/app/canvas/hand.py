@@ -11,6 +11,7 @@ from unet_gui.app.canvas.bench import Bench
 from unet_gui.app.canvas.tool import Gesture, Key, Pointer, Tool
 from unet_gui.app.canvas.tools import TOOL_BY_ID
 from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.core.errors import UserError
 
 Kind = Literal["press", "move", "release", "hover"]
 
@@ -150,6 +151,14 @@ class Hand:
         self.pointer = pointer
         if not self._bench.has_label:
             return
+        try:
+            self._run(pointer)
+        except (UserError, OSError) as error:  # the picture cannot be read; the gesture has been taken back
+            self._gesture = None
+            self.tool.cancel()
+            self._bench.say(str(error))
+
+    def _run(self, pointer: Pointer) -> None:
         if pointer.kind == "hover":
             self.tool.hover(pointer)
         elif pointer.kind == "press":

@@ -39,19 +39,25 @@ class _Wanted:
         self.source = source
         self.display = display
         self.generation = generation
+        self.dropped = False  # another image is shown; this one may be closed at any moment
         self._lock = threading.Lock()
         self._keys: list[TileKey] = []
         self._at_work: set[TileKey] = set()
+        self._jobs = 0
 
-    def replace(self, keys: Sequence[TileKey]) -> int:
-        """Want these tiles and no others; return how many of them nobody is making yet."""
+    def replace(self, keys: Sequence[TileKey], most_jobs: int = 0) -> int:
+        """Want these tiles and no others; return how many more jobs should be started, of so many in all."""
         with self._lock:
             self._keys = [key for key in reversed(keys) if key not in self._at_work]
-            return len(self._keys)
+            more = max(0, min(len(self._keys), most_jobs - self._jobs))
+            self._jobs += more
+            return more
 
     def take(self) -> TileKey | None:
+        """Return the tile to make next; with None the job that asks has to end."""
         with self._lock:
             if not self._keys:
+                self._jobs -= 1
                 return None
             key = self._keys.pop()
             self._at_work.add(key)
@@ -83,6 +89,10 @@ class _Job(QRunnable):
             except (UserError, OSError, ValueError, MemoryError) as error:
                 self._messenger.failed.emit(wanted.generation, error)
                 wanted.replace(())
+            except (AttributeError, TypeError, RuntimeError):
+                if not wanted.dropped:
+                    raise
+                # the image was closed while it was read; nobody waits for the tile
             else:
                 self._messenger.made.emit(wanted.generation, key, pixels)
             wanted.done(key)
@@ -153,8 +163,10 @@ class ImageTiles(QObject):
         return self._source
 
     def set_source(self, source: ImageSource | None, display: Display) -> None:
-        """Show another image; what is on its way is dropped."""
-        self.stop()
+        """Show another image; what is on its way is dropped. The former image may be closed at once."""
+        self._drop_requests()
+        if self._wanted is not None:
+            self._wanted.dropped = True
         self._tiles.clear()
         self._nbytes = 0
         self._source = source
@@ -166,7 +178,7 @@ class ImageTiles(QObject):
         self._start_over(display)
 
     def stop(self) -> None:
-        """Drop all requests and wait for the tiles that are being read. The source may be closed after that."""
+        """Drop all requests and wait for the tiles that are being read."""
         self._drop_requests()
         self._pool.waitForDone()
 
@@ -178,8 +190,7 @@ class ImageTiles(QObject):
         """Have the tiles made that this view needs, the middle first; other requests are dropped."""
         if self._wanted is None or self._broken:
             return
-        waiting = self._wanted.replace(self._missing(view))
-        for _ in range(min(waiting, self._pool.maxThreadCount() - self._pool.activeThreadCount())):
+        for _ in range(self._wanted.replace(self._missing(view), self._pool.maxThreadCount())):
             self._pool.start(_Job(self._wanted, self._messenger))
 
     def paint(self, frame: NDArray[np.uint32], view: Viewport, screen: Rect, waiting: int) -> None:

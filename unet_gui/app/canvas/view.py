@@ -461,8 +461,10 @@ class CanvasView(QWidget):
             self._hand.mouse(event, self.devicePixelRatioF())
 
     def tabletEvent(self, event: QTabletEvent) -> None:
-        if self._space or self._pan_from is not None or event.button() == Qt.MouseButton.MiddleButton:
-            event.ignore()  # comes again as a mouse event, and that pans
+        held = self._space or self._pan_from is not None or self._dragged is not None
+        on_furniture = not self._hand.is_busy and self._furniture.item_at(event.position()) is not None
+        if held or on_furniture or event.button() == Qt.MouseButton.MiddleButton:
+            event.ignore()  # comes again as a mouse event, which knows what to do
             return
         self._hand.tablet(event, self.devicePixelRatioF())
         self._update_ring()

@@ -104,6 +104,14 @@ def on_disk(session: Session, index: int) -> NDArray[np.uint8] | None:
     return dataset.load_label(dataset.images[index])
 
 
+def on_disk_of(folder: Path, index: int) -> NDArray[np.uint8] | None:
+    """The label of an image of a folder that no session has open."""
+    from unet_gui.core.project import Dataset
+
+    dataset = Dataset.open(folder)
+    return dataset.load_label(dataset.images[index])
+
+
 def saved(qtbot: QtBot, session: Session) -> None:
     """Wait until nothing is unsaved."""
     session.save()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import go_to, on_disk, open_session, paint, saved, truth, write_folder
+from tests.app.kit import go_to, on_disk, on_disk_of, open_session, paint, saved, truth, write_folder
 from unet_gui.app.session import Session
 from unet_gui.core import png
 from unet_gui.core.geometry import Rect
@@ -177,6 +177,26 @@ def test_changing_the_image_saves_and_undo_goes_on_when_coming_back(qtbot: QtBot
         label = on_disk(session, 0)
         assert label is not None
         assert (label == 1).sum() == 50
+
+
+def test_undo_goes_on_after_a_restart(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    with open_session(qtbot, folder) as (session, _):
+        paint(session, Rect(2, 3, 10, 5), 1, "brush")
+        paint(session, Rect(30, 3, 10, 5), 1, "lasso")
+        go_to(qtbot, session, 1)
+        paint(session, Rect(0, 0, 9, 9), 0, "fill")
+        session.close_folder()
+    with open_session(qtbot, folder) as (session, _):
+        assert session.document is not None
+        assert session.document.history.undo_text == "lasso"
+        assert session.unsaved() == []
+        session.undo()
+        session.undo()
+        assert (session.document.labels.ids == UNLABELLED).all()
+        go_to(qtbot, session, 1)
+        assert session.document.history.undo_text == "fill"
+    assert on_disk_of(folder, 0) is None or (on_disk_of(folder, 0) == UNLABELLED).all()
 
 
 def test_undo_is_dropped_when_somebody_else_wrote_the_label(qtbot: QtBot, tmp_path: Path) -> None:

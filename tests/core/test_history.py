@@ -139,5 +139,6 @@ def test_the_next_steps_are_the_ones_that_are_made():
     history.push(first)
     history.push(second)
     assert (history.next_undo, history.next_redo) == (second, None)
+    assert history.undo_stack == (first, second)
     history.undo(labels)
     assert (history.next_undo, history.next_redo) == (first, second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 
@@ -9,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.app.canvas.display import Display, default_display
-from unet_gui.core.history import History
+from unet_gui.core.errors import UserError
+from unet_gui.core.history import Delta, History
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.journal import checksum
 from unet_gui.core.labels import UNLABELLED, LabelImage
 from unet_gui.core.project import Dataset, Status
+from unet_gui.core.undo_file import prune, read_undo, undo_path, write_undo
+
+UNDO_FOLDER = "undo"
 
 SMALL = 16 * 2**20
 """Pixels up to which a copy of a label costs less than a frame and is made on the window's thread."""
@@ -103,7 +108,20 @@ def load(dataset: Dataset, ref: ImageRef) -> Document:
     if ids is None:
         ids = np.full(source.shape, UNLABELLED, np.uint8)
     labels = LabelImage(ids)
-    return Document(ref, source, display, labels, checksum(labels.ids))
+    document = Document(ref, source, display, labels, checksum(labels.ids))
+    for delta in read_undo(undo_path(dataset.state_dir / UNDO_FOLDER, ref.key), document.disk):
+        if delta.shape == labels.shape:
+            document.history.push(delta)
+    document.history.mark_saved()
+    return document
+
+
+def keep_undo(dataset: Dataset, key: str, disk: int, deltas: tuple[Delta, ...]) -> None:
+    """Keep the undo steps of an image for the next start. Where there is no room there is no undo then."""
+    folder = dataset.state_dir / UNDO_FOLDER
+    with contextlib.suppress(UserError, OSError):
+        write_undo(undo_path(folder, key), disk, deltas)
+        prune(folder)
 
 
 def status_of(ids: NDArray[np.uint8]) -> Status:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from unet_gui.app.chores import Chores
+from unet_gui.app.document import Document, keep_undo
 from unet_gui.app.saver import Saver
 from unet_gui.app.status_book import StatusBook
 from unet_gui.core.errors import LabelError, UserError
@@ -142,6 +144,8 @@ class Folder(QObject):
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_pages)
         self._looked = False
+        self._keeper = Chores(1, self)
+        self._kept_undo: dict[str, tuple[int, int]] = {}
 
     def look(self) -> None:
         """Find out about pages and statuses, beside the window, once."""
@@ -155,6 +159,17 @@ class Folder(QObject):
             self._chores.give(None, lambda: expand(self.dataset, chunk))
         else:
             self.book.scan(self.images())
+
+    def keep_undo(self, document: Document) -> None:
+        """Keep the undo steps of a saved label for the next start."""
+        if self.journal is None or document.dirty:
+            return
+        steps = document.history.undo_stack
+        known = self._kept_undo.get(document.key)
+        if known != (document.disk, len(steps)):
+            self._kept_undo[document.key] = (document.disk, len(steps))
+            work = partial(keep_undo, self.dataset, document.key, document.disk, steps)
+            self._keeper.give(document.key, work)
 
     def images(self) -> list[ImageRef]:
         """Return all images as far as they are known, pages one by one."""
@@ -176,6 +191,7 @@ class Folder(QObject):
         self.recovery.close()
         self.book.close()
         self.saver.close()
+        self._keeper.close(finish=True)
         if self.journal is not None:
             self.journal.close()
         if self._locked:

@@ -206,6 +206,8 @@ class Session(QObject):
             return
         self._histories[document.key] = (document.history, document.disk, document.seq)
         self._histories.move_to_end(document.key)
+        if self.folder is not None:
+            self.folder.keep_undo(document)
         while sum(history.nbytes for history, _, _ in self._histories.values()) > HISTORY_BYTES:
             self._histories.popitem(last=False)
         if document.dirty:
@@ -397,6 +399,8 @@ class Session(QObject):
         if not document.dirty and self._kept.pop(document.key, None) is not None and document is not self.document:
             self._histories[document.key] = (document.history, document.disk, document.seq)
             document.source.close()
+            if self.folder is not None:
+                self.folder.keep_undo(document)
         if self.folder is not None and not self.folder.saver.refused:
             self.settled.emit("save")
         self.history_changed.emit()

@@ -163,6 +163,11 @@ class History:
         return bool(self._redo)
 
     @property
+    def undo_stack(self) -> tuple[Delta, ...]:
+        """All changes that can be taken back, oldest first."""
+        return tuple(delta for _, delta in self._undo)
+
+    @property
     def next_undo(self) -> Delta | None:
         """The change that `undo` would take back, None when there is none; the journal writes it down."""
         return self._undo[-1][1] if self._undo else None

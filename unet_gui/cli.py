@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unet_gui import __version__
+from unet_gui.cli_exchange import add_export, add_import
 from unet_gui.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -321,17 +322,15 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from unet_gui.core.exchange import export
+    from unet_gui.cli_exchange import run_export
 
-    dataset = _open_dataset(arguments)
-    result = export(dataset, arguments.format, arguments.out)
-    for path, reason in result.failed:
-        _talk(f"failed: {path}: {reason}")
-    if arguments.json:
-        print(json.dumps({"written": result.written, "failed": [list(map(str, f)) for f in result.failed]}))
-    else:
-        print(f"{result.written} written, {len(result.failed)} failed: {arguments.out}")
-    return SOME_FAILED if result.failed else DONE
+    return run_export(arguments)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from unet_gui.cli_exchange import run_import
+
+    return run_import(arguments)
 
 
 def _info(arguments: argparse.Namespace) -> int:
@@ -356,6 +355,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "segment": _segment,
     "evaluate": _evaluate,
     "export": _export,
+    "import": _import,
     "info": _info,
 }
 
@@ -403,11 +403,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
 
-    export = command("export", "write the masks of a folder in another format")
-    export.add_argument("folder", type=Path, metavar="FOLDER")
-    export.add_argument("--format", choices=["masks"], default="masks")
-    export.add_argument("--out", type=Path, required=True, metavar="DIR")
-    export.add_argument("--json", action="store_true", help="one JSON object")
+    add_export(command("export", "write the masks of a folder in another format, or measurements of its blobs"))
+    add_import(command("import", "read labels of another format into a folder"))
 
     info = command("info", "tell what an image, a label, a folder or a model is")
     info.add_argument("path", type=Path, metavar="PATH")

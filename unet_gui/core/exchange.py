@@ -1,34 +1,131 @@
-"""Export of a folder's masks for other programs."""
+"""Export of a folder's masks for other programs, and import of theirs.
+
+Each format is a class that writes or reads one image at a time: `EXPORTERS` and `IMPORTERS`. What a format cannot
+hold is said in the result's notes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import LabelError, UserError
+from unet_gui.core.exchange_base import Exporter, ExportOptions, Importer, ImportOptions
+from unet_gui.core.exchange_coco import CocoExporter, CocoImporter
+from unet_gui.core.exchange_imagej import ImagejExporter, ImagejImporter
+from unet_gui.core.exchange_labelme import LabelmeExporter, LabelmeImporter
+from unet_gui.core.exchange_raster import (
+    BinaryExporter,
+    BinaryImporter,
+    ColorExporter,
+    ColorImporter,
+    IndexExporter,
+    IndexImporter,
+    InstancesExporter,
+    InstancesImporter,
+    MasksExporter,
+    PaletteExporter,
+    RasterImporter,
+    Tiff16Exporter,
+    TiffExporter,
+)
+from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
 from unet_gui.core.images import ImageRef
-from unet_gui.core.project import Dataset
+from unet_gui.core.measure import CsvExporter
+from unet_gui.core.project import Dataset, Status
 from unet_gui.core.store import UNLABELLED, write_label
+
+__all__ = [
+    "EXPORTERS",
+    "IMPORTERS",
+    "ExchangeResult",
+    "ExportOptions",
+    "ImportOptions",
+    "export",
+    "export_masks",
+    "exporting",
+    "import_labels",
+    "importing",
+    "mask_of",
+]
+
+EXPORTERS: dict[str, type[Exporter]] = {
+    "masks": MasksExporter,
+    "index": IndexExporter,
+    "binary": BinaryExporter,
+    "palette": PaletteExporter,
+    "color": ColorExporter,
+    "tiff": TiffExporter,
+    "tiff16": Tiff16Exporter,
+    "instances": InstancesExporter,
+    "coco": CocoExporter,
+    "labelme": LabelmeExporter,
+    "yolo": YoloExporter,
+    "imagej": ImagejExporter,
+    "csv": CsvExporter,
+}
+"""Formats to write."""
+
+IMPORTERS: dict[str, type[Importer]] = {
+    "masks": RasterImporter,
+    "index": IndexImporter,
+    "binary": BinaryImporter,
+    "palette": IndexImporter,
+    "color": ColorImporter,
+    "tiff": IndexImporter,
+    "tiff16": IndexImporter,
+    "instances": InstancesImporter,
+    "coco": CocoImporter,
+    "labelme": LabelmeImporter,
+    "yolo": YoloImporter,
+    "imagej": ImagejImporter,
+}
+"""Formats to read."""
 
 
 @dataclass
-class ExportResult:
-    """What an export did.
+class ExchangeResult:
+    """What an export or import did.
 
     Attributes
     ----------
-    written : int
-        Number of images exported.
+    done : int
+        Number of images written.
+    skipped : int
+        Images without a label (export of labels only), or that the source has nothing for (import).
     failed : list of (str, str)
         Image and reason of each that could not be.
+    notes : list of str
+        What the person should know: what was assumed, what the format cannot hold.
     """
 
-    written: int = 0
+    done: int = 0
+    skipped: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went with one image.
+
+    Attributes
+    ----------
+    key : str
+        `ImageRef.key`.
+    state : str
+        ``done``, ``skipped`` or ``failed``.
+    reason : str
+        Why it failed.
+    """
+
+    key: str
+    state: str
+    reason: str = ""
 
 
 def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
@@ -60,6 +157,8 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
         return label
     if label is None:
         return prediction[0]
+    if prediction[0].shape != label.shape:
+        raise LabelError("has a prediction of another size.", ref.key, "Segment it again.")
     return np.where(label == UNLABELLED, prediction[0], label).astype(np.uint8)
 
 
@@ -72,36 +171,162 @@ def export_masks(dataset: Dataset, ref: ImageRef, out: Path) -> None:
     write_label(path, mask_of(dataset, ref), dataset.encoding, page=ref.page, pages=pages)
 
 
-FORMATS: dict[str, Callable[[Dataset, ImageRef, Path], None]] = {"masks": export_masks}
-
-
-def export(dataset: Dataset, kind: str, out: Path) -> ExportResult:
+def export(dataset: Dataset, kind: str, out: Path, options: ExportOptions | None = None) -> ExchangeResult:
     """Export every image of a dataset; one that fails is listed and the rest goes on.
 
     Parameters
     ----------
     dataset : Dataset
     kind : str
-        A key of `FORMATS`.
+        A key of `EXPORTERS`.
     out : Path
         Folder to write to; made when missing.
+    options : ExportOptions, optional
 
     Returns
     -------
-    ExportResult
+    ExchangeResult
+
+    Raises
+    ------
+    UserError
+        Nothing could be exported at all: a missing package, a folder that is not free, an unknown class.
     """
-    result = ExportResult()
-    out.mkdir(parents=True, exist_ok=True)
+    result = ExchangeResult()
+    for _ in exporting(dataset, kind, out, options or ExportOptions(), result):
+        pass
+    return result
+
+
+def exporting(
+    dataset: Dataset, kind: str, out: Path, options: ExportOptions, result: ExchangeResult
+) -> Iterator[Outcome]:
+    """Do what `export` does, image by image; `result` is filled on the way and complete at the end."""
+    for taken in (dataset.label_root, dataset.image_root):
+        if out.resolve() == taken.resolve():
+            raise UserError("is where the folder's own pictures or labels are.", out, "Export to another folder.")
+    exporter = EXPORTERS[kind](dataset, out, options)
+    for ref, problem in _images(dataset):
+        yield _counted(result, problem or _export_one(dataset, exporter, ref))
+    exporter.finish()
+    result.notes += exporter.notes
+    if exporter.lossy:
+        result.notes.append(f"{exporter.lossy} unlabelled pixels were not kept.")
+
+
+def _images(dataset: Dataset) -> Iterator[tuple[ImageRef, Outcome | None]]:
+    """Yield every image and page, with the reason where a file cannot be opened."""
     for file in dataset.images:
         try:
             refs = dataset.expand(file)
         except UserError as error:
-            result.failed.append((file.key, str(error)))
+            yield file, Outcome(file.key, "failed", str(error))
             continue
         for ref in refs:
-            try:
-                FORMATS[kind](dataset, ref, out)
-                result.written += 1
-            except (UserError, OSError) as error:
-                result.failed.append((ref.key, str(error)))
+            yield ref, None
+
+
+def _export_one(dataset: Dataset, exporter: Exporter, ref: ImageRef) -> Outcome:
+    try:
+        if exporter.options.only_labels:
+            ids = dataset.load_label(ref)
+            if ids is None:
+                return Outcome(ref.key, "skipped")
+        else:
+            ids = mask_of(dataset, ref)
+        exporter.add(ref, ids)
+    except (UserError, OSError) as error:
+        return Outcome(ref.key, "failed", str(error))
+    return Outcome(ref.key, "done")
+
+
+def _counted(result: ExchangeResult, outcome: Outcome) -> Outcome:
+    if outcome.state == "failed":
+        result.failed.append((outcome.key, outcome.reason))
+    elif outcome.state == "skipped":
+        result.skipped += 1
+    else:
+        result.done += 1
+    return outcome
+
+
+def import_labels(dataset: Dataset, source: Path, kind: str, options: ImportOptions | None = None) -> ExchangeResult:
+    """Import labels into a folder; an image that fails is listed and the rest goes on.
+
+    Classes are matched by name, and new ones added to the folder. An image that is labelled already keeps its label,
+    and is listed as failed, unless asked to overwrite.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    source : Path
+        A file or folder of the format.
+    kind : str
+        A key of `IMPORTERS`.
+    options : ImportOptions, optional
+
+    Returns
+    -------
+    ExchangeResult
+
+    Raises
+    ------
+    UserError
+        Nothing could be imported at all: a missing package, a source that cannot be understood or has nothing for any
+        image, a folder that is read-only or open in another program.
+    """
+    result = ExchangeResult()
+    for _ in importing(dataset, source, kind, options or ImportOptions(), result):
+        pass
     return result
+
+
+def importing(
+    dataset: Dataset, source: Path, kind: str, options: ImportOptions, result: ExchangeResult
+) -> Iterator[Outcome]:
+    """Do what `import_labels` does, image by image; `result` is filled on the way and complete at the end."""
+    if dataset.read_only:
+        raise UserError("Nothing can be saved in this folder.", dataset.root, dataset.read_only)
+    who = dataset.acquire_lock()
+    if who:
+        raise UserError("is open elsewhere.", dataset.root, f"Close it first: {who}")
+    try:
+        importer = IMPORTERS[kind](dataset, source, options)
+        for ref, problem in _images(dataset):
+            yield _counted(result, problem or _import_one(dataset, importer, ref))
+        if not result.done and not result.failed:
+            raise UserError(
+                "holds nothing for the images of this folder.",
+                source,
+                "Files must be called like the images; --suffix names what they have in addition.",
+                ", ".join(importer.unmatched[:20]),
+            )
+        if result.done:
+            dataset.save()  # what values and names mean must not be guessed the next time
+    finally:
+        dataset.release_lock()
+    result.notes += importer.notes
+    if importer.book.added:
+        result.notes.append(f"New classes: {', '.join(importer.book.added)}.")
+    if importer.unmatched:
+        more = f" and {len(importer.unmatched) - 10} more" if len(importer.unmatched) > 10 else ""
+        result.notes.append(f"Not in this folder: {', '.join(importer.unmatched[:10])}{more}.")
+
+
+def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef) -> Outcome:
+    try:
+        if not importer.has(ref):
+            return Outcome(ref.key, "skipped")
+        overwrite = importer.options.overwrite
+        if not overwrite and dataset.status(ref) is not Status.UNTOUCHED:
+            return Outcome(ref.key, "failed", f"{ref.key}: has a label already. Replace it with --overwrite.")
+        with dataset.open_image(ref) as image:
+            shape = image.shape
+        ids = importer.read(ref, shape)
+        if dataset.classes != importer.known:
+            dataset.save()  # before a label that uses the new classes is on disk
+            importer.known = list(dataset.classes)
+        dataset.save_label(ref, ids, overwrite=overwrite)
+    except (UserError, OSError) as error:
+        return Outcome(ref.key, "failed", str(error))
+    return Outcome(ref.key, "done")

@@ -1,0 +1,148 @@
+"""The commands ``export`` and ``import``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unet_gui.core.exchange import ExchangeResult, Outcome
+
+EXPORT_FORMATS = (
+    "masks",
+    "index",
+    "binary",
+    "palette",
+    "color",
+    "tiff",
+    "tiff16",
+    "instances",
+    "coco",
+    "labelme",
+    "yolo",
+    "imagej",
+    "csv",
+)
+IMPORT_FORMATS = EXPORT_FORMATS[:-1]  # measurements cannot become labels again
+_BACKGROUND = "class of the pixels in no object: a name, a number, none or auto (default: class 0 if called background)"
+
+
+def add_export(sub: argparse.ArgumentParser) -> None:
+    """Describe the words of ``export``."""
+    sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images")
+    sub.add_argument("--format", choices=EXPORT_FORMATS, default="masks", help="default: masks, as the folder's labels")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
+    sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
+    sub.add_argument("--only-labels", action="store_true", help="leave predictions and images without label out")
+    sub.add_argument("--background", default="auto", metavar="CLASS", help=_BACKGROUND)
+    sub.add_argument(
+        "--class", dest="foreground", default="", metavar="CLASS", help="binary: the class that becomes 255"
+    )
+    sub.add_argument(
+        "--segmentation",
+        choices=["auto", "polygon", "rle"],
+        default="auto",
+        help="coco: outlines, run lengths, or run lengths only for what has holes (default)",
+    )
+    sub.add_argument("--copy-images", action="store_true", help="yolo: copy the images, too")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+    sub.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def add_import(sub: argparse.ArgumentParser) -> None:
+    """Describe the words of ``import``."""
+    sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images; labels are written for it")
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="file or folder to read")
+    sub.add_argument("--format", choices=IMPORT_FORMATS, default="masks", help="default: masks, their values found out")
+    sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
+    sub.add_argument("--suffix", default="", metavar="_mask", help="what names have behind the image's")
+    sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="pixel value that means unlabelled")
+    sub.add_argument("--background", default="auto", metavar="CLASS", help=_BACKGROUND)
+    sub.add_argument(
+        "--class", dest="object_class", default="", metavar="NAME", help="class of objects that come without one"
+    )
+    sub.add_argument(
+        "--touching",
+        type=int,
+        default=1,
+        metavar="N",
+        help="instances: pixels at most N from another object become the class touching border; 0: none (default: 1)",
+    )
+    sub.add_argument("--overwrite", action="store_true", help="replace labels that are there already")
+    sub.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Do the ``export``; return the exit code."""
+    from unet_gui.core.exchange import ExchangeResult, ExportOptions, exporting
+    from unet_gui.core.project import Dataset
+
+    dataset = Dataset.open(arguments.folder, labels=arguments.labels)
+    if arguments.unlabelled is not None:
+        dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
+    _talk(dataset.notes)
+    options = ExportOptions(
+        background=arguments.background,
+        only_labels=arguments.only_labels,
+        overwrite=arguments.overwrite,
+        segmentation=arguments.segmentation,
+        foreground=arguments.foreground,
+        copy_images=arguments.copy_images,
+    )
+    result = ExchangeResult()
+    _follow(exporting(dataset, arguments.format, arguments.out, options, result), len(dataset.images))
+    return _tell(result, "written", arguments.out, as_json=arguments.json)
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """Do the ``import``; return the exit code."""
+    from unet_gui.core.exchange import ExchangeResult, ImportOptions, importing
+    from unet_gui.core.project import Dataset
+
+    dataset = Dataset.open(arguments.folder, labels=arguments.labels)
+    _talk(dataset.notes)
+    options = ImportOptions(
+        background=arguments.background,
+        overwrite=arguments.overwrite,
+        suffix=arguments.suffix,
+        unlabelled=arguments.unlabelled,
+        object_class=arguments.object_class,
+        touching=arguments.touching,
+    )
+    result = ExchangeResult()
+    events = importing(dataset, arguments.source, arguments.format, options, result)
+    _follow(events, len(dataset.images))
+    return _tell(result, "imported", dataset.label_root, as_json=arguments.json)
+
+
+def _talk(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _follow(outcomes: Iterable[Outcome], total: int) -> None:
+    """Wait for the end, with a bar on a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="image", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
+        for outcome in outcomes:
+            if outcome.state == "failed":
+                bar.write(f"failed: {outcome.reason}", file=sys.stderr)
+            bar.update()
+
+
+def _tell(result: ExchangeResult, verb: str, place: Path, *, as_json: bool) -> int:
+    _talk(f"note: {note}" for note in result.notes)
+    if as_json:
+        failed = [list(pair) for pair in result.failed]
+        facts = {verb: result.done, "skipped": result.skipped, "failed": failed, "notes": result.notes}
+        print(json.dumps(facts, ensure_ascii=False))
+    else:
+        skipped = f"{result.skipped} skipped, " if result.skipped else ""
+        print(f"{result.done} {verb}, {skipped}{len(result.failed)} failed: {place}")
+    return 1 if result.failed else 0

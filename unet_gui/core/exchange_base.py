@@ -1,0 +1,398 @@
+"""What all formats of export and import share: options, names of files, names of classes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.atomic import atomic_write
+from unet_gui.core.encoding import UNLABELLED, present
+from unet_gui.core.errors import LabelError, ProjectError, UserError
+from unet_gui.core.exchange_rings import fill
+from unet_gui.core.images import ImageRef
+from unet_gui.core.listing import natural_key
+from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes
+from unet_gui.core.project import Dataset
+
+Ids = NDArray[np.uint8]
+
+BACKGROUND_NAMES = ("background", "_background_")
+_PAGE = re.compile(r"(.+)\.(\d{4,})")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How to export.
+
+    Attributes
+    ----------
+    background : str
+        The class that is not written as objects, by name or id; ``none``: all are; ``auto``: class 0 if it is called
+        background.
+    only_labels : bool
+        Leave predictions out: an image without a label is skipped.
+    overwrite : bool
+        Replace files that exist.
+    segmentation : str
+        COCO: ``polygon``, ``rle``, or ``auto``: polygons, and RLE for what has holes.
+    foreground : str
+        Binary masks: the class that becomes 255; "" where there is only one besides the background.
+    copy_images : bool
+        YOLO: also copy the images, so that the folder can be trained on as it is.
+    """
+
+    background: str = "auto"
+    only_labels: bool = False
+    overwrite: bool = False
+    segmentation: str = "auto"
+    foreground: str = ""
+    copy_images: bool = False
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How to import.
+
+    Attributes
+    ----------
+    background : str
+        What pixels in no object become: a class by name or id; ``none``: unlabelled; ``auto``: class 0 if it is called
+        background, else unlabelled.
+    overwrite : bool
+        Replace labels that exist.
+    suffix : str
+        What the source's files have behind the image's name, e.g. ``_mask``.
+    unlabelled : int or None
+        Pixel value of a mask that means unlabelled.
+    object_class : str
+        The class of objects that come without one: instances, and ROIs whose name is none.
+    touching : int
+        Instances: pixels at most so far from another object become the class ``touching border``; 0: none.
+    """
+
+    background: str = "auto"
+    overwrite: bool = False
+    suffix: str = ""
+    unlabelled: int | None = None
+    object_class: str = ""
+    touching: int = 1
+
+
+def require(module: str) -> ModuleType:
+    """Return an optional package, or say how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"This format needs the package {module.partition('.')[0]}, which is not installed.",
+            hint='Install it with: pip install "unet-gui[formats]"',
+            details=str(error),
+        ) from error
+
+
+def class_named(classes: Sequence[ClassInfo], wish: str) -> int:
+    """Return the id of the class with this name or number.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
+    for info in classes:
+        if info.name.casefold() == wish.casefold():
+            return info.id
+    if wish.isdecimal() and any(info.id == int(wish) for info in classes):
+        return int(wish)
+    names = ", ".join(info.name for info in classes)
+    raise UserError(f"There is no class called {wish!r}.", hint=f"The classes are: {names}.")
+
+
+def rest_class(classes: Sequence[ClassInfo], wish: str) -> int:
+    """Return what a pixel in no object is: a class id, or 255 for unlabelled."""
+    if wish == "none":
+        return UNLABELLED
+    if wish != "auto":
+        return class_named(classes, wish)
+    first = next((info for info in classes if info.id == 0), None)
+    return 0 if first is not None and first.name.casefold() in BACKGROUND_NAMES else UNLABELLED
+
+
+class Exporter(ABC):
+    """Writes one format: `add` for each image, `finish` at the end.
+
+    Attributes
+    ----------
+    notes : list of str
+        What the person should know, e.g. what the format cannot hold.
+    rest : int
+        What a pixel in no object is.
+    lossy : int
+        Unlabelled pixels that the format could not hold, so far.
+    """
+
+    wholes: ClassVar[tuple[str, ...]] = ()
+    """Files that are written once for the whole folder."""
+
+    def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
+        self.dataset, self.out, self.options = dataset, out, options
+        self.notes: list[str] = []
+        self.rest = rest_class(dataset.classes, options.background)
+        self.names = {info.id: info.name for info in dataset.classes}
+        self.lossy = 0
+        for name in self.wholes:
+            self.check_free(out / name)
+
+    @abstractmethod
+    def add(self, ref: ImageRef, ids: Ids) -> None:
+        """Write one image's mask."""
+
+    def finish(self) -> None:  # noqa: B027 - most formats have nothing to write at the end
+        """Write what belongs to all images."""
+
+    @property
+    def objects(self) -> list[int]:
+        """Ids of the classes that are written as objects."""
+        return [info.id for info in self.dataset.classes if info.id != self.rest]
+
+    def target(self, ref: ImageRef, suffix: str, folder: str = "") -> Path:
+        """Return the file for an image: its label's relative path with this suffix, a page with its number."""
+        label = self.dataset.label_path(ref)
+        stem = label.relative_to(self.dataset.label_root).with_suffix("")
+        page = "" if ref.page is None else f".{ref.page:04d}"
+        return self.out / folder / f"{stem.as_posix()}{page}{suffix}"
+
+    def check_free(self, path: Path) -> None:
+        """Refuse to replace a file, unless asked to."""
+        if path.exists() and not self.options.overwrite:
+            raise UserError("is there already.", path, "Choose another folder, or ask to overwrite (--overwrite).")
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write one image's file."""
+        self.check_free(path)
+        atomic_write(path, data)
+
+    def write_json(self, path: Path, data: Any) -> None:
+        """Write one image's file as JSON."""
+        self.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
+
+    def lose_unlabelled(self, ids: Ids, becomes: str) -> None:
+        """Count unlabelled pixels that the format has no place for; the first time, say what they become."""
+        count = int((ids == UNLABELLED).sum())
+        if count and not self.lossy:
+            self.notes.append(f"This format has no place for unlabelled pixels beside a background: {becomes}.")
+        self.lossy += count
+
+
+class ClassBook:
+    """Classes of a source and of the folder, matched by name; new ones are added to the folder.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    background : bool
+        Whether a folder that nobody has worked on keeps its class 0.
+
+    Attributes
+    ----------
+    added : list of str
+        Names of the classes that are new.
+    """
+
+    def __init__(self, dataset: Dataset, background: bool = True) -> None:
+        self._dataset = dataset
+        self._kept = 1 if background else 0
+        self.added: list[str] = []
+        # a folder that nobody has worked on gives its made-up classes up for those of the source
+        self._fresh = dataset.classes == default_classes() and not any(map(dataset.has_label, dataset.images))
+
+    def id_of(self, name: str) -> int:
+        """Return the class id for a name; a new class is added to the folder."""
+        classes = self._dataset.classes
+        wanted = "background" if name.casefold() == "_background_" else name.casefold()
+        for info in classes:
+            if info.name.casefold() == wanted and not (self._fresh and info.id >= self._kept):
+                return info.id
+        if self._fresh:
+            classes = classes[: self._kept]
+            self._fresh = False
+        free = next((i for i in range(MAX_CLASSES) if all(info.id != i for info in classes)), None)
+        if free is None:
+            raise ProjectError("There are more than 255 classes.", hint="Leave some out of the source.")
+        self._add([*classes, ClassInfo(free, name, color_of(free))], name)
+        return free
+
+    def know(self, ids: Ids, colors: dict[int, str] | None = None, names: dict[int, str] | None = None) -> None:
+        """Add the classes of all ids of a label that has no names for them."""
+        for class_id in present(ids).tolist():
+            if class_id != UNLABELLED and all(info.id != class_id for info in self._dataset.classes):
+                name = (names or {}).get(class_id, f"class {class_id}")
+                color = (colors or {}).get(class_id, color_of(class_id))
+                self._add([*self._dataset.classes, ClassInfo(class_id, name, color)], name)
+
+    def _add(self, classes: list[ClassInfo], name: str) -> None:
+        self._dataset.set_classes(sorted(classes, key=lambda info: info.id))
+        self.added.append(name)
+
+
+class Importer(ABC):
+    """Reads one format.
+
+    Attributes
+    ----------
+    notes : list of str
+        What the person should know.
+    unmatched : list of str
+        What the source holds for images that are not in the folder.
+    known : list of ClassInfo
+        Classes that are in the project file.
+    """
+
+    def __init__(self, dataset: Dataset, source: Path, options: ImportOptions) -> None:
+        self.dataset, self.source, self.options = dataset, source, options
+        self.known = list(dataset.classes)
+        self.book = ClassBook(dataset, options.background != "none")
+        self.notes: list[str] = []
+        self.unmatched: list[str] = []
+
+    @abstractmethod
+    def has(self, ref: ImageRef) -> bool:
+        """Whether the source has anything for this image."""
+
+    @abstractmethod
+    def read(self, ref: ImageRef, shape: tuple[int, int]) -> Ids:
+        """Return the image's label; raises UserError when it cannot be read or has not this size."""
+
+    def blank(self, shape: tuple[int, int]) -> Ids:
+        """Return a label in which no object is painted yet."""
+        rest = rest_class(self.dataset.classes, self.options.background)
+        name = next((info.name for info in self.dataset.classes if info.id == rest), "unlabelled")
+        self.note(f"Pixels in no object became {name} (--background says otherwise).")
+        return np.full(shape, rest, np.uint8)
+
+    def note(self, text: str) -> None:
+        """Say something, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def check_shape(self, height: int, width: int, shape: tuple[int, int], path: Path) -> None:
+        """Refuse what was made for an image of another size."""
+        if (height, width) != shape:
+            raise LabelError(
+                f"is for an image of {width} × {height} pixels, but the image is {shape[1]} × {shape[0]}.",
+                path,
+                "It is never stretched. Is it that of another image?",
+            )
+
+    def match(self, suffixes: tuple[str, ...], endings: tuple[str, ...] = ()) -> dict[str, Path]:
+        """Return the source's file for each image or page that has one, and note those without an image.
+
+        Parameters
+        ----------
+        suffixes : tuple of str
+            Kinds of file.
+        endings : tuple of str
+            What may stand between the image's name and the suffix.
+
+        Returns
+        -------
+        dict of str to pathlib.Path
+            By `ImageRef.key`.
+        """
+        finder = NameFinder(self.dataset)
+        found: dict[str, Path] = {}
+        for path, name in self.files(suffixes):
+            stem = name.rpartition(".")[0]
+            for ending in (*((self.options.suffix,) if self.options.suffix else ()), *endings):
+                stem = stem.removesuffix(ending)
+            key = finder.find(stem)
+            if key is None:
+                self.unmatched.append(name)
+            elif key in found:
+                self.note(f"{name} is a second one for {key} and was left out.")
+            else:
+                found[key] = path
+        return found
+
+    def files(self, suffixes: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+        """Yield (file, relative name with slashes) of the source, a file or a folder, sorted naturally."""
+        if self.source.is_file():
+            yield self.source, self.source.name
+            return
+        if not self.source.is_dir():
+            raise UserError("There is no such file or folder.", self.source)
+        names = []
+        for folder, _, files in os.walk(self.source):
+            below = Path(folder).relative_to(self.source)
+            names += [(below / name).as_posix() for name in files if name.lower().endswith(suffixes)]
+        for name in sorted(names, key=natural_key):
+            if not any(part.startswith(".") for part in PurePosixPath(name).parts):
+                yield self.source / name, name
+
+
+class NameFinder:
+    """Finds the image that a file of another program belongs to, by its name."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._keys: dict[str, str | None] = {}
+        for ref in dataset.images:
+            label = dataset.label_path(ref).relative_to(dataset.label_root).with_suffix("").as_posix()
+            names = {ref.rel, ref.rel.rpartition(".")[0], label}
+            names |= {name.rpartition("/")[2] for name in names}
+            for name in map(str.casefold, names):
+                # two images of one name in different folders are told apart by the whole path only
+                self._keys[name] = ref.rel if self._keys.get(name, ref.rel) == ref.rel else None
+        for ref in dataset.images:
+            self._keys[ref.rel.casefold()] = ref.rel
+
+    def find(self, name: str) -> str | None:
+        """Return the key of the image that is called so, with or without suffix, or the page of a stack."""
+        parts = name.replace("\\", "/").casefold().split("/")
+        for first in range(len(parts)):
+            key = self._keys.get("/".join(parts[first:]))
+            if key is not None:
+                return key
+        page = _PAGE.fullmatch(name)
+        if page is not None:
+            stack = self.find(page[1])
+            if stack is not None:
+                return ImageRef(stack, int(page[2])).key
+        return None
+
+
+def paint(label: Ids, rings: Sequence[Any], class_id: int) -> int:
+    """Paint what is inside an odd number of rings; return the number of pixels."""
+    rect, inside = fill(rings, (label.shape[0], label.shape[1]))
+    label[rect.slices][inside] = class_id
+    return int(inside.sum())
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds; raises LabelError."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return json.load(file)
+    except OSError as error:
+        raise LabelError("cannot be read.", path, details=str(error)) from error
+    except ValueError as error:  # also a text that is no UTF-8
+        raise LabelError("is no JSON file, or it is damaged.", path, details=str(error)) from error
+
+
+@contextlib.contextmanager
+def understood(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever is missing or of the wrong kind in a file into words."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        raise LabelError(f"is not a {what} file that can be understood.", path, details=repr(error)) from error

@@ -1,0 +1,189 @@
+"""COCO: one JSON file for the folder, an annotation a blob, as polygons or as run lengths (RLE)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unet_gui.core.encoding import UNLABELLED
+from unet_gui.core.errors import LabelError
+from unet_gui.core.exchange_base import (
+    Exporter,
+    ExportOptions,
+    Ids,
+    Importer,
+    ImportOptions,
+    NameFinder,
+    paint,
+    read_json,
+    require,
+    understood,
+)
+from unet_gui.core.exchange_rings import Blob, blobs_of, joined, signed_area
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Dataset
+
+NAME = "instances.json"
+IGNORED = "unlabelled"
+"""Our own entry of an image: the run lengths of its unlabelled pixels. Other programs leave it alone."""
+
+
+class CocoExporter(Exporter):
+    """Writes ``instances.json``. A category's id is the class's, plus one where class 0 is an object."""
+
+    wholes = (NAME,)
+
+    def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
+        super().__init__(dataset, out, options)
+        if options.segmentation != "polygon":
+            require("pycocotools")
+        self._plus = 1 if 0 in self.objects else 0
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def add(self, ref: ImageRef, ids: Ids) -> None:
+        """Collect one image's blobs."""
+        image: dict[str, Any] = {
+            "id": len(self._images) + 1,
+            "file_name": ref.rel if ref.page is None else ref.key,
+            "height": ids.shape[0],
+            "width": ids.shape[1],
+        }
+        if self.rest != UNLABELLED and (ids == UNLABELLED).any():
+            if self.options.segmentation == "polygon":
+                self.lose_unlabelled(ids, "they are read as background, except with run lengths (--segmentation auto)")
+            else:
+                image[IGNORED] = run_lengths(ids == UNLABELLED)
+        for blob in blobs_of(ids, self.objects):
+            r = blob.rect
+            self._annotations.append(
+                {
+                    "id": len(self._annotations) + 1,
+                    "image_id": image["id"],
+                    "category_id": blob.class_id + self._plus,
+                    "segmentation": self._segmentation(blob, (ids.shape[0], ids.shape[1])),
+                    "area": blob.area,
+                    "bbox": [r.x, r.y, r.w, r.h],
+                    "iscrowd": 0,
+                }
+            )
+        self._images.append(image)
+
+    def _segmentation(self, blob: Blob, shape: tuple[int, int]) -> Any:
+        ring = joined(blob.outer, blob.holes).astype(int).ravel().tolist()
+        kind = self.options.segmentation
+        if kind == "polygon" or (kind == "auto" and not blob.holes):
+            return [ring]
+        # from the outline, so that memory does not hold the whole image for each blob
+        return _text(require("pycocotools.mask").frPyObjects([ring], *shape)[0])
+
+    def finish(self) -> None:
+        """Write the file."""
+        categories = [
+            {"id": info.id + self._plus, "name": info.name, "supercategory": ""}
+            for info in self.dataset.classes
+            if info.id in self.objects
+        ]
+        self.write_json(
+            self.out / NAME,
+            {
+                "info": {"description": self.dataset.root.name},
+                "licenses": [],
+                "images": self._images,
+                "categories": categories,
+                "annotations": self._annotations,
+            },
+        )
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """Return a mask as COCO's compressed run lengths, fit for JSON."""
+    return _text(require("pycocotools.mask").encode(np.asfortranarray(mask, np.uint8)))
+
+
+def _text(rle: dict[str, Any]) -> dict[str, Any]:
+    return {"size": [int(v) for v in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+class CocoImporter(Importer):
+    """Reads one JSON file; an annotation that covers less comes over one that covers more."""
+
+    def __init__(self, dataset: Dataset, source: Path, options: ImportOptions) -> None:
+        super().__init__(dataset, source, options)
+        self._path = self._file()
+        data = read_json(self._path)
+        finder = NameFinder(dataset)
+        self._images: dict[str, dict[str, Any]] = {}
+        self._annotations: dict[Any, list[dict[str, Any]]] = {}
+        with understood(self._path, "COCO"):
+            self._names = {one["id"]: str(one["name"]) for one in data["categories"]}
+            for name in self._names.values():
+                self.book.id_of(name)
+            for image in data["images"]:
+                name = str(image["file_name"])
+                key = name if "#" in name and ImageRef.parse(name).page is not None else finder.find(name)
+                if key is None:
+                    self.unmatched.append(name)
+                else:
+                    self._images[key] = image
+            for one in data["annotations"]:
+                self._annotations.setdefault(one["image_id"], []).append(one)
+
+    def _file(self) -> Path:
+        files = [path for path, _ in self.files((".json",))]
+        if len(files) == 1:
+            return files[0]
+        named = [path for path in files if path.name == NAME]
+        if len(named) != 1:
+            raise LabelError(f"holds {len(files)} JSON files.", self.source, "Name the one to import.")
+        return named[0]
+
+    def has(self, ref: ImageRef) -> bool:
+        """Whether the file lists the image."""
+        return ref.key in self._images
+
+    def read(self, ref: ImageRef, shape: tuple[int, int]) -> Ids:
+        """Paint the image's annotations."""
+        image = self._images[ref.key]
+        with understood(self._path, "COCO"):
+            self.check_shape(int(image["height"]), int(image["width"]), shape, self._path)
+            found = self._annotations.get(image["id"], [])
+            order = sorted(found, key=_area, reverse=True)
+            ids = {one["category_id"]: self.book.id_of(self._names[one["category_id"]]) for one in order}
+            label = self.blank(shape)
+            for one in order:
+                self._paint(label, one["segmentation"], ids[one["category_id"]])
+            if IGNORED in image:
+                label[self._decoded(image[IGNORED], shape)] = UNLABELLED
+        return label
+
+    def _paint(self, label: Ids, segmentation: Any, class_id: int) -> None:
+        if isinstance(segmentation, dict):
+            label[self._decoded(segmentation, (label.shape[0], label.shape[1]))] = class_id
+            return
+        if not segmentation:
+            self.note("Annotations with a box only, without outline, were left out.")
+        for ring in segmentation:  # parts of one object: added, not taken from each other
+            paint(label, [np.asarray(ring, np.float64).reshape(-1, 2)], class_id)
+
+    def _decoded(self, rle: dict[str, Any], shape: tuple[int, int]) -> np.ndarray:
+        tools = require("pycocotools.mask")
+        height, width = (int(v) for v in rle["size"])
+        self.check_shape(height, width, shape, self._path)
+        if isinstance(rle["counts"], list):
+            if sum(rle["counts"]) != height * width or min(rle["counts"]) < 0:
+                raise ValueError("run lengths do not add up")  # the library would read beyond its memory
+            rle = tools.frPyObjects(rle, height, width)
+        decoded: np.ndarray = tools.decode(rle)
+        return decoded.astype(bool)
+
+
+def _area(one: dict[str, Any]) -> float:
+    if "area" in one:
+        return float(one["area"])
+    segmentation = one["segmentation"]
+    if isinstance(segmentation, dict):
+        return 0.0
+    return sum(abs(signed_area(np.asarray(ring, np.float64).reshape(-1, 2))) for ring in segmentation)

@@ -1,0 +1,148 @@
+"""YOLO segmentation: a text file an image, a line a blob: class number, then corners as fractions of the size."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_gui.core.atomic import atomic_path
+from unet_gui.core.encoding import UNLABELLED
+from unet_gui.core.errors import LabelError
+from unet_gui.core.exchange_base import Exporter, ExportOptions, Ids, Importer, ImportOptions, paint, understood
+from unet_gui.core.exchange_rings import blobs_of, joined, signed_area
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Dataset
+
+TABLE = "data.yaml"
+
+
+class YoloExporter(Exporter):
+    """Writes ``labels/NAME.txt`` an image and ``data.yaml``. Classes are numbered from 0, holes are bridged."""
+
+    wholes = (TABLE,)
+
+    def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
+        super().__init__(dataset, out, options)
+        self._number = {class_id: n for n, class_id in enumerate(self.objects)}
+
+    def add(self, ref: ImageRef, ids: Ids) -> None:
+        """Write one image's lines, the largest blob first."""
+        if self.rest != UNLABELLED:
+            self.lose_unlabelled(ids, "other programs take them for background")
+        size = (ids.shape[1], ids.shape[0])
+        digits = len(str(max(size))) + 3  # a thousandth of a pixel
+        lines = []
+        for blob in sorted(blobs_of(ids, self.objects), key=lambda one: -one.span):
+            corners = joined(blob.outer, blob.holes) / size
+            lines.append(f"{self._number[blob.class_id]} " + " ".join(f"{v:.{digits}f}" for v in corners.ravel()))
+        path = self.target(ref, ".txt", "labels")
+        self.write(path, "".join(line + "\n" for line in lines).encode())
+        if self.options.copy_images:
+            copy = self.target(ref, Path(ref.rel).suffix, "images")
+            self.check_free(copy)
+            with atomic_path(copy) as temporary:
+                shutil.copyfile(self.dataset.image_path(ref), temporary)
+
+    def finish(self) -> None:
+        """Write the names of the classes, and where images and labels are."""
+        names = "".join(f"  {n}: {json.dumps(self.names[i], ensure_ascii=False)}\n" for i, n in self._number.items())
+        places = "train: images\nval: images\n"
+        text = f"# Nothing was set apart for validation: name a folder or list of your own.\n{places}names:\n{names}"
+        self.write(self.out / TABLE, text.encode())
+        if not self.options.copy_images:
+            self.notes.append(
+                f"To train on it, put the images into {self.out / 'images'} (or export with --copy-images)."
+            )
+
+
+class YoloImporter(Importer):
+    """Reads ``NAME.txt`` files; names come from ``data.yaml`` or ``classes.txt`` in the source or beside it."""
+
+    def __init__(self, dataset: Dataset, source: Path, options: ImportOptions) -> None:
+        super().__init__(dataset, source, options)
+        self._files = {key: path for key, path in self.match((".txt",)).items() if path.name != "classes.txt"}
+        self.unmatched = [name for name in self.unmatched if Path(name).name != "classes.txt"]
+        self._names = _names(source)
+        for name in self._names.values():
+            self.book.id_of(name)
+        if not self._names:
+            self.note("There is no data.yaml and no classes.txt: classes are called class 0, class 1 …")
+
+    def has(self, ref: ImageRef) -> bool:
+        """Whether there is a file of the image's name."""
+        return ref.key in self._files
+
+    def read(self, ref: ImageRef, shape: tuple[int, int]) -> Ids:
+        """Paint the image's lines, the largest first."""
+        path = self._files[ref.key]
+        objects: list[tuple[int, NDArray[np.float64]]] = []
+        with understood(path, "YOLO"):
+            for line in path.read_text("utf-8").splitlines():
+                words = line.split()
+                if words:
+                    objects.append((int(words[0]), self._corners(words[1:], shape, path)))
+        objects.sort(key=lambda one: -abs(signed_area(one[1])))
+        ids = {number: self.book.id_of(self._names.get(number, f"class {number}")) for number, _ in objects}
+        label = self.blank(shape)
+        for number, corners in objects:
+            paint(label, [corners], ids[number])
+        return label
+
+    def _corners(self, words: list[str], shape: tuple[int, int], path: Path) -> NDArray[np.float64]:
+        if len(words) == 4:
+            raise LabelError("holds boxes, not outlines.", path, "Export them for segmentation.")
+        if len(words) < 6 or len(words) % 2:
+            raise ValueError(f"{len(words)} coordinates")
+        corners = np.array(words, np.float64).reshape(-1, 2) * (shape[1], shape[0])
+        if not np.isfinite(corners).all():
+            raise ValueError("a coordinate is no number")
+        # six decimals are usual: a corner so near to the border of a pixel was meant to be on it
+        whole = np.round(corners)
+        return np.where(np.abs(corners - whole) < 0.02, whole, corners)
+
+
+def _names(source: Path) -> dict[int, str]:
+    for folder in dict.fromkeys([source, *source.parents[:2]]):
+        for name in (TABLE, "data.yml", "dataset.yaml", "classes.txt"):
+            path = folder / name
+            if path.is_file():
+                with understood(path, "YOLO"):
+                    lines = path.read_text("utf-8-sig").splitlines()
+                    found = (
+                        dict(enumerate(filter(None, map(str.strip, lines)))) if name == "classes.txt" else _table(lines)
+                    )
+                    if found:
+                        return found
+    return {}
+
+
+def _table(lines: list[str]) -> dict[int, str]:
+    """Return the names in a ``data.yaml``: ``names:`` with numbered lines, lines with a dash, or a list in brackets."""
+    names: dict[int, str] = {}
+    inside = False
+    for line in lines:
+        if line.strip() and not line[0].isspace() and not line.startswith("-"):
+            inside = line.startswith("names:")
+            listed = re.match(r"names:\s*\[(.*)\]", line)
+            if listed:
+                return {n: _plain(text) for n, text in enumerate(listed[1].split(","))}
+            continue
+        entry = re.match(r"\s*(?:(\d+)\s*:|-)\s*(\S.*)$", line)
+        if inside and entry:
+            names[len(names) if entry[1] is None else int(entry[1])] = _plain(entry[2])
+    return names
+
+
+def _plain(text: str) -> str:
+    """Return a YAML scalar without its quotes or comment."""
+    text = text.strip()
+    if text[:1] == '"':
+        return str(json.JSONDecoder().raw_decode(text)[0])
+    if text[:1] == "'":
+        return text[1:].rpartition("'")[0].replace("''", "'")
+    return text.partition(" #")[0].strip()

@@ -68,6 +68,8 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("save", "Save labels", "Ctrl+S", FILE, "Save all labels that have changed", icon="save"),
     _spec("save_masks", "Save masks to…", "Ctrl+Shift+S", FILE,
           "Write the mask of every image: your label, and the prediction where you have said nothing"),
+    _spec("export", "Export…", "Ctrl+E", FILE, "Write labels and masks for other programs: COCO, labelme, YOLO…"),
+    _spec("import", "Import labels…", "Ctrl+I", FILE, "Read labels that another program has made"),
     _spec("encoding", "How labels are stored…", "", FILE, "See and change how class ids are written in label files"),
     _spec("labels_elsewhere", "Keep labels elsewhere…", "", FILE, "Choose another place for this folder's labels"),
     _spec("close_folder", "Close folder", "Ctrl+W", FILE, "Save and go back to the start page"),

@@ -14,6 +14,7 @@ from unet_gui.app import theme
 from unet_gui.app.canvas_link import CanvasLink
 from unet_gui.app.class_desk import ClassDesk
 from unet_gui.app.dialogs.desk import DialogDesk
+from unet_gui.app.exchange_desk import ExchangeDesk
 from unet_gui.app.folder_desk import FolderDesk
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.menus import fill_recent
@@ -30,8 +31,8 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import Over
 
-_NEED_FOLDER = ("close_folder", "save", "save_masks", "encoding", "labels_elsewhere", "train", "segment", "filter",
-                "next", "previous", "next_unfinished", "next_doubtful", "load_model", "model_settings", "add_class",
+_NEED_FOLDER = ("close_folder", "save", "save_masks", "export", "import", "encoding", "labels_elsewhere", "train",
+                "segment", "filter", "next", "previous", "next_unfinished", "next_doubtful", "load_model", "model_settings", "add_class",
                 "guide", "brush_smaller", "brush_larger")  # fmt: skip
 _NEED_IMAGE = ("fit", "actual", "zoom_in", "zoom_out", "take_over", "take_over_all", "done", "clear", "predict", "swap")
 
@@ -58,6 +59,7 @@ class MainWindow(WindowFrame):
         model = self.images.model
         self.navigator = Navigator(self.session, model, self.status.say, self)
         self.touch_up = TouchUp(self.session, self.navigator.next_unfinished, self.navigator.predicted_after, self)
+        self.exchange = ExchangeDesk(self.session, self.runner, model.everything, self)
         self.dialogs = DialogDesk(
             self, self.session, self.desk, settings, self.actions_by_id, model.everything, self._open_with_labels
         )
@@ -92,6 +94,9 @@ class MainWindow(WindowFrame):
         session.said.connect(self.show_message)
         session.settled.connect(self.stage.messages.settle)
         desk.said.connect(self.show_message)
+        self.exchange.said.connect(self.show_message)
+        self.dialogs.export_chosen.connect(self.exchange.export)
+        self.dialogs.import_chosen.connect(self.exchange.import_labels)
         desk.models_changed.connect(self._on_models)
         desk.progressed.connect(self._on_progress)
         desk.training_changed.connect(self._on_training)
@@ -124,6 +129,8 @@ class MainWindow(WindowFrame):
             "open_sample": self.folders.open_sample,
             "save": self.session.save,
             "save_masks": dialogs.save_masks,
+            "export": dialogs.export,
+            "import": dialogs.import_labels,
             "encoding": dialogs.encoding,
             "labels_elsewhere": dialogs.labels_elsewhere,
             "close_folder": self.folders.close_folder,

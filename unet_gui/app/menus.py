@@ -16,8 +16,8 @@ from unet_gui.app.canvas.tools import TOOLS as TOOL_CLASSES
 
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
-        "open", "open_sample", "@recent", "close_folder", "-", "save", "save_masks", "-", "encoding",
-        "labels_elsewhere", "-", "quit",
+        "open", "open_sample", "@recent", "close_folder", "-", "save", "save_masks", "export", "import", "-",
+        "encoding", "labels_elsewhere", "-", "quit",
     ),
     "&Edit": ("undo", "redo", "-", "settings"),
     "&View": (

@@ -403,7 +403,7 @@ class ModelDesk(QObject):
 
     def _on_image(self, job: Job, event: ev.ImageDone) -> None:
         refs = self._refs.get(job.id, ())
-        if job.kind != "masks" and event.item < len(refs):
+        if job.kind in ("segment", "predict") and event.item < len(refs):
             self._session.on_predicted(refs[event.item].key, fresh=not event.skipped)
         now = time.monotonic()
         left = None
@@ -466,7 +466,7 @@ class ModelDesk(QObject):
     def _say_failures(self, job: Job) -> None:
         reasons = self._failures.get(job.id)
         if reasons:
-            what = "saved" if job.kind == "masks" else "segmented"
+            what = {"masks": "saved", "exchange": "taken", "relabel": "changed"}.get(job.kind, "segmented")
             text = f"{_images(len(reasons))} could not be {what}; all others are. First: {reasons[0]}"
             self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images"))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, Slot
+from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QColorDialog, QDialog, QFileDialog, QMessageBox, QWidget
 
@@ -32,7 +32,14 @@ class DialogDesk(QObject):
         Returns all images, pages one by one.
     open_folder : callable
         Opens a folder, with another place for its labels when that is given.
+
+    Signals
+    -------
+    export_chosen(format, folder, only labels, overwrite), import_chosen(format, source, overwrite)
     """
+
+    export_chosen = Signal(str, object, bool, bool)
+    import_chosen = Signal(str, object, bool)
 
     def __init__(
         self,
@@ -115,6 +122,34 @@ class DialogDesk(QObject):
             )
         else:
             self._desk.save_masks(tuple(self._images()), out)
+
+    @Slot()
+    def export(self) -> None:
+        """Ask what to export."""
+
+        def make() -> QDialog:
+            from unet_gui.app.dialogs.exchange import FORMATS, ExportDialog
+            from unet_gui.core.exchange import EXPORTERS
+
+            dialog = ExportDialog([name for name in FORMATS if name in EXPORTERS], self._window)
+            dialog.chosen.connect(self.export_chosen)
+            return dialog
+
+        self._show("export", make)
+
+    @Slot()
+    def import_labels(self) -> None:
+        """Ask what to import."""
+
+        def make() -> QDialog:
+            from unet_gui.app.dialogs.exchange import FORMATS, ImportDialog
+            from unet_gui.core.exchange import IMPORTERS
+
+            dialog = ImportDialog([name for name in FORMATS if name in IMPORTERS], self._window)
+            dialog.chosen.connect(self.import_chosen)
+            return dialog
+
+        self._show("import", make)
 
     @Slot()
     def load_model(self) -> None:

@@ -1,0 +1,97 @@
+"""Export and import from the window: a round trip, and that the folder stays ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtWidgets import QDialogButtonBox
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import open_session, truth, write_folder
+from unet_gui.app.dialogs.exchange import FORMATS, ExportDialog, ImportDialog
+from unet_gui.app.exchange_desk import ExchangeDesk
+from unet_gui.app.jobs import JobRunner
+from unet_gui.core.exchange import EXPORTERS, IMPORTERS
+
+
+@pytest.fixture
+def runner(qtbot: QtBot) -> Iterator[JobRunner]:
+    runner = JobRunner()
+    yield runner
+    runner.shutdown()
+
+
+def test_the_list_names_every_format() -> None:
+    assert set(FORMATS) == set(EXPORTERS)
+    assert set(IMPORTERS) <= set(FORMATS)
+
+
+def test_a_round_trip_through_labelme(qtbot: QtBot, tmp_path: Path, runner: JobRunner) -> None:
+    one, other = write_folder(tmp_path / "one", labels=3), write_folder(tmp_path / "other")
+    with open_session(qtbot, one) as (session, _):
+        folder = session.folder
+        assert folder is not None
+        desk = ExchangeDesk(session, runner, folder.images)
+        said: list[str] = []
+        desk.said.connect(lambda message: said.append(message.text))
+        desk.export("labelme", tmp_path / "out", True, False)
+        qtbot.waitUntil(lambda: bool(said))
+        assert "3 images exported" in said[0]
+    files = sorted((tmp_path / "out").rglob("*.json"))
+    assert [path.stem for path in files] == ["0", "1", "2"]
+    assert json.loads(files[0].read_text())["shapes"]
+    with open_session(qtbot, other) as (session, _):
+        folder = session.folder
+        assert folder is not None
+        desk = ExchangeDesk(session, runner, folder.images)
+        said = []
+        desk.said.connect(lambda message: said.append(message.text))
+        runner.failed.connect(lambda _job, error: said.append(error.traceback))
+        desk.import_labels("labelme", tmp_path / "out", False)
+        qtbot.waitUntil(lambda: bool(said))
+        assert "3 images imported" in said[0]
+        qtbot.waitUntil(lambda: session.labels is not None and bool((session.labels.ids == 1).any()))
+        assert session.labels is not None
+        same = (session.labels.ids == 1) == (truth(0) == 1)
+        assert same.mean() > 0.98
+        qtbot.waitUntil(lambda: folder.book.status("2.png").value == "done")
+        assert folder.dataset.acquire_lock() == "", "the folder is still ours"
+        paint_over = session.begin_edit("brush")
+        assert paint_over is not None
+        session.end_edit(paint_over)
+
+
+def test_an_import_that_finds_nothing_says_so(qtbot: QtBot, tmp_path: Path, runner: JobRunner) -> None:
+    (tmp_path / "empty").mkdir()
+    errors: list[str] = []
+    runner.failed.connect(lambda _job, error: errors.append(error.text))
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        folder = session.folder
+        assert folder is not None
+        desk = ExchangeDesk(session, runner, folder.images)
+        desk.import_labels("index", tmp_path / "empty", False)
+        qtbot.waitUntil(lambda: bool(errors))
+        assert np.all(np.array(errors) != "")
+
+
+def test_dialogs_ask_for_a_place(qtbot: QtBot, tmp_path: Path) -> None:
+    export = ExportDialog(["masks", "coco"])
+    qtbot.addWidget(export)
+    ok = export.buttons.button(QDialogButtonBox.StandardButton.Ok)
+    assert not ok.isEnabled()
+    export.path.setText(str(tmp_path / "out"))
+    export.only_labels.setChecked(True)
+    with qtbot.waitSignal(export.chosen) as said:
+        ok.click()
+    assert said.args == ["masks", tmp_path / "out", True, False]
+    take = ImportDialog(["coco"])
+    qtbot.addWidget(take)
+    take.path.setText("x.json")
+    take.overwrite.setChecked(True)
+    with qtbot.waitSignal(take.chosen) as said:
+        take.buttons.button(QDialogButtonBox.StandardButton.Ok).click()
+    assert said.args == ["coco", Path("x.json"), True]

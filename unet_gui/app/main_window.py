@@ -31,9 +31,11 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import Over
 
-_NEED_FOLDER = ("close_folder", "save", "save_masks", "export", "import", "encoding", "labels_elsewhere", "train",
-                "segment", "filter", "next", "previous", "next_unfinished", "next_doubtful", "load_model", "model_settings", "add_class",
-                "guide", "brush_smaller", "brush_larger")  # fmt: skip
+_NEED_FOLDER = (
+    "close_folder", "save", "save_masks", "export", "import", "encoding", "labels_elsewhere", "train", "segment",
+    "filter", "next", "previous", "next_unfinished", "next_doubtful", "load_model", "model_settings", "add_class",
+    "guide", "brush_smaller", "brush_larger",
+)  # fmt: skip
 _NEED_IMAGE = ("fit", "actual", "zoom_in", "zoom_out", "take_over", "take_over_all", "done", "clear", "predict", "swap")
 
 

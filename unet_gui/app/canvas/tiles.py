@@ -232,7 +232,10 @@ class ImageTiles(QObject):
         return [TileKey(level, tx, ty) for tx, ty in rect.tiles(TILE << level)]
 
     def _missing(self, view: Viewport) -> list[TileKey]:
-        """Return the tiles to make for this view: the whole image at its coarsest first, then from the middle out."""
+        """Return the tiles to make for this view: from the middle out, and at last the whole image at its coarsest.
+
+        The coarsest level of a picture that was never looked at costs reading all of it; what is in view comes first.
+        """
         if self._source is None:
             return []
         keys = self._keys(view, view.image_rect())
@@ -243,7 +246,7 @@ class ImageTiles(QObject):
             return math.hypot((key.tx + 0.5) * size - cx, (key.ty + 0.5) * size - cy)
 
         keys.sort(key=distance)
-        keys.insert(0, TileKey(self._source.levels - 1, 0, 0))
+        keys.append(TileKey(self._source.levels - 1, 0, 0))
         return [k for k in keys if k not in self._tiles or self._tiles[k].generation != self._generation]
 
     def _paint_tile(self, frame: NDArray[np.uint32], view: Viewport, screen: Rect, key: TileKey, waiting: int) -> None:

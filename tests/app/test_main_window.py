@@ -413,3 +413,32 @@ def test_every_control_is_named_and_explained(open_window: Open, tmp_path: Path)
             if not (name and widget.toolTip()):
                 missing.append((type(widget).__name__, name, widget.toolTip(), widget.objectName()))
     assert not missing
+
+
+def test_split_view_differences_and_minimap_by_key_and_menu(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=1))
+    canvas = window.stage.canvas
+    QTest.keyClick(window, Qt.Key.Key_Y)
+    assert canvas.layers.split == 0.5
+    QTest.keyClick(window, Qt.Key.Key_U)
+    assert canvas.layers.difference
+    window.actions_by_id["minimap"].trigger()
+    assert not canvas.layers.minimap
+    QTest.keyClick(window, Qt.Key.Key_Y)
+    QTest.keyClick(window, Qt.Key.Key_U)
+    assert (canvas.layers.split, canvas.layers.difference) == (None, False)
+    assert canvas.layers.label_opacity == 0.4, "opacities stay"
+
+
+def test_what_a_tool_remembers_is_a_chip(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    chips = window.stage.chips
+    assert chips.option_chip.isHidden()
+    QTest.keyClick(window, Qt.Key.Key_W)
+    assert chips.option_chip.text() == "Tolerance 20"
+    assert chips.size_chip.isHidden()
+    chips.option_chosen.emit("wand_tolerance", 50)
+    assert window.stage.canvas.options.wand_tolerance == 50
+    assert chips.option_chip.text() == "Tolerance 50"
+    QTest.keyClick(window, Qt.Key.Key_B)
+    assert chips.option_chip.isHidden()

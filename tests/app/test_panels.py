@@ -141,6 +141,22 @@ def test_opacity_and_contrast(qtbot: QtBot, window: QMainWindow, actions: Action
     assert (said.args[0].channels[0].low, said.args[0].channels[0].high) == (0, 8000)
 
 
+def test_channels_can_be_hidden_and_recoloured(qtbot: QtBot, window: QMainWindow, actions: ActionTable) -> None:
+    layers = LayersSection(actions)
+    window.setCentralWidget(layers)
+    layers.set_display(Display((ChannelDisplay(),)), (0, 255))
+    assert layers._channels == [], "a grey picture has no choice"
+    three = tuple(ChannelDisplay(color=color) for color in ("#ff0000", "#00ff00", "#0000ff"))
+    layers.set_display(Display(three), (0, 255))
+    assert len(layers._channels) == 3
+    said: list[Display] = []
+    layers.display_changed.connect(said.append)
+    layers._channels[1].click()
+    layers.set_channel_color(2, "#ff00ff")
+    assert [channel.visible for channel in said[-1].channels] == [True, False, True]
+    assert said[-1].channels[2].color == "#ff00ff"
+
+
 # --- model ------------------------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,17 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageSource
 from unet_gui.core.labels import UNLABELLED
 
+VIEW_ACTIONS = {
+    "show_label": "label",
+    "show_prediction": "prediction",
+    "outline": "outline",
+    "split": "split",
+    "difference": "difference",
+    "minimap": "minimap",
+    "scale_bar": "scale_bar",
+}
+"""Actions that are a field of `LayerSettings`."""
+
 
 class CanvasLink(QObject):
     """Keeps canvas, chips, class list, layers and the pointer's facts in step with the session."""
@@ -72,9 +83,11 @@ class CanvasLink(QObject):
         canvas.brush_changed.connect(self._on_brush)
         canvas.view_changed.connect(self._on_view)
         canvas.display_changed.connect(self._on_display)
+        canvas.layers_changed.connect(self._on_layers)
+        self._stage.chips.option_chosen.connect(self._on_option)
         canvas.cursor_moved.connect(self._on_pointer)
         canvas.cursor_left.connect(self._on_pointer_left)
-        canvas.message.connect(self._status.say)
+        canvas.message.connect(self._on_canvas_said)
         canvas.failed.connect(self._on_canvas_failed)
         self._classes.chosen.connect(self._on_class_chosen)
         self._classes.hidden_changed.connect(self._on_hidden)
@@ -178,12 +191,23 @@ class CanvasLink(QObject):
         action = self._actions[f"tool_{name}"]
         action.setChecked(True)
         self._on_brush(self._canvas.brush.size)
+        self._stage.chips.set_option(name, self._canvas.options)
         self._show_class()
+
+    @Slot(str, object)
+    def _on_option(self, field: str, value: object) -> None:
+        setattr(self._canvas.options, field, value)
+        self._stage.chips.set_option(self._canvas.tool, self._canvas.options)
 
     @Slot(float)
     def _on_brush(self, size: float) -> None:
         ring = TOOL_BY_ID[self._canvas.tool].ring
         self._stage.chips.set_size(size, self._canvas.brush.on_screen, ring)
+
+    @Slot(str)
+    def _on_canvas_said(self, text: str) -> None:
+        self._status.say(text)
+        self._stage.chips.set_option(self._canvas.tool, self._canvas.options)  # a tool may have changed its own
 
     # --- how it is shown -------------------------------------------------------------------------------------------
 
@@ -191,24 +215,19 @@ class CanvasLink(QObject):
     def _on_layers(self, settings: LayerSettings) -> None:
         self._canvas.layers = settings
         self._layers.set_settings(settings)
-        for name, on in (
-            ("show_label", settings.label),
-            ("show_prediction", settings.prediction),
-            ("outline", settings.outline),
-        ):
-            self._actions[name].setChecked(on)
+        for name, field in VIEW_ACTIONS.items():
+            value = getattr(settings, field)
+            self._actions[name].setChecked(value is not None and value is not False)
 
     @Slot()
     def follow_actions(self) -> None:
         """Show the layers that are checked in the menu."""
-        self._on_layers(
-            replace(
-                self._layers.settings,
-                label=self._actions["show_label"].isChecked(),
-                prediction=self._actions["show_prediction"].isChecked(),
-                outline=self._actions["outline"].isChecked(),
-            )
-        )
+        now = self._canvas.layers
+        wanted: dict[str, object] = {field: self._actions[name].isChecked() for name, field in VIEW_ACTIONS.items()}
+        wanted["split"] = (now.split or 0.5) if wanted["split"] else None
+        settings = replace(self._layers.settings, **wanted)  # type: ignore[arg-type]
+        if settings != now:
+            self._on_layers(settings)
 
     @Slot(object)
     def _on_display(self, display: Display) -> None:

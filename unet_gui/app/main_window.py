@@ -11,7 +11,7 @@ from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QApplication
 
 from unet_gui.app import theme
-from unet_gui.app.canvas_link import CanvasLink
+from unet_gui.app.canvas_link import VIEW_ACTIONS, CanvasLink
 from unet_gui.app.class_desk import ClassDesk
 from unet_gui.app.dialogs.desk import DialogDesk
 from unet_gui.app.exchange_desk import ExchangeDesk
@@ -36,7 +36,10 @@ _NEED_FOLDER = (
     "filter", "next", "previous", "next_unfinished", "next_doubtful", "load_model", "model_settings", "add_class",
     "guide", "brush_smaller", "brush_larger",
 )  # fmt: skip
-_NEED_IMAGE = ("fit", "actual", "zoom_in", "zoom_out", "take_over", "take_over_all", "done", "clear", "predict", "swap")
+_NEED_IMAGE = (
+    "fit", "actual", "zoom_in", "zoom_out", "take_over", "take_over_all", "done", "clear", "predict", "swap", "copy",
+    "paste",
+)  # fmt: skip
 
 
 class MainWindow(WindowFrame):
@@ -114,6 +117,7 @@ class MainWindow(WindowFrame):
         self.stage.chips.over_chosen.connect(self._on_over)
         self.stage.chips.class_menu_wanted.connect(self.class_desk.choose)
         self.stage.chips.size_menu_wanted.connect(self.class_desk.choose_size)
+        self.layers.channel_color_wanted.connect(self._on_channel_color)
         self.class_desk.size_chosen.connect(canvas.set_brush_size)
         self.touch_up.place_found.connect(self._on_place)
         self.touch_up.finished.connect(self.meter.on_finished)
@@ -147,9 +151,9 @@ class MainWindow(WindowFrame):
             "actual": partial(canvas.zoom_to, 1.0),
             "zoom_in": partial(self._zoom, 1.25),
             "zoom_out": partial(self._zoom, 0.8),
-            "show_label": self.link.follow_actions,
-            "show_prediction": self.link.follow_actions,
-            "outline": self.link.follow_actions,
+            **dict.fromkeys(VIEW_ACTIONS, self.link.follow_actions),
+            "copy": canvas.copy,
+            "paste": canvas.paste,
             "filter": self._find,
             "take_over": touch_up.take_over,
             "take_over_all": partial(touch_up.take_over, replace=True),
@@ -278,6 +282,11 @@ class MainWindow(WindowFrame):
     @Slot(object)
     def _on_over(self, over: Over) -> None:
         self.session.over = over
+
+    @Slot(int)
+    def _on_channel_color(self, at: int) -> None:
+        now = self.stage.canvas.display.channels[at].color
+        self.dialogs.ask_color(at, now, self.layers.set_channel_color)
 
     # --- model -----------------------------------------------------------------------------------------------------
 

@@ -19,10 +19,10 @@ _MENUS: dict[str, tuple[str, ...]] = {
         "open", "open_sample", "@recent", "close_folder", "-", "save", "save_masks", "export", "import", "-",
         "encoding", "labels_elsewhere", "-", "quit",
     ),
-    "&Edit": ("undo", "redo", "-", "settings"),
+    "&Edit": ("undo", "redo", "-", "copy", "paste", "-", "settings"),
     "&View": (
         "next", "previous", "next_unfinished", "filter", "-", "fit", "actual", "zoom_in", "zoom_out", "-",
-        "show_label", "show_prediction", "outline", "-", "@docks",
+        "show_label", "show_prediction", "outline", "split", "difference", "-", "minimap", "scale_bar", "@docks",
     ),
     "&Label": (
         "@tools", "-", "take_over", "take_over_all", "next_doubtful", "done", "-", "swap", "add_class", "-", "clear",

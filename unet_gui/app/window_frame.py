@@ -97,8 +97,8 @@ class WindowFrame(QMainWindow):
         title = self._title("Images", self.image_count)
         self.images_dock = self._dock("Images", self.images, title, Qt.DockWidgetArea.LeftDockWidgetArea)
         self.classes = ClassesSection()
-        actions["show_label"].setChecked(True)
-        actions["show_prediction"].setChecked(True)
+        for name in ("show_label", "show_prediction", "minimap", "scale_bar"):
+            actions[name].setChecked(True)
         self.layers = LayersSection(actions)
         self.model_section = ModelSection(actions)
         self.progress_section = ProgressSection()

@@ -69,7 +69,7 @@ class Furniture:
         mw, mh = max(8.0, w * zoom), max(8.0, h * zoom)
         if mw > self._width / 3 or mh > self._height / 2:
             return None
-        return QRectF(self._width - mw - _MARGIN, self._height - mh - _MARGIN, mw, mh)
+        return QRectF(self._width - mw - _MARGIN, _MARGIN, mw, mh)
 
     def map_point(self, at: QPointF) -> tuple[float, float]:
         """Return the image point at a place on the minimap."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QLabel, QSlider, QToolButton, QWidget
@@ -12,7 +14,7 @@ from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import Display
 from unet_gui.app.canvas.layers import LayerSettings
-from unet_gui.app.widgets import Section, button, label, row
+from unet_gui.app.widgets import Section, button, clear, label, row, swatch
 
 STEPS = 1000
 """Steps of the contrast sliders."""
@@ -54,11 +56,14 @@ class LayersSection(Section):
     display_changed(Display)
     auto_wanted()
         Choose the contrast from the image.
+    channel_color_wanted(int)
+        Ask for the colour of this channel.
     """
 
     settings_changed = Signal(object)
     display_changed = Signal(object)
     auto_wanted = Signal()
+    channel_color_wanted = Signal(int)
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
         super().__init__("Layers", parent=parent)
@@ -80,6 +85,9 @@ class LayersSection(Section):
         self._low = self._contrast(3, "Black", "What is shown black")
         self._high = self._contrast(4, "White", "What is shown white")
         self._gamma = self._contrast(5, "Gamma", "Right: the middle brighter")
+        self._channels: list[QToolButton] = []
+        self._channel_row = row(spacing=4)
+        self._grid.addLayout(self._channel_row, 6, 1, 1, 3)
         self.body.addLayout(self._grid)
         self._image.toggled.connect(self._on_image)
         self._auto.clicked.connect(self.auto_wanted)
@@ -149,6 +157,48 @@ class LayersSection(Section):
         with QSignalBlocker(self._gamma[0]):
             self._gamma[0].setValue(round(_gamma_to_slider(first.gamma)))
         self._gamma[1].setText(f"{first.gamma:.2f}")
+        self._show_channels()
+
+    def _show_channels(self) -> None:
+        """Show a button for each channel of a picture with several: on, off, and by right click its colour."""
+        channels = self._display.channels
+        if len(self._channels) != (len(channels) if len(channels) > 1 else 0):
+            clear(self._channel_row)
+            self._channels = []
+            if len(channels) > 1:
+                self._channel_row.addWidget(label("Channels", "muted"))
+                self._channel_row.addStretch(1)
+                self._channels = [self._channel(at) for at in range(len(channels))]
+        for widget, channel in zip(self._channels, channels, strict=False):
+            with QSignalBlocker(widget):
+                widget.setChecked(channel.visible)
+            widget.setIcon(swatch(0, channel.color if channel.visible else theme.current().strong_line))
+
+    def _channel(self, at: int) -> QToolButton:
+        widget = QToolButton()
+        widget.setCheckable(True)
+        widget.setAccessibleName(f"Channel {at + 1}")
+        widget.setToolTip(f"Show or hide channel {at + 1}; the right button chooses its colour")
+        widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        widget.toggled.connect(partial(self._on_channel, at))
+        widget.customContextMenuRequested.connect(lambda _: self.channel_color_wanted.emit(at))
+        self._channel_row.addWidget(widget)
+        return widget
+
+    def _on_channel(self, at: int, on: bool) -> None:
+        self._change_channel(at, visible=on)
+
+    def set_channel_color(self, at: int, color: str) -> None:
+        """Show a channel in this colour."""
+        self._change_channel(at, color=color)
+
+    def _change_channel(self, at: int, **what: Any) -> None:
+        channels = list(self._display.channels)
+        channels[at] = replace(channels[at], **what)
+        display = Display(tuple(channels))
+        self.set_display(display, self._range)
+        self.display_changed.emit(display)
 
     # --- what the person does --------------------------------------------------------------------------------------
 

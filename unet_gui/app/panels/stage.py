@@ -7,6 +7,7 @@ from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QWidget
 
 from unet_gui.app.actions import ActionTable
+from unet_gui.app.canvas.tool import Options
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.panels.messages import MessageStack
 from unet_gui.app.widgets import button, swatch
@@ -16,17 +17,29 @@ from unet_gui.core.palette import ClassInfo
 _EDGE = 12
 
 
+OPTIONS: dict[str, tuple[str, str, tuple[float, ...]]] = {
+    "wand": ("wand_tolerance", "Tolerance {}", (5, 10, 20, 30, 50, 80)),
+    "specks": ("speck_size", "Specks under {} px", (5, 10, 30, 100, 300, 1000)),
+    "sure": ("sure", "At least {:.0%} sure", (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)),
+    "threshold": ("threshold", "Threshold {:.2f}", (0.1, 0.25, 0.5, 0.75, 0.9)),
+}
+"""What a tool remembers, by tool: field of `Options`, text, choices."""
+
+
 class Chips(QWidget):
     """What painting does at the moment: class, brush size, paint-over rule. Each opens its choice.
 
     Signals
     -------
     over_chosen(Over)
+    option_chosen(field, value)
+        Something that the tool in hand remembers.
     class_menu_wanted(QPoint)
     size_menu_wanted(QPoint)
     """
 
     over_chosen = Signal(object)
+    option_chosen = Signal(str, object)
     class_menu_wanted = Signal(QPoint)
     size_menu_wanted = Signal(QPoint)
 
@@ -35,15 +48,26 @@ class Chips(QWidget):
         self._classes: list[ClassInfo] = []
         self.class_chip = button("", "chip", "The class that tools paint (number keys)")
         self.size_chip = button("", "chip", "Diameter of the brush ([ and ], Shift+wheel)")
+        self.option_chip = button("", "chip", "Setting of this tool")
         self.over_chip = button("", "chip", "What painting may change")
+        for chip, name in (
+            (self.class_chip, "Class"),
+            (self.size_chip, "Brush size"),
+            (self.option_chip, "Tool setting"),
+            (self.over_chip, "Paint-over rule"),
+        ):
+            chip.setAccessibleName(name)
+        self._option = ""
         self.class_chip.setIconSize(QSize(11, 11))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        for chip in (self.class_chip, self.size_chip, self.over_chip):
+        for chip in (self.class_chip, self.size_chip, self.option_chip, self.over_chip):
             layout.addWidget(chip)
         self.class_chip.clicked.connect(lambda: self.class_menu_wanted.emit(self._below(self.class_chip)))
         self.size_chip.clicked.connect(lambda: self.size_menu_wanted.emit(self._below(self.size_chip)))
+        self.option_chip.clicked.connect(self._choose_option)
+        self.option_chip.hide()
         self.over_chip.clicked.connect(self._choose_over)
         self.set_over(Over.ALL)
 
@@ -62,6 +86,25 @@ class Chips(QWidget):
         self.size_chip.setText(f"Brush {size:g} px{' on screen' if on_screen else ''}")
         self.size_chip.setVisible(shown)
         self._fit()
+
+    def set_option(self, tool: str, options: Options) -> None:
+        """Show what the tool in hand remembers, if it remembers anything."""
+        self._option = tool if tool in OPTIONS else ""
+        if self._option:
+            field, text, _ = OPTIONS[tool]
+            self.option_chip.setText(text.format(getattr(options, field)))
+        if self.option_chip.isHidden() == bool(self._option):
+            self.option_chip.setVisible(bool(self._option))
+        self._fit()
+
+    def _choose_option(self) -> None:
+        field, text, choices = OPTIONS[self._option]
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for value in choices:
+            action = menu.addAction(text.format(value))
+            action.triggered.connect(lambda _=False, value=value: self.option_chosen.emit(field, value))
+        menu.popup(self._below(self.option_chip))
 
     def set_over(self, over: Over) -> None:
         """Show the paint-over rule."""

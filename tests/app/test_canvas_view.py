@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QEnterEvent, QFocusEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QEnterEvent, QFocusEvent, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
@@ -277,6 +277,64 @@ def test_wheel_zooms_at_the_pointer(driver: Driver) -> None:
     assert driver.view.zoom == 64
     driver.wheel(500, 200, -1000)
     assert driver.view.zoom == pytest.approx(driver.view.view.fit_zoom / 4)
+
+
+def test_the_middle_button_pans_in_the_middle_of_a_stroke(driver: Driver) -> None:
+    driver.view.set_tool("lasso")
+    driver.view.zoom_to(2)
+    driver.settle()
+    middle = Qt.MouseButton.MiddleButton
+    driver.mouse(QEvent.Type.MouseButtonPress, 350, 250)
+    driver.mouse(QEvent.Type.MouseMove, 450, 250)
+    left = driver.view.view.left
+    QTest.mousePress(driver.view, middle, pos=QPoint(400, 200))
+    QTest.mouseMove(driver.view, QPoint(300, 150))
+    QTest.mouseRelease(driver.view, middle, pos=QPoint(300, 150))
+    assert driver.view.view.left == left + 100
+    driver.mouse(QEvent.Type.MouseMove, 450, 350)
+    driver.mouse(QEvent.Type.MouseButtonRelease, 350, 350)
+    assert driver.ids[300, 400] == 1
+    driver.mouse(QEvent.Type.MouseMove, 300, 200, Qt.MouseButton.NoButton)
+    assert driver.view.view.left == left + 100  # the pan has ended
+
+
+def test_arrow_keys_move_the_picture(driver: Driver) -> None:
+    driver.view.zoom_to(2)
+    x, y = driver.view.view.center
+    driver.key(Qt.Key.Key_Right)
+    driver.key(Qt.Key.Key_Down)
+    assert driver.view.view.center == pytest.approx((x + 30, y + 20))
+    driver.key(Qt.Key.Key_Left)
+    driver.key(Qt.Key.Key_Up)
+    assert driver.view.view.center == pytest.approx((x, y))
+
+
+def test_space_held_longer_does_not_stutter(driver: Driver) -> None:
+    driver.view.zoom_to(4)
+    for repeat in (False, True, True):
+        event = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier, " ", repeat)
+        QApplication.sendEvent(driver.view, event)
+        assert event.isAccepted()
+    left = driver.view.view.left
+    driver.drag_screen([(300, 200), (250, 200)])
+    assert driver.view.view.left == left + 50
+    QTest.keyRelease(driver.view, Qt.Key.Key_Space)
+    assert not driver.labelled().any()
+
+
+@pytest.mark.parametrize("tool", ["blob", "take-over", "holes", "specks"])
+def test_what_belongs_to_the_pointer_goes_with_it(driver: Driver, tool: str) -> None:
+    driver.doc.prediction = np.zeros((600, 800), np.uint8)
+    paint_label(driver, Rect(300, 200, 200, 200))
+    paint_label(driver, Rect(350, 250, 3, 3), 0)
+    driver.view.zoom_to(1)
+    driver.leave()
+    before = driver.screen()
+    driver.view.set_tool(tool)
+    driver.hover(400, 300)
+    assert (driver.screen() != before).any()
+    driver.leave()
+    np.testing.assert_array_equal(driver.screen(), before)
 
 
 def test_the_view_follows_the_widget_until_it_is_moved(driver: Driver) -> None:

@@ -65,6 +65,14 @@ def test_painting_takes_over_what_is_under_the_brush(driver: Driver) -> None:
     assert len(driver.doc.history) == 1
 
 
+def test_painting_with_the_right_button_erases(driver: Driver) -> None:
+    driver.click(100, 100)
+    driver.view.set_brush_size(11)
+    driver.drag([(80, 100), (120, 100)], button=RIGHT)
+    assert not driver.labelled()[96:105, 80:120].any()
+    assert driver.labelled()[60, 100]
+
+
 def test_hover_shows_the_blob_and_its_class(driver: Driver) -> None:
     driver.leave()
     before = driver.screen()

@@ -47,6 +47,9 @@ class _LabelBlobTool(Tool):
         """Return what is shown of the blob under the pointer."""
         raise NotImplementedError
 
+    def leave(self) -> None:
+        self.cancel()
+
     def cancel(self) -> None:
         self._shown = NOTHING
         self._revision = -1
@@ -95,6 +98,13 @@ class BlobTool(_LabelBlobTool):
             self._show_paste(pointer)
         elif self._box.empty:
             super().hover(pointer)
+
+    def leave(self) -> None:
+        self._pointer = None
+        if self._pasting:
+            self.canvas.show_overlay(None)
+        elif self._box.empty:
+            super().leave()
 
     def key(self, key: Key) -> bool:
         if key == "escape" and (self._pasting or not self._box.empty):
@@ -250,6 +260,9 @@ class SpecksTool(Tool):
         self.canvas.options.speck_size = min(max(size + step, 2), 100_000)
         self._search()
         return True
+
+    def leave(self) -> None:
+        self.cancel()
 
     def cancel(self) -> None:
         self._found, self._key = None, ()

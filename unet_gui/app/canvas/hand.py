@@ -69,9 +69,17 @@ class Hand:
             gesture.close()
         self.tool.cancel()
 
+    def leave(self) -> None:
+        """The pointer left the canvas."""
+        self.pointer = None
+        if self._gesture is None:
+            self.tool.leave()
+
     def mouse(self, event: QMouseEvent, dpr: float) -> None:
-        """Handle a press, move or release that is not a pan."""
+        """Handle a press, move or release that is not for getting around."""
         kind = _KINDS[event.type()]
+        if kind == "press" and event.button() not in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
+            return
         if kind == "press" and self._gesture is not None:
             return  # a second button while the first is down
         if kind == "release" and event.button() != self._button:

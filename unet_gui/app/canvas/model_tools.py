@@ -86,7 +86,7 @@ class TakeOverTool(Tool):
         "Take over",
         "K",
         "Click a predicted area to make it label, or paint with the button held to take over what is under the "
-        "brush. Right-click or Alt+click says that the area is wrong: it gets the class around it.",
+        "brush. Right-click or Alt+click says that the area is wrong: it gets the class around it; painting so erases.",
         "take-over",
     )
     ring: ClassVar = True
@@ -121,6 +121,9 @@ class TakeOverTool(Tool):
                 Overlay(shape=self._shown, class_id=class_id, text=self.canvas.class_name(class_id))
             )
 
+    def leave(self) -> None:
+        self.cancel()
+
     def cancel(self) -> None:
         self._shown = None
         super().cancel()
@@ -145,6 +148,8 @@ class TakeOverTool(Tool):
         with self.editing("Take over by painting") as edit:
             if edit is None:
                 return
+            if press.erase:
+                let_eraser_work(edit)
             here = press.at
             while True:
                 radius = self.canvas.brush.diameter(self.canvas.zoom) / 2
@@ -152,7 +157,8 @@ class TakeOverTool(Tool):
                 area = rect.clip(prediction.shape)
                 if not area.empty:
                     inside = mask[area.shift(-rect.x, -rect.y).slices]
-                    self.target.changed(edit.write(area, prediction[area.slices], inside))
+                    ids = np.full(inside.shape, UNLABELLED, np.uint8) if press.erase else prediction[area.slices]
+                    self.target.changed(edit.write(area, ids, inside))
                 here = event.at
                 if event.kind == "release":
                     return

@@ -59,6 +59,9 @@ class BrushTool(Tool):
         else:
             self.canvas.show_overlay(None)
 
+    def leave(self) -> None:
+        self.canvas.show_overlay(None)
+
     def cancel(self) -> None:
         super().cancel()
         self._anchor = None

@@ -287,6 +287,9 @@ class Tool:
     def hover(self, pointer: Pointer) -> None:
         """The pointer moved with no button held."""
 
+    def leave(self) -> None:
+        """The pointer left the canvas: what belongs to the place under it goes, a shape in progress stays."""
+
     def key(self, key: Key) -> bool:
         """A key for a shape in progress; return whether it was of use."""
         return False

@@ -28,9 +28,10 @@ from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QPlainT
 from unet_gui.app.canvas.bench import Bench
 from unet_gui.app.canvas.blob_tools import BlobTool
 from unet_gui.app.canvas.display import Display, auto_display, default_display
-from unet_gui.app.canvas.furniture import Furniture, Item
+from unet_gui.app.canvas.furniture import Furniture
 from unet_gui.app.canvas.hand import Hand
 from unet_gui.app.canvas.layers import LayerSettings
+from unet_gui.app.canvas.navigation import Navigation
 from unet_gui.app.canvas.overlay import (
     CanvasStyle,
     overlay_rect,
@@ -55,6 +56,13 @@ _CURSORS = {
     "hand": Qt.CursorShape.OpenHandCursor,
     "arrow": Qt.CursorShape.ArrowCursor,
 }
+_ARROWS: dict[int, tuple[int, int]] = {
+    Qt.Key.Key_Left: (-1, 0),
+    Qt.Key.Key_Right: (1, 0),
+    Qt.Key.Key_Up: (0, -1),
+    Qt.Key.Key_Down: (0, 1),
+}
+_NO_KEYS, _KEYPAD = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier
 _TYPING = (QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
 _ZOOM_STEP = 1.25  # for one notch of the wheel
 
@@ -119,10 +127,8 @@ class CanvasView(QWidget):
         )
         self._hand = Hand(self._bench, self.view)
         self._furniture = Furniture(self.view)
-        self._dragged: Item | None = None  # the piece of furniture in hand
+        self._navigation = Navigation(self.view, self._furniture, on_moved=self._view_moved, on_split=self._on_split)
         self._text_area = EMPTY  # where the overlay's text was painted last
-        self._pan_from: QPointF | None = None
-        self._space = False
         self._fitted = True  # the whole image is shown, and goes on to be when the widget's size changes
         self._ring = QRegion()  # where the ring was painted last
         self._update_cursor()
@@ -293,7 +299,7 @@ class CanvasView(QWidget):
 
     def cancel(self) -> None:
         """Take back the gesture under way and give up a shape in progress."""
-        self._pan_from = None
+        self._navigation.cancel()
         self._hand.cancel()
 
     def copy(self) -> bool:
@@ -346,7 +352,7 @@ class CanvasView(QWidget):
     def _ring_place(self) -> tuple[tuple[float, float], float] | None:
         """Return middle and radius of the ring in screen pixels, None when it does not show."""
         pointer = self._hand.pointer
-        if pointer is None or not self._hand.tool.ring or self._scene.source is None or self._pan_from is not None:
+        if pointer is None or not self._hand.tool.ring or self._scene.source is None or self._navigation.is_panning:
             return None
         diameter = self.brush.diameter(self.zoom)
         return self.view.to_screen(*self.brush.snap(pointer.at, diameter)), diameter / 2 * self.zoom
@@ -364,36 +370,37 @@ class CanvasView(QWidget):
         self._ring = now
 
     def _update_cursor(self) -> None:
-        if self._pan_from is not None:
+        if self._navigation.is_panning:
             self.setCursor(Qt.CursorShape.ClosedHandCursor)
         else:
-            self.setCursor(_CURSORS["hand" if self._space else self._hand.tool.cursor])
+            self.setCursor(_CURSORS["hand" if self._navigation.space else self._hand.tool.cursor])
 
     def _tell_cursor(self, at: QPointF) -> None:
         scale = self.devicePixelRatioF()
         self.cursor_moved.emit(*self.view.to_image(at.x() * scale, at.y() * scale))
 
-    def _drag_furniture(self, at: QPointF) -> None:
-        if self._dragged == "minimap" and self._furniture.map_rect() is not None:
-            self.center_on(*self._furniture.map_point(at))
-        elif self._dragged == "divider":
-            self.layers = replace(self.layers, split=self._furniture.split_at(at))
-            self.layers_changed.emit(self.layers)
-
-    def _start_pan(self, at: QPointF | None) -> None:
-        self._pan_from = at
-        self._update_cursor()
-        self._update_ring()
+    def _on_split(self, place: float) -> None:
+        self.layers = replace(self.layers, split=place)
+        self.layers_changed.emit(self.layers)
 
     def _hold(self, key: int, down: bool) -> bool:
         """Handle the keys that work while they are held: Space pans, H shows the image alone."""
         if key == Qt.Key.Key_Space:
-            self._space = down
+            self._navigation.space = down
             self._update_cursor()
         elif key == Qt.Key.Key_H:
             self._scene.set_peek(down)
         else:
             return False
+        return True
+
+    def _pan_with_key(self, event: QKeyEvent) -> bool:
+        """Move the picture by a tenth of the view with the arrow keys."""
+        step = _ARROWS.get(event.key())
+        if step is None or event.modifiers() not in (_NO_KEYS, _KEYPAD) or self._scene.source is None:
+            return False
+        self.view.pan(-step[0] * self.view.width // 10, -step[1] * self.view.height // 10)
+        self._view_moved()
         return True
 
     # Qt's own names
@@ -425,48 +432,37 @@ class CanvasView(QWidget):
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        item = self._furniture.item_at(event.position())
-        if event.button() == Qt.MouseButton.LeftButton and item is not None and not self._hand.is_busy:
-            self._dragged = item
-            self._drag_furniture(event.position())
-        elif event.button() == Qt.MouseButton.MiddleButton or (self._space and not self._hand.is_busy):
-            self._start_pan(event.position())
-        elif event.button() in (Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton):
+        if self._navigation.wants(event.button(), event.position(), self._hand.is_busy):
+            self._navigation.press(event)
+            self._update_cursor()
+        else:
             self._hand.mouse(event, self.devicePixelRatioF())
-            self._update_ring()
+        self._update_ring()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         self.mousePressEvent(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._dragged is not None:
-            self._drag_furniture(event.position())
-        elif self._pan_from is not None:
-            delta = (event.position() - self._pan_from) * self.devicePixelRatioF()
-            dx, dy = round(delta.x()), round(delta.y())
-            self._pan_from += QPointF(dx, dy) / self.devicePixelRatioF()
-            self.view.pan(dx, dy)
-            self._view_moved()
+        if self._navigation.is_busy:
+            self._navigation.move(event)
         else:
             self._hand.mouse(event, self.devicePixelRatioF())
             self._update_ring()
         self._tell_cursor(event.position())
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self._dragged is not None:
-            self._dragged = None
-        elif self._pan_from is not None and not self._hand.is_busy:
-            self._start_pan(None)
-        elif event.button() != Qt.MouseButton.MiddleButton:
+        if self._navigation.release(event):
+            self._update_cursor()
+        else:
             self._hand.mouse(event, self.devicePixelRatioF())
+        self._update_ring()
 
     def tabletEvent(self, event: QTabletEvent) -> None:
-        held = self._space or self._pan_from is not None or self._dragged is not None
-        on_furniture = not self._hand.is_busy and self._furniture.item_at(event.position()) is not None
-        if held or on_furniture or event.button() == Qt.MouseButton.MiddleButton:
-            event.ignore()  # comes again as a mouse event, which knows what to do
+        hand, navigation = self._hand, self._navigation
+        if navigation.is_busy or navigation.wants(event.button(), event.position(), hand.is_busy):
+            event.ignore()  # comes again as a mouse event
             return
-        self._hand.tablet(event, self.devicePixelRatioF())
+        hand.tablet(event, self.devicePixelRatioF())
         self._update_ring()
         self._tell_cursor(event.position())
         event.accept()
@@ -486,13 +482,15 @@ class CanvasView(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         self._hand.hold(event.key(), down=True)
-        held = not event.isAutoRepeat() and not event.modifiers() and self._hold(event.key(), True)
-        if not held and not self._hand.key(event):
+        held = not event.modifiers() and self._hold(event.key(), True)
+        if not held and not self._hand.key(event) and not self._pan_with_key(event):
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         self._hand.hold(event.key(), down=False)
-        if event.isAutoRepeat() or not self._hold(event.key(), False):
+        if event.isAutoRepeat():
+            return  # the key is still held
+        if not self._hold(event.key(), False):
             super().keyReleaseEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
@@ -506,7 +504,7 @@ class CanvasView(QWidget):
         super().enterEvent(event)
 
     def leaveEvent(self, event: QEvent) -> None:
-        self._hand.pointer = None
+        self._hand.leave()
         self._update_ring()
         self.cursor_left.emit()
         super().leaveEvent(event)

@@ -12,10 +12,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QPushButton
 from pytestqt.qtbot import QtBot
 
+from tests.app.kit import write_folder
 from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import ChannelDisplay, Display
-from unet_gui.app.dialogs.forms import ModelDialog, SettingsDialog
+from unet_gui.app.dialogs.forms import EncodingDialog, ModelDialog, SettingsDialog
 from unet_gui.app.dialogs.shortcuts import ShortcutsDialog
 from unet_gui.app.jobs import JobError
 from unet_gui.app.menus import add_tool_actions
@@ -32,6 +33,8 @@ from unet_gui.app.settings import Settings
 from unet_gui.core.errors import ImageError
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo, default_classes
+from unet_gui.core.project import Dataset
+from unet_gui.core.store import BINARY, Encoding
 from unet_gui.paths import resource
 
 
@@ -377,6 +380,27 @@ def test_model_settings(qtbot: QtBot, window: QMainWindow) -> None:
     with qtbot.waitSignal(dialog.chosen) as said:
         dialog._on_ok()
     assert said.args[0] == Wishes(recipe="tutorial", model="models/x.safetensors")
+
+
+def test_the_encoding_is_shown_and_changed(qtbot: QtBot, window: QMainWindow, tmp_path: Path) -> None:
+    dataset = Dataset.open(write_folder(tmp_path / "x"))
+    dialog = EncodingDialog(dataset, window)
+    said: list[Encoding] = []
+    dialog.chosen.connect(said.append)
+    dialog._unlabelled.setValue(11)
+    dialog._on_ok()
+    assert said == [dataset.encoding.with_unlabelled(11)]
+    again = EncodingDialog(dataset, window)
+    again.chosen.connect(said.append)
+    again._kind.setCurrentIndex(again._kind.findData("binary"))
+    again._on_ok()
+    assert said[-1] == BINARY
+    last = EncodingDialog(dataset, window)
+    last.chosen.connect(said.append)
+    last._on_ok()
+    assert len(said) == 2, "what has not changed is not chosen"
+    for each in (dialog, again, last):
+        each.close()
 
 
 def test_wishes_survive_strange_files() -> None:

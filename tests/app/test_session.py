@@ -300,6 +300,31 @@ def test_labels_in_another_folder(qtbot: QtBot, tmp_path: Path) -> None:
     assert not (folder / "labels").exists()
 
 
+def test_a_value_can_be_made_to_mean_unlabelled(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    label = np.full((60, 80), 11, np.uint8)
+    label[:30] = np.arange(80) % 11
+    (folder / "labels").mkdir()
+    (folder / "labels" / "0.png").write_bytes(png.encode(label))
+    before = (folder / "labels" / "0.png").read_bytes()
+    with open_session(qtbot, folder) as (session, ear):
+        assert session.folder is not None
+        assert [info.id for info in session.classes] == list(range(12))
+        session.set_encoding(session.folder.dataset.encoding.with_unlabelled(11))
+        assert [info.id for info in session.classes] == list(range(11))
+        qtbot.waitUntil(lambda: session.labels is not None)
+        assert session.labels is not None
+        assert (session.labels.ids[30:] == UNLABELLED).all()
+        assert (folder / "labels" / "0.png").read_bytes() == before, "no file is converted"
+        paint(session, Rect(0, 40, 5, 5), 3)
+        saved(qtbot, session)
+        assert not ear.messages
+    with open_session(qtbot, folder) as (session, _):
+        assert session.labels is not None
+        assert (session.labels.ids[40:45, :5] == 3).all()
+        assert (session.labels.ids[50:] == UNLABELLED).all()
+
+
 def test_classes_are_kept(qtbot: QtBot, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "x")
     with open_session(qtbot, folder) as (session, _):

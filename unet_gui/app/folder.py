@@ -20,6 +20,7 @@ from unet_gui.core.images import ImageRef
 from unet_gui.core.journal import CURRENT, Journal, Unsaved, read_journal, set_aside
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
+from unet_gui.core.store import Encoding
 
 STACK_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 CHUNK = 100
@@ -94,6 +95,13 @@ def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRe
             if len(pages) > 1:
                 found[ref.rel] = pages
     return found
+
+
+def lost_classes(before: Encoding, after: Encoding) -> set[int]:
+    """Return the classes whose pixel value means unlabelled after a change of encoding: they are none any more."""
+    ids = dict(before.pairs())
+    values = [raw for raw, class_id in after.pairs() if class_id == UNLABELLED]
+    return {ids.get(raw, raw if before.kind == "index" else UNLABELLED) for raw in values if isinstance(raw, int)}
 
 
 class Folder(QObject):

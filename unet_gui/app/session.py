@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app.chores import Chores
 from unet_gui.app.document import Document, first_page, load
-from unet_gui.app.folder import Folder, Opened, open_folder
+from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
 from unet_gui.app.messages import Message, Offer
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
@@ -479,7 +479,13 @@ class Session(QObject):
         """Read and write labels in another way from now on."""
         if self.folder is None:
             return
-        self.folder.dataset.set_encoding(encoding)
+        dataset = self.folder.dataset
+        gone = lost_classes(dataset.encoding, encoding)
+        dataset.set_encoding(encoding)
+        left = [info for info in dataset.classes if info.id not in gone]
+        if left and len(left) < len(dataset.classes):
+            dataset.set_classes(left)
+            self.classes_changed.emit()
         self.settings_to_disk()
         self.folder.book.scan(self.folder.dataset.images)
         self.reopen()  # the same file means something else now

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QLayout,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -19,6 +20,7 @@ from unet_gui.app import theme
 from unet_gui.app.model_desk import Wishes
 from unet_gui.app.settings import Settings
 from unet_gui.app.widgets import label
+from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import BINARY, INDEX, Encoding
 
@@ -183,11 +185,20 @@ class EncodingDialog(Form):
             choices.insert(0, ("map", self._now.describe()))
         self.fields.addRow(label(f"Labels are in {dataset.label_root}", "muted", wrap=True))
         self._kind = self.combo("Pixel values", choices, self._now.kind)
+        self._unlabelled = QSpinBox()
+        self._unlabelled.setRange(-1, 65535)
+        self._unlabelled.setSpecialValueText("as above")
+        self._unlabelled.setValue(-1)
+        self._unlabelled.setAccessibleName("Value that means unlabelled")
+        self._unlabelled.setToolTip("A pixel value that stands for “nobody has said”, such as 11 in CamVid")
+        self.fields.addRow("Unlabelled is", self._unlabelled)
         note = (
             "A choice counts for labels that are saved from now on and says how those on disk are read; "
             "no file is converted."
         )
         self.fields.addRow(label(note, "muted", wrap=True))
+        self.say = label("", "error", wrap=True)
+        self.fields.addRow(self.say)
         for text in dataset.notes:
             self.fields.addRow(label(text, "muted", wrap=True))
         box = QDialogButtonBox.StandardButton
@@ -198,6 +209,12 @@ class EncodingDialog(Form):
     def _on_ok(self) -> None:
         kind = self._kind.currentData()
         encoding: Encoding = {"index": INDEX, "binary": BINARY}.get(kind, self._now)
+        try:
+            if self._unlabelled.value() >= 0:
+                encoding = encoding.with_unlabelled(self._unlabelled.value())
+        except UserError as error:
+            self.say.setText(f"{error.message} {error.hint}".strip())
+            return
         if encoding != self._now:
             self.chosen.emit(encoding)
         self.accept()

@@ -233,6 +233,13 @@ class ClassBook:
         self._add([*classes, ClassInfo(free, name, color_of(free))], name)
         return free
 
+    def adopt(self, classes: Sequence[ClassInfo]) -> None:
+        """Take the source's classes over as they are, with ids and colours, in a folder that nobody has worked on."""
+        if self._fresh and classes:
+            self._dataset.set_classes(classes)
+            self.added += [info.name for info in classes]
+            self._fresh = False
+
     def know(self, ids: Ids, colors: dict[int, str] | None = None, names: dict[int, str] | None = None) -> None:
         """Add the classes of all ids of a label that has no names for them."""
         for class_id in present(ids).tolist():

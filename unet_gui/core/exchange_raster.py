@@ -262,6 +262,7 @@ class RasterImporter(Importer):
         if options.unlabelled is not None:
             self._encoding = self._encoding.with_unlabelled(options.unlabelled)
         self._wanted = {row.id: row for row in self._rows if row.id != UNLABELLED}
+        self.book.adopt([ClassInfo(row.id, row.name, row.color) for row in self._wanted.values()])
 
     def _find_encoding(self) -> Encoding:
         if self.kind == "index":

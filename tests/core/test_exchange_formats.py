@@ -1,0 +1,281 @@
+"""Real labels written in each format and read again; other programs' own readers see the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unet_gui.core import png
+from unet_gui.core.cv import cv2
+from unet_gui.core.errors import UserError
+from unet_gui.core.exchange import EXPORTERS, IMPORTERS, ExportOptions, ImportOptions, export, import_labels
+from unet_gui.core.images import ImageRef, open_image
+from unet_gui.core.palette import ClassInfo
+from unet_gui.core.project import Dataset
+from unet_gui.core.raw_label import read_raw
+
+FIXTURES = Path(__file__).parent / "fixtures"
+OUTLINES = ["coco", "labelme", "yolo", "imagej"]
+EXACT = ["index", "palette", "color", "tiff", "tiff16", *OUTLINES]
+
+
+def copied(images: Path, to: Path, names: list[str]) -> Path:
+    to.mkdir(parents=True)
+    for name in names:
+        shutil.copy(images / name, to / name)
+    return to
+
+
+def other(dataset: Dataset, to: Path) -> Dataset:
+    """Return a new folder with the same images, without labels."""
+    return Dataset.open(copied(dataset.image_root, to, [ref.rel for ref in dataset.images]))
+
+
+def dice(truth: np.ndarray, found: np.ndarray) -> float:
+    """Return the smallest Dice of a class."""
+    scores = []
+    for class_id in np.unique(truth):
+        a, b = truth == class_id, found == class_id
+        scores.append(2 * (a & b).sum() / (a.sum() + b.sum()))
+    return float(min(scores))
+
+
+def round_trip_dice(dataset: Dataset, kind: str, tmp_path: Path, background: str = "auto") -> float:
+    written = export(dataset, kind, tmp_path / "out", ExportOptions(background=background))
+    assert (written.done, written.failed) == (len(dataset.images), [])
+    back = other(dataset, tmp_path / "back")
+    read = import_labels(back, tmp_path / "out", kind, ImportOptions(background=background))
+    assert (read.done, read.failed) == (len(dataset.images), [])
+    back = Dataset.open(back.root)  # as the next program start sees it
+    id_of = {info.name: info.id for info in back.classes}
+    table = np.arange(256, dtype=np.uint8)
+    for info in dataset.classes:
+        table[info.id] = id_of.get(info.name, 254)
+    worst = 1.0
+    for ref in dataset.images:
+        truth, found = dataset.load_label(ref), back.load_label(ref)
+        assert truth is not None
+        assert found is not None
+        worst = min(worst, dice(table[truth], found))
+    print(f"{kind}: smallest Dice of a class in an image {worst:.6f}")
+    return worst
+
+
+@pytest.fixture
+def camvid(data: Path, tmp_path: Path) -> Dataset:
+    """Three frames with eleven classes and unlabelled pixels."""
+    names = sorted(path.name for path in (data / "camvid/val/image").iterdir())[:3]
+    copied(data / "camvid/val/image", tmp_path / "camvid/image", names)
+    copied(data / "camvid/val/label", tmp_path / "camvid/label", names)
+    dataset = Dataset.open(tmp_path / "camvid")
+    dataset.set_encoding(dataset.encoding.with_unlabelled(11))
+    return dataset
+
+
+@pytest.fixture
+def nuclei(data: Path, tmp_path: Path) -> Dataset:
+    """Every twentieth image, labelled by importing the numbered nuclei."""
+    names = sorted(path.name for path in (data / "nuclei/image").iterdir())[::20]
+    dataset = Dataset.open(copied(data / "nuclei/image", tmp_path / "nuclei", names))
+    options = ImportOptions(object_class="nucleus")
+    assert import_labels(dataset, data / "nuclei/instances", "instances", options).done == len(names)
+    return dataset
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_camvid_comes_back_exactly(camvid: Dataset, kind: str, tmp_path: Path) -> None:
+    assert round_trip_dice(camvid, kind, tmp_path, background="none") == 1.0
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_nuclei_come_back_exactly(nuclei: Dataset, kind: str, tmp_path: Path) -> None:
+    assert [info.name for info in nuclei.classes] == ["background", "nucleus", "touching border"]
+    assert round_trip_dice(nuclei, kind, tmp_path) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["masks", "binary", *EXACT])
+def test_membranes_come_back_exactly(data: Path, kind: str, tmp_path: Path) -> None:
+    for folder in ("image", "label"):
+        copied(data / "isbi2012/train" / folder, tmp_path / "isbi" / folder, ["0.png", "1.png"])
+    dataset = Dataset.open(tmp_path / "isbi")
+    dataset.set_classes([ClassInfo(0, "background", "#000000"), ClassInfo(1, "object", "#ffffff")])
+    assert round_trip_dice(dataset, kind, tmp_path, background="none") == 1.0
+
+
+@pytest.mark.parametrize("segmentation", ["polygon", "rle", "auto"])
+def test_pycocotools_reads_the_same_pixels(nuclei: Dataset, segmentation: str, tmp_path: Path) -> None:
+    coco_module = pytest.importorskip("pycocotools.coco")
+    export(nuclei, "coco", tmp_path / "out", ExportOptions(segmentation=segmentation))
+    coco = coco_module.COCO(tmp_path / "out" / "instances.json")
+    class_of = {one["id"]: one["name"] for one in coco.loadCats(coco.getCatIds())}
+    ids = {info.name: info.id for info in nuclei.classes}
+    assert sorted(class_of.values()) == ["nucleus", "touching border"]
+    for image in coco.loadImgs(coco.getImgIds()):
+        label = nuclei.load_label(ImageRef(image["file_name"]))
+        assert label is not None
+        seen = np.zeros_like(label)
+        for one in coco.loadAnns(coco.getAnnIds(imgIds=image["id"])):
+            mask = coco.annToMask(one).astype(bool)
+            assert mask.sum() == one["area"]
+            x, y, w, h = one["bbox"]
+            assert mask[y : y + h, x : x + w].sum() == one["area"]
+            assert not seen[mask].any()  # no blob comes over another
+            seen[mask] = ids[class_of[one["category_id"]]]
+        assert (seen == label).all()
+
+
+def test_what_the_real_labelme_wrote_is_read(tmp_path: Path) -> None:
+    """The file and the picture beside it were made by labelme 6.3.1's own writer and renderer.
+
+    Labelme fills up to and including the line, and cuts decimals off; a pixel counts here when its middle is inside.
+    """
+    copied(FIXTURES, tmp_path / "in", ["labelme_6_3_1.json"])
+    cv2.imwrite(str(tmp_path / "labelme_6_3_1.png"), np.zeros((60, 80), np.uint8))
+    dataset = Dataset.open(tmp_path)
+    result = import_labels(dataset, tmp_path / "in", "labelme")
+    assert (result.done, result.failed) == (1, [])
+    assert [info.name for info in dataset.classes] == ["background", "cell", "nucleus"]
+    ours = dataset.load_label(ImageRef("labelme_6_3_1.png"))
+    theirs = read_raw(FIXTURES / "labelme_6_3_1.truth.png").pixels
+    assert ours is not None
+    assert set(np.unique(ours)) == set(np.unique(theirs)) == {0, 1, 2, 255}
+    for class_id in (0, 1, 2, 255):
+        near = cv2.dilate((ours == class_id).astype(np.uint8), np.ones((3, 3), np.uint8))
+        assert (near[theirs == class_id] == 1).all()  # a border of one pixel, not more
+        near = cv2.dilate((theirs == class_id).astype(np.uint8), np.ones((3, 3), np.uint8))
+        assert (near[ours == class_id] == 1).all()
+    assert ours[16, 18] == 0  # the hole in the cell
+
+
+def test_a_rendering_like_labelmes_gives_the_same_pixels(camvid: Dataset, tmp_path: Path) -> None:
+    """Labelme paints shapes in their order with Pillow, decimals cut off, the line included."""
+    export(camvid, "labelme", tmp_path / "out", ExportOptions(background="none"))
+    ids = {info.name: info.id for info in camvid.classes} | {"__ignore__": 255}
+    for ref in camvid.images:
+        label = camvid.load_label(ref)
+        assert label is not None
+        seen = np.full(label.shape, 255, np.uint8)
+        data = json.loads((tmp_path / "out" / ref.rel).with_suffix(".json").read_text("utf-8"))
+        for shape in data["shapes"]:
+            points = np.trunc(np.array(shape["points"])).astype(np.int32)
+            cv2.fillPoly(seen, [points], ids[shape["label"]])
+        assert (seen == label).all()
+        assert (tmp_path / "out" / data["imagePath"]).resolve() == camvid.image_path(ref).resolve()
+    assert (tmp_path / "out/labels.txt").read_text().split()[:2] == ["__ignore__", "_background_"]
+
+
+def partial(tmp_path: Path) -> Dataset:
+    """A folder with one image of background, cell with a hole, and unlabelled pixels, also in the hole."""
+    folder = tmp_path / "partial ü"
+    folder.mkdir()
+    (folder / "a 细胞.png").write_bytes(png.encode(np.zeros((20, 30), np.uint8)))
+    dataset = Dataset.open(folder)
+    dataset.set_classes([ClassInfo(0, "background", "#000000"), ClassInfo(1, "cell ü", "#ff0000")])
+    ids = np.zeros((20, 30), np.uint8)
+    ids[2:12, 3:13] = 1
+    ids[5:8, 5:9] = 0
+    ids[6, 6] = 255
+    ids[15:, 20:] = 255
+    dataset.save_label(dataset.images[0], ids)
+    dataset.save()
+    return dataset
+
+
+@pytest.mark.parametrize("kind", [k for k in EXACT if k != "yolo"])
+def test_unlabelled_beside_background_is_kept(kind: str, tmp_path: Path) -> None:
+    assert round_trip_dice(partial(tmp_path), kind, tmp_path) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["yolo", "binary", "instances"])
+def test_unlabelled_that_a_format_cannot_hold_is_said(kind: str, tmp_path: Path) -> None:
+    result = export(partial(tmp_path), kind, tmp_path / "out")
+    assert result.done == 1
+    assert "51 unlabelled pixels were not kept." in result.notes
+
+
+def test_pages_of_a_stack_come_back(tmp_path: Path) -> None:
+    import tifffile
+
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/s.tif", np.zeros((3, 12, 14), np.uint8), photometric="minisblack")
+    dataset = Dataset.open(tmp_path / "in")
+    pages = dataset.expand(dataset.images[0])
+    for ref in pages:
+        ids = np.zeros((12, 14), np.uint8)
+        ids[2:6, 3 : 5 + ref.page] = 1
+        dataset.save_label(ref, ids)
+    for kind in ["masks", *EXACT]:
+        assert export(dataset, kind, tmp_path / kind).failed == []
+        back = other(dataset, tmp_path / f"back {kind}")
+        result = import_labels(back, tmp_path / kind, kind)
+        assert (result.done, result.failed) == (3, []), kind
+        for ref in pages:
+            assert (back.load_label(ref) == dataset.load_label(ref)).all(), kind
+
+
+def test_palette_and_color_show_the_colours_of_the_classes(tmp_path: Path) -> None:
+    dataset = partial(tmp_path)
+    for kind in ("palette", "color"):
+        export(dataset, kind, tmp_path / kind)
+        with open_image(tmp_path / kind / "a 细胞.png") as image:
+            picture = image.read()
+        assert picture[3, 4, :3].tolist() == [255, 0, 0]
+        assert picture[0, 0, :3].tolist() == [0, 0, 0]
+        rows = list(csv.DictReader((tmp_path / kind / "classes.csv").read_text("utf-8").splitlines()))
+        assert [(row["id"], row["name"]) for row in rows] == [
+            ("0", "background"),
+            ("1", "cell ü"),
+            ("255", "unlabelled"),
+        ]
+    assert set(np.unique(read_raw(tmp_path / "palette" / "a 细胞.png").pixels)) == {0, 1, 255}
+
+
+def test_16_bit_tiff_is_16_bit(tmp_path: Path) -> None:
+    import tifffile
+
+    export(partial(tmp_path), "tiff16", tmp_path / "out")
+    values = tifffile.imread(tmp_path / "out" / "a 细胞.tif")
+    assert values.dtype == np.uint16
+    assert set(np.unique(values)) == {0, 1, 65535}
+
+
+def test_imagej_regions_have_names_colours_and_holes(tmp_path: Path) -> None:
+    roifile = pytest.importorskip("roifile")
+    export(partial(tmp_path), "imagej", tmp_path / "out")
+    rois = roifile.roiread(tmp_path / "out" / "a 细胞_RoiSet.zip")
+    assert sorted(roi.name for roi in rois) == ["cell ü-0001", "unlabelled-0001", "unlabelled-0002"]
+    cell = next(roi for roi in rois if roi.name == "cell ü-0001")
+    assert (cell.left, cell.top, cell.right, cell.bottom) == (3, 2, 13, 12)
+    assert cell.stroke_color == b"\xff\xff\x00\x00"
+    assert len(cell.coordinates(multi=True)) == 2
+
+
+def test_yolo_folder_can_be_trained_on_as_it_is(tmp_path: Path) -> None:
+    dataset = partial(tmp_path)
+    export(dataset, "yolo", tmp_path / "out", ExportOptions(copy_images=True))
+    assert (tmp_path / "out/images/a 细胞.png").read_bytes() == dataset.image_path(dataset.images[0]).read_bytes()
+    lines = (tmp_path / "out/labels/a 细胞.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["0"]
+    numbers = np.array(lines[0].split()[1:], float)
+    assert numbers.min() >= 0
+    assert numbers.max() <= 1
+    assert 'names:\n  0: "cell ü"\n' in (tmp_path / "out/data.yaml").read_text("utf-8")
+
+
+def test_every_format_is_tested_here() -> None:
+    assert set(EXPORTERS) - set(EXACT) == {"masks", "binary", "instances", "csv"}
+    assert set(EXPORTERS) - set(IMPORTERS) == {"csv"}
+
+
+@pytest.mark.parametrize(("kind", "package"), [("coco", "pycocotools"), ("imagej", "roifile")])
+def test_a_missing_package_is_named_with_its_remedy(
+    kind: str, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(UserError, match=r'pip install "unet-gui\[formats\]"'):
+        export(partial(tmp_path), kind, tmp_path / "out")

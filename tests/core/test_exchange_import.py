@@ -1,0 +1,324 @@
+"""Import: names, classes, what is refused and why; nothing is overwritten unasked."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unet_gui.core import png
+from unet_gui.core.errors import UserError
+from unet_gui.core.exchange import ExportOptions, ImportOptions, export, import_labels
+from unet_gui.core.images import ImageRef
+from unet_gui.core.palette import ClassInfo
+from unet_gui.core.project import Dataset
+from unet_gui.core.store import INDEX, write_label
+
+SIZE = (20, 30)
+
+
+def folder(tmp_path: Path, *names: str) -> Dataset:
+    root = tmp_path / "folder"
+    for name in names or ("a.png", "b.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(png.encode(np.full(SIZE, 7, np.uint8)))
+    return Dataset.open(root)
+
+
+def mask(path: Path, class_id: int = 1, size: tuple[int, int] = SIZE) -> np.ndarray:
+    ids = np.zeros(size, np.uint8)
+    ids[3:8, 4:9] = class_id
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png.encode(ids))
+    return ids
+
+
+def coco(path: Path, annotations: list[dict[str, Any]], size: tuple[int, int] = SIZE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = {
+        "images": [{"id": 4, "file_name": "some/where/a.png", "height": size[0], "width": size[1]}],
+        "categories": [{"id": 7, "name": "cell"}, {"id": 9, "name": "nucleus"}],
+        "annotations": [{"id": n, "image_id": 4, "iscrowd": 0, **one} for n, one in enumerate(annotations)],
+    }
+    path.write_text(json.dumps(data), "utf-8")
+    return path
+
+
+def square(x: float, y: float, side: float) -> list[float]:
+    return [x, y, x + side, y, x + side, y + side, x, y + side]
+
+
+def test_a_label_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    mine = np.zeros(SIZE, np.uint8)
+    dataset.save_label(ImageRef("a.png"), mine)
+    before = dataset.label_path(ImageRef("a.png")).read_bytes()
+    theirs = mask(tmp_path / "in/a.png")
+    mask(tmp_path / "in/b.png")
+    result = import_labels(dataset, tmp_path / "in", "index")
+    assert result.done == 1
+    assert [name for name, _ in result.failed] == ["a.png"]
+    assert "label already" in result.failed[0][1]
+    assert dataset.label_path(ImageRef("a.png")).read_bytes() == before
+    assert import_labels(dataset, tmp_path / "in", "index", ImportOptions(overwrite=True)).done == 2
+    assert (dataset.load_label(ImageRef("a.png")) == theirs).all()
+
+
+def test_bad_files_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "a.png", "b.png", "c.png", "d.png")
+    mask(tmp_path / "in/a.png", size=(20, 31))
+    (tmp_path / "in/b.png").write_bytes((tmp_path / "in/a.png").read_bytes()[:60])
+    (tmp_path / "in/c.png").write_text("no picture")
+    ids = mask(tmp_path / "in/d.png")
+    mask(tmp_path / "in/elsewhere.png")
+    result = import_labels(dataset, tmp_path / "in", "index")
+    assert result.done == 1
+    assert [name for name, _ in result.failed] == ["a.png", "b.png", "c.png"]
+    assert "31 × 20" in result.failed[0][1]
+    assert any("elsewhere.png" in note for note in result.notes)
+    assert (dataset.load_label(ImageRef("d.png")) == ids).all()
+
+
+def test_what_has_nothing_for_this_folder_is_refused_and_nothing_written(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    mask(tmp_path / "in/x.png")
+    for source in (tmp_path / "in", tmp_path / "nowhere"):
+        with pytest.raises(UserError):
+            import_labels(dataset, source, "index")
+    assert not dataset.label_root.exists()
+    assert not (dataset.state_dir / "project.json").exists()
+
+
+def test_a_folder_that_is_open_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    mask(tmp_path / "in/a.png")
+    window = Dataset.open(dataset.root)
+    assert window.acquire_lock() == ""
+    try:
+        with pytest.raises(UserError, match="open elsewhere"):
+            import_labels(dataset, tmp_path / "in", "index")
+    finally:
+        window.release_lock()
+    assert import_labels(dataset, tmp_path / "in", "index").done == 1
+
+
+def test_meaning_is_remembered_although_values_alone_would_mislead(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    ids = np.zeros(SIZE, np.uint8)
+    ids[4:] = 255  # class 0 and unlabelled: for a new folder these are 0/255 masks
+    write_label(tmp_path / "in/a.png", ids, INDEX)
+    import_labels(dataset, tmp_path / "in", "index")
+    assert (Dataset.open(dataset.root).load_label(ImageRef("a.png")) == ids).all()
+
+
+def test_classes_are_matched_by_name_and_new_ones_added(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    dataset.set_classes([ClassInfo(0, "background", "#000000"), ClassInfo(5, "Nucleus", "#ff0000")])
+    path = coco(
+        tmp_path / "coco.json",
+        [
+            {"category_id": 9, "segmentation": [square(2, 2, 4)], "area": 16},
+            {"category_id": 7, "segmentation": [square(1, 1, 10)], "area": 100},
+        ],
+    )
+    result = import_labels(dataset, path, "coco")
+    assert result.done == 1
+    assert [(info.id, info.name) for info in dataset.classes] == [(0, "background"), (1, "cell"), (5, "Nucleus")]
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    assert np.bincount(label.ravel(), minlength=6).tolist() == [500, 84, 0, 0, 0, 16]  # the smaller one on top
+    assert any("New classes: cell" in note for note in result.notes)
+
+
+def test_pixels_in_no_object_become_what_was_asked_for(tmp_path: Path) -> None:
+    path = coco(tmp_path / "coco.json", [{"category_id": 7, "segmentation": [square(1, 1, 10)], "area": 100}])
+    dataset = folder(tmp_path)
+    result = import_labels(dataset, path, "coco", ImportOptions(background="none"))
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    assert (label == 255).sum() == 500
+    assert any("unlabelled" in note for note in result.notes)
+
+
+def test_coco_parts_are_added_and_run_lengths_are_read_in_both_ways(tmp_path: Path) -> None:
+    counts = [0, 20, 20 * 30 - 20]  # the first column
+    path = coco(
+        tmp_path / "coco.json",
+        [
+            {"category_id": 7, "segmentation": [square(10, 0, 4), square(12, 0, 4)]},
+            {"category_id": 9, "segmentation": {"size": [20, 30], "counts": counts}},
+        ],
+    )
+    dataset = folder(tmp_path)
+    assert import_labels(dataset, path, "coco").done == 1
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    assert (label[:4, 10:16] == 1).all()
+    assert (label[:, 0] == 2).all()
+    assert (label > 0).sum() == 24 + 20
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        {"category_id": 99, "segmentation": [square(1, 1, 3)]},
+        {"category_id": 7, "segmentation": [[1, 2, 3]]},
+        {"category_id": 7, "segmentation": {"size": [20, 30], "counts": [5, 5]}},
+        {"category_id": 7, "segmentation": {"size": [20, 99], "counts": [0, 20 * 99]}},
+        {"category_id": 7},
+    ],
+    ids=["unknown category", "odd coordinates", "counts that do not add up", "another size", "no outline"],
+)
+def test_bad_coco_annotations_are_told(annotation: dict[str, Any], tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    result = import_labels(dataset, coco(tmp_path / "coco.json", [annotation]), "coco")
+    assert (result.done, len(result.failed)) == (0, 1)
+    assert "coco.json" in result.failed[0][1]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"images": 3}', "\x00\xff"])
+def test_a_file_that_is_no_coco_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text, "utf-8")
+    with pytest.raises(UserError, match=r"x\.json"):
+        import_labels(folder(tmp_path), tmp_path / "x.json", "coco")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("0 0.5 0.5 0.2 0.2", "boxes"),
+        ("0 0.1 0.1 0.5", "understood"),
+        ("cell 0.1 0.1 0.5 0.5 0.3 0.2", "understood"),
+        ("0 nan 0.1 0.5 0.5 0.3 0.2", "understood"),
+    ],
+)
+def test_bad_yolo_lines_are_told(lines: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").write_text(lines)
+    (tmp_path / "in/b.txt").write_text("")  # an image without objects is all background
+    dataset = folder(tmp_path)
+    result = import_labels(dataset, tmp_path / "in", "yolo")
+    assert result.done == 1
+    assert said in result.failed[0][1]
+    assert (dataset.load_label(ImageRef("b.png")) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        'names:\n  0: cell\n  1: "touch: ing"\n',
+        "path: .\nnames: ['cell', 'touch: ing']\nnc: 2\n",
+        "nc: 2\nnames:\n- cell # round\n- 'touch: ing'\n",
+    ],
+)
+def test_names_of_a_yolo_folder(table: str, tmp_path: Path) -> None:
+    (tmp_path / "in/labels").mkdir(parents=True)
+    (tmp_path / "in/data.yaml").write_text(table)
+    (tmp_path / "in/labels/a.txt").write_text("1 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
+    dataset = folder(tmp_path)
+    assert import_labels(dataset, tmp_path / "in/labels", "yolo").done == 1
+    assert [info.name for info in dataset.classes] == ["background", "cell", "touch: ing"]
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    assert (label == 2).sum() == 12 * 8
+
+
+@pytest.mark.parametrize("damage", [b"", b"no zip", b"PK\x03\x04" + bytes(40), b"Iout" + bytes(80)])
+def test_damaged_regions_of_interest_are_told(damage: bytes, tmp_path: Path) -> None:
+    pytest.importorskip("roifile")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.zip").write_bytes(damage)
+    with zipfile.ZipFile(tmp_path / "in/b_RoiSet.zip", "w") as archive:
+        archive.writestr("x.roi", b"Iout" + struct.pack(">h", 227))
+    result = import_labels(folder(tmp_path), tmp_path / "in", "imagej")
+    assert (result.done, len(result.failed)) == (0, 2)
+
+
+def test_regions_of_imagej_itself_have_no_class_in_their_name(tmp_path: Path) -> None:
+    roifile = pytest.importorskip("roifile")
+    rect = roifile.ImagejRoi()
+    rect.roitype, rect.left, rect.top, rect.right, rect.bottom = roifile.ROI_TYPE.RECT, 2, 3, 7, 9
+    oval = roifile.ImagejRoi()
+    oval.roitype, oval.left, oval.top, oval.right, oval.bottom = roifile.ROI_TYPE.OVAL, 10, 2, 20, 12
+    rect.name, oval.name = "0003-0002", "0012-0034-0056"
+    (tmp_path / "in").mkdir()
+    roifile.roiwrite(tmp_path / "in/a.zip", [rect, oval])
+    dataset = folder(tmp_path)
+    assert import_labels(dataset, tmp_path / "in", "imagej", ImportOptions(object_class="cell")).done == 1
+    assert [info.name for info in dataset.classes] == ["background", "cell"]
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    assert (label[3:9, 2:7] == 1).all()
+    assert abs(int((label[:, 10:20] == 1).sum()) - np.pi * 25) < 3
+
+
+def test_colours_without_a_table_are_one_class_each(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    colors = np.zeros((*SIZE, 3), np.uint8)
+    colors[2:5] = (255, 0, 0)
+    colors[8:9] = (0, 0, 255)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a_mask.png").write_bytes(png.encode(colors))
+    result = import_labels(dataset, tmp_path / "in", "color", ImportOptions(suffix="_mask"))
+    assert result.done == 1
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    assert np.bincount(label.ravel()).tolist() == [16 * 30, 30, 90]
+    assert any("#ff0000" in note for note in result.notes)
+
+
+def test_a_value_can_mean_unlabelled(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    mask(tmp_path / "in/a.png", 11)
+    assert import_labels(dataset, tmp_path / "in", "index", ImportOptions(unlabelled=11)).done == 1
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    assert (label == 255).sum() == 25
+
+
+def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "x/a.png", "y/a.png", "y/b.png")
+    first, second = mask(tmp_path / "in/x/a.png", 1), mask(tmp_path / "in/y/a.png", 0)
+    mask(tmp_path / "in/b.png")
+    mask(tmp_path / "in/a.png")  # whose?
+    result = import_labels(dataset, tmp_path / "in", "index")
+    assert (result.done, result.failed) == (3, [])
+    assert (dataset.load_label(ImageRef("x/a.png")) == first).all()
+    assert (dataset.load_label(ImageRef("y/a.png")) == second).all()
+    assert any("Not in this folder: a.png." in note for note in result.notes)
+
+
+def test_export_does_not_overwrite_unasked_nor_its_own_labels(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    dataset.save_label(ImageRef("a.png"), np.zeros(SIZE, np.uint8))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.png").write_bytes(b"mine")
+    result = export(dataset, "index", tmp_path / "out", ExportOptions(only_labels=True))
+    assert (result.done, result.skipped, len(result.failed)) == (0, 1, 1)
+    assert (tmp_path / "out/a.png").read_bytes() == b"mine"
+    with pytest.raises(UserError, match="already"):  # the table of classes
+        export(dataset, "index", tmp_path / "out")
+    assert export(dataset, "index", tmp_path / "out", ExportOptions(only_labels=True, overwrite=True)).done == 1
+    for own in (dataset.label_root, dataset.image_root):
+        with pytest.raises(UserError, match="another folder"):
+            export(dataset, "masks", own, ExportOptions(overwrite=True))
+
+
+def test_binary_needs_to_know_which_class(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    dataset.set_classes([ClassInfo(i, name, f"#00000{i}") for i, name in enumerate(("background", "cell", "nucleus"))])
+    ids = np.zeros(SIZE, np.uint8)
+    ids[:2], ids[5:6] = 1, 2
+    dataset.save_label(ImageRef("a.png"), ids)
+    with pytest.raises(UserError, match="cell, nucleus"):
+        export(dataset, "binary", tmp_path / "out")
+    result = export(dataset, "binary", tmp_path / "out", ExportOptions(foreground="nucleus", only_labels=True))
+    assert result.done == 1
+    values, counts = np.unique(png.cv2.imread(str(tmp_path / "out/a.png"), -1), return_counts=True)
+    assert (values.tolist(), counts.tolist()) == ([0, 255], [19 * 30, 30])
+    assert any("cannot be told apart" in note for note in result.notes)

@@ -1,0 +1,93 @@
+"""``unet-gui export`` and ``unet-gui import`` as a person uses them: exit codes, what is on stdout and on stderr."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unet_gui.cli import main
+from unet_gui.cli_exchange import EXPORT_FORMATS, IMPORT_FORMATS
+from unet_gui.core.exchange import EXPORTERS, IMPORTERS
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Dataset
+from unet_gui.core.sample import write_sample
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """A small sample folder with three labels for four images."""
+    folder = tmp_path / "cells ü 细胞"
+    write_sample(folder, n=4, labelled=3, sizes=(48, 48))
+    return folder
+
+
+def bare(sample: Path, to: Path) -> Path:
+    shutil.copytree(sample / "image", to)
+    return to
+
+
+def test_the_command_line_knows_every_format() -> None:
+    assert tuple(EXPORTERS) == EXPORT_FORMATS
+    assert tuple(IMPORTERS) == IMPORT_FORMATS
+
+
+@pytest.mark.parametrize("kind", IMPORT_FORMATS)
+def test_labels_go_out_and_come_back(kind: str, sample: Path, tmp_path: Path, capsys: Capture) -> None:
+    out, new = tmp_path / "out", bare(sample, tmp_path / "new")
+    assert main(["export", str(sample), "--format", kind, "--out", str(out), "--only-labels"]) == 0
+    assert capsys.readouterr().out == f"3 written, 1 skipped, 0 failed: {out}\n"
+    rest = (
+        [] if kind in ("masks", "index", "binary", "palette", "color", "tiff", "tiff16") else ["--background", "none"]
+    )
+    assert main(["import", str(new), str(out), "--format", kind, *rest]) == 0
+    assert capsys.readouterr().out.startswith("3 imported, 1 skipped, 0 failed")
+    if kind == "instances":  # keeps objects, not classes
+        return
+    dataset, back = Dataset.open(sample), Dataset.open(new)
+    for ref in back.images[:3]:
+        assert (back.load_label(ref) == dataset.load_label(ref)).all()
+    assert back.load_label(back.images[3]) is None
+
+
+def test_json_and_exit_code_when_some_images_fail(sample: Path, tmp_path: Path, capsys: Capture) -> None:
+    out, new = tmp_path / "out", bare(sample, tmp_path / "new")
+    assert main(["export", str(sample), "--format", "coco", "--out", str(out), "--json"]) == 1
+    said = capsys.readouterr()
+    facts = json.loads(said.out)
+    assert (facts["written"], [name for name, _ in facts["failed"]]) == (3, ["03.png"])
+    assert "failed: 03.png" in said.err
+    Dataset.open(new).save_label(ImageRef("01.png"), np.zeros((48, 48), np.uint8))
+    assert main(["import", str(new), str(out / "instances.json"), "--format", "coco", "--json"]) == 1
+    said = capsys.readouterr()
+    facts = json.loads(said.out)
+    assert (facts["imported"], facts["skipped"], len(facts["failed"])) == (2, 1, 1)
+    assert "--overwrite" in said.err
+    assert main(["import", str(new), str(out), "--format", "coco", "--overwrite"]) == 0
+
+
+def test_wrong_use(sample: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["export", str(sample), "--format", "gif", "--out", str(tmp_path)]) == 2
+    assert main(["import", str(sample)]) == 2
+    assert main(["import", str(sample), str(tmp_path / "nowhere"), "--format", "coco"]) == 2
+    assert main(["export", str(sample), "--format", "csv", "--out", str(tmp_path / "o"), "--background", "sky"]) == 2
+    assert "no class called 'sky'" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
+def test_neither_qt_nor_torch_is_needed(sample: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from unet_gui.cli import main\n"
+        f"assert main(['export', {str(sample)!r}, '--format', 'labelme', '--out', {str(tmp_path / 'o')!r}]) == 1\n"
+        "bad = [m for m in sys.modules if m.startswith(('PySide6', 'torch', 'unet_gui.app', 'unet_gui.engine'))]\n"
+        "assert not bad, bad\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

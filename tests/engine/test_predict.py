@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -153,10 +153,10 @@ class Forgetful(Predictor):
 
     limit = 0
 
-    def logits(self, batch: torch.Tensor, core: Box) -> torch.Tensor:
+    def logits(self, batch: torch.Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> torch.Tensor:
         if batch.numel() > self.limit:
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return super().logits(batch, core)
+        return super().logits(batch, core, views)
 
 
 def test_out_of_memory_shrinks_and_says_so() -> None:
@@ -209,3 +209,27 @@ def test_tiles_cover_once(h: int, w: int, tile: int) -> None:
             assert low == end or high - low == 48
             assert low < size
     assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("symmetries", ["turns", "flips", "mirror", ""])
+@pytest.mark.parametrize("tta", [False, True])
+def test_views_are_tile_independent_and_the_same_as_averaging_by_hand(data: Path, symmetries: str, tta: bool) -> None:
+    with open_image(data / "isbi2012/test/5.png") as source:
+        image = source.read()[:160, :192]
+    model = random_model(Arch.plain(1, 2, 8, 2, stem=2))
+    model.info.trained.update(symmetries=symmetries, views=4)
+    whole = probabilities(model, image, tile=4096, tta=tta)
+    assert np.abs(probabilities(model, image, tile=64, tta=tta) - whole).max() <= 1e-4
+    stats = Predictor(model, PredictConfig(), CPU).measure(image)
+    x = torch.from_numpy(model.normalisation.apply(image, stats))[None, None]
+    quarter = {"turns": (0, 1, 2, 3), "flips": (0, 2), "mirror": (0,), "": (0,)}[symmetries]
+    turns = quarter if tta else [k for k in quarter if k in (0, 2)]
+    seen = []
+    with torch.inference_mode():
+        for k in turns:
+            for mirror in (False, True) if symmetries else (False,):
+                view = torch.rot90(x.flip(-1) if mirror else x, k, (-2, -1))
+                back = torch.rot90(model.net(view).softmax(1), -k, (-2, -1))
+                seen.append(back.flip(-1) if mirror else back)
+    by_hand = torch.stack(seen).mean(0)[0].numpy()
+    assert np.abs(by_hand - whole).max() <= 1e-4

@@ -83,10 +83,10 @@ class Keeper:
         return outcome, is_best, found
 
     def settle(self) -> Generator[Event, None, None]:
-        """Search the operating point of the weights that are kept over the whole range."""
+        """Search the operating point of the weights that are kept over the whole range, as they will predict."""
         net = UNet(self.plan.arch)
         net.load_state_dict(self.state)
-        found = yield from self._answers(net)
+        found = yield from self._answers(net, {"symmetries": self.plan.symmetries, "views": self.plan.views})
         self.outcome = self._judge(found, None)
 
     def keep_lowest(self, loss: float, before: dict[str, Any]) -> None:
@@ -94,8 +94,8 @@ class Keeper:
         if before and loss < self.lowest_loss:
             self.lowest_loss, self.state = loss, before
 
-    def _answers(self, net: UNet) -> Generator[Event, None, list[Answer]]:
-        model = Model(net, self.info({}))
+    def _answers(self, net: UNet, trained: dict[str, Any] | None = None) -> Generator[Event, None, list[Answer]]:
+        model = Model(net, self.info(trained or {}))
         predictor = Predictor(model, PredictConfig(precision="fp32"), self.device)
         found: list[Answer] = []
         for picture in self.pictures:

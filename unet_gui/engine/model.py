@@ -67,6 +67,11 @@ class Model:
         """What the model takes as equal: ``"turns"`` (flips and quarter turns), ``"flips"``, ``"mirror"`` or ``""``."""
         return str(self.info.trained.get("symmetries", ""))
 
+    @property
+    def views(self) -> int:
+        """How many views of a picture it averages over, as when its operating point was chosen: 1 or 4."""
+        return int(self.info.trained.get("views", 1))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one ``.safetensors`` file; the old one stays whole until the new one is.
 

@@ -79,6 +79,11 @@ class Plan:
     net: int = 0
     keep: str = "best-score"
 
+    @property
+    def views(self) -> int:
+        """Views of a picture to average over: where a single pixel can merge two regions it pays for itself."""
+        return 4 if self.score == "rand" and self.symmetries and self.recipe != "tutorial" else 1
+
     def to_json(self) -> str:
         """Return the plan as text for the checkpoint."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

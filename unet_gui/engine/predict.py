@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,8 @@ from unet_gui.engine.tiles import Tile, plan_tiles
 from unet_gui.engine.unet import Arch, Box, DoubleConv, UNet, pad_to
 
 SMALLEST_TILE = 64
+VIEWED_PIXELS = 4_000_000
+"""Larger images are seen from one side only, unless test-time augmentation is asked for: they would take too long."""
 CPU_TILE_BYTES = 400 << 20
 GPU_SHARE = 0.5
 
@@ -92,6 +94,8 @@ class Predictor:
     device : DeviceChoice
     tile, batch : int
         As they are now: smaller than at first if memory ran out.
+    views : list of (int, bool)
+        Quarter turns and mirroring of each view that an image of usual size is averaged over.
     """
 
     def __init__(self, model: Model, config: PredictConfig | None = None, device: DeviceChoice | None = None) -> None:
@@ -99,7 +103,10 @@ class Predictor:
         self.config = config
         self.device = device or pick_device(config.device)
         self.info, self.arch, self.normalisation = model.info, model.arch, model.normalisation
-        self.symmetries = model.symmetries
+        views = list(_views(model.symmetries))
+        if not config.tta:  # without quarter turns: a mirror and its half turn give most of the gain
+            views = [view for view in views if view[0] in (0, 2)][: model.views]
+        self.views = views
         if self.device.type == "cpu":
             keep_freed_memory()
         net = folded(model.net)
@@ -224,7 +231,9 @@ class Predictor:
         """Yield each tile with its logits ``(classes, h, w)``, without the margin. The tiles must lie alike."""
         x, y = tiles[0].offset
         core = Box(y, y + tiles[0].core.h, x, x + tiles[0].core.w)
-        yield from zip(tiles, self.logits(self._load(source, tiles, stats), core), strict=True)
+        large = source.shape[0] * source.shape[1] > VIEWED_PIXELS and not self.config.tta
+        views = self.views[:1] if large else self.views
+        yield from zip(tiles, self.logits(self._load(source, tiles, stats), core, views), strict=True)
 
     def _load(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Tensor:
         """Return the tiles as the network's input, ``(n, c, h, w)``."""
@@ -237,14 +246,16 @@ class Predictor:
         batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
         return pad_to(batch, self.arch.align)
 
-    def logits(self, batch: Tensor, core: Box) -> Tensor:
-        """Return the ``core`` of the logits of an aligned batch, or of log-probabilities over all views.
+    def logits(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> Tensor:
+        """Return the ``core`` of the logits of an aligned batch, or of log-probabilities over several views.
 
         Parameters
         ----------
         batch : Tensor
             ``(n, channels, h, w)``.
         core : Box
+        views : sequence of (int, bool)
+            Quarter turns and mirroring; the first one is the picture as it is.
 
         Returns
         -------
@@ -253,18 +264,22 @@ class Predictor:
         """
         with torch.inference_mode(), self._autocast():
             batch = batch.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
-            if not self.config.tta or not self.symmetries:
-                part = core if self.arch.shift_consistent else None
-                out = self.net.aligned(batch, part)
-                return two_logits(out if part is not None else core.cut(out)).float()
+            if len(views) == 1:
+                return self._seen(batch, core)
             total: Tensor | None = None
-            views = list(_views(self.symmetries))
             for turns, mirror in views:
                 seen = _turn(batch, turns, mirror).contiguous(memory_format=torch.channels_last)
-                p = core.cut(_turn_back(two_logits(self.net.aligned(seen)).float(), turns, mirror)).softmax(1)
+                box = _turn_box(core, batch.shape[-2], batch.shape[-1], turns, mirror)
+                p = _turn_back(self._seen(seen, box).softmax(1), turns, mirror)
                 total = p if total is None else total + p
             assert total is not None
             return (total / len(views)).clamp_min(1e-12).log()
+
+    def _seen(self, batch: Tensor, core: Box) -> Tensor:
+        """Return the core of the network's logits."""
+        if self.arch.shift_consistent:
+            return two_logits(self.net.aligned(batch, core)).float()
+        return two_logits(core.cut(self.net.aligned(batch))).float()
 
     def _autocast(self) -> AbstractContextManager[Any]:
         wish, kind = self.config.precision, self.device.type
@@ -329,7 +344,10 @@ def _groups(tiles: list[Tile], batch: int) -> Iterator[list[Tile]]:
 
 
 def _views(symmetries: str) -> Iterator[tuple[int, bool]]:
-    """Yield (quarter turns, mirrored) of each view of the picture."""
+    """Yield (quarter turns, mirrored) of each view of the picture, as it is first."""
+    if not symmetries:
+        yield 0, False
+        return
     turns = {"turns": (0, 1, 2, 3), "flips": (0, 2)}.get(symmetries, (0,))
     for k in turns:
         yield k, False
@@ -344,6 +362,15 @@ def _turn(x: Tensor, turns: int, mirror: bool) -> Tensor:
 def _turn_back(x: Tensor, turns: int, mirror: bool) -> Tensor:
     x = torch.rot90(x, -turns, (-2, -1))
     return x.flip(-1) if mirror else x
+
+
+def _turn_box(box: Box, h: int, w: int, turns: int, mirror: bool) -> Box:
+    """Return where a box of a picture of ``h × w`` lies in the view that `_turn` makes."""
+    if mirror:
+        box = Box(box.top, box.bottom, w - box.right, w - box.left)
+    for _ in range(turns):
+        box, h, w = Box(w - box.right, w - box.left, box.top, box.bottom), w, h
+    return box
 
 
 def run(steps: Generator[Event, None, Prediction]) -> Prediction:

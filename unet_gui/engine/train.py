@@ -380,6 +380,7 @@ class Run:
             "seed": self.config.seed,
             "device": self.device.name,
             "symmetries": self.plan.symmetries,
+            "views": self.plan.views,
             "encoding": self.dataset.encoding.kind,
             "plan": list(self.data.words),
         }

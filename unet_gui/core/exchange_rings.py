@@ -8,6 +8,7 @@ takes every pixel that a line touches: such corners in another program are a blo
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -240,14 +241,54 @@ def joined(outer: Ring, holes: Sequence[Ring]) -> Ring:
     Parameters
     ----------
     outer : ndarray of float64, (n, 2)
+        From `blobs_of`, as the holes.
     holes : sequence of ndarray
         Rings inside it, running the other way round.
     """
-    ring = outer
-    for hole in sorted(holes, key=lambda one: float(one[:, 0].min())):
-        start = int(hole[:, 0].argmin())
-        left = np.flatnonzero(ring[:, 0] <= hole[start, 0])
-        at = int(left[((ring[left] - hole[start]) ** 2).sum(axis=1).argmin()])
-        walk = np.roll(hole, -start, axis=0)
-        ring = np.concatenate([ring[: at + 1], walk, walk[:1], ring[at:]])
-    return ring
+    if not holes:
+        return outer
+    rings = [outer, *(np.roll(hole, -int(hole[:, 0].argmin()), axis=0) for hole in holes)]  # first a leftmost corner
+    firsts = np.cumsum([0, *map(len, rings)]).tolist()
+    points = np.concatenate(rings)
+    tied: dict[int, list[int]] = {}  # corner: holes that are tied to it
+    for hole, at in enumerate(_to_the_left(points, firsts[1:-1]), 1):
+        tied.setdefault(at, []).append(hole)
+    corners = sorted(tied)
+    walk: list[NDArray] = []
+    ahead: list[int | tuple[int, int]] = [0]  # rings still to be walked, and stretches of corners
+    while ahead:
+        step = ahead.pop()
+        if isinstance(step, tuple):
+            walk.append(points[step[0] : step[1]])
+            continue
+        here, end = firsts[step], firsts[step + 1]
+        stretches: list[int | tuple[int, int]] = []
+        for at in corners[bisect_left(corners, here) : bisect_left(corners, end)]:
+            stretches.append((here, at + 1))
+            for hole in tied[at]:
+                stretches += [hole, (at, at + 1)]
+            here = at + 1
+        stretches.append((here, end))
+        if step:
+            stretches.append((firsts[step], firsts[step] + 1))  # back to where the hole is tied
+        ahead += reversed(stretches)
+    return np.concatenate(walk)
+
+
+def _to_the_left(points: Ring, starts: Sequence[int]) -> list[int]:
+    """Return for each hole's leftmost corner one farther left: the next in the same line, or else the nearest of all.
+
+    As everything is tied to something farther left, all holes hang on the outer ring in the end.
+    """
+    x, y = points.T.astype(np.int64)
+    width = int(x.max()) + 1
+    order = np.lexsort((x, y))
+    before = np.searchsorted((y * width + x)[order], [y[start] * width + x[start] for start in starts]) - 1
+    found = []
+    for start, place in zip(starts, before.tolist(), strict=True):
+        at = int(order[place])
+        if place < 0 or y[at] != y[start]:
+            left = np.flatnonzero(x < x[start])
+            at = int(left[((points[left] - points[start]) ** 2).sum(axis=1).argmin()])
+        found.append(at)
+    return found

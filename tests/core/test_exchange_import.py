@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from unet_gui.core import png
 from unet_gui.core.errors import UserError
 from unet_gui.core.exchange import ExportOptions, ImportOptions, export, import_labels
+from unet_gui.core.exchange_coco import from_run_lengths
 from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
@@ -169,10 +173,20 @@ def test_coco_parts_are_added_and_run_lengths_are_read_in_both_ways(tmp_path: Pa
         {"category_id": 99, "segmentation": [square(1, 1, 3)]},
         {"category_id": 7, "segmentation": [[1, 2, 3]]},
         {"category_id": 7, "segmentation": {"size": [20, 30], "counts": [5, 5]}},
+        {"category_id": 7, "segmentation": {"size": [20, 30], "counts": "oo0"}},
+        {"category_id": 7, "segmentation": {"size": [20, 30], "counts": "P"}},
         {"category_id": 7, "segmentation": {"size": [20, 99], "counts": [0, 20 * 99]}},
         {"category_id": 7},
     ],
-    ids=["unknown category", "odd coordinates", "counts that do not add up", "another size", "no outline"],
+    ids=[
+        "unknown category",
+        "odd coordinates",
+        "counts that do not add up",
+        "damaged text",
+        "text that ends early",
+        "another size",
+        "no outline",
+    ],
 )
 def test_bad_coco_annotations_are_told(annotation: dict[str, Any], tmp_path: Path) -> None:
     dataset = folder(tmp_path)
@@ -322,3 +336,23 @@ def test_binary_needs_to_know_which_class(tmp_path: Path) -> None:
     values, counts = np.unique(png.cv2.imread(str(tmp_path / "out/a.png"), -1), return_counts=True)
     assert (values.tolist(), counts.tolist()) == ([0, 255], [19 * 30, 30])
     assert any("cannot be told apart" in note for note in result.notes)
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
+def test_run_lengths_of_pycocotools_are_read(mask: np.ndarray) -> None:
+    tools = pytest.importorskip("pycocotools.mask")
+    text = tools.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
+    rect, inside = from_run_lengths(text, mask.shape)
+    whole = np.zeros(mask.shape, bool)
+    whole[rect.slices] = inside
+    assert (whole == mask).all()
+
+
+@given(st.one_of(st.text(), st.text(st.characters(min_codepoint=48, max_codepoint=111))))
+def test_damaged_run_lengths_are_refused(text: str) -> None:
+    try:
+        rect, inside = from_run_lengths(text, (20, 30))
+    except ValueError:
+        return
+    assert rect.clip((20, 30)) == rect
+    assert inside.shape == (rect.h, rect.w)

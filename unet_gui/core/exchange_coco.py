@@ -22,8 +22,10 @@ from unet_gui.core.exchange_base import (
     understood,
 )
 from unet_gui.core.exchange_rings import Blob, blobs_of, joined, signed_area
+from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
+from unet_gui.core.strokes import NOTHING, Shape
 
 NAME = "instances.json"
 IGNORED = "unlabelled"
@@ -156,28 +158,68 @@ class CocoImporter(Importer):
             for one in order:
                 self._paint(label, one["segmentation"], ids[one["category_id"]])
             if IGNORED in image:
-                label[self._decoded(image[IGNORED], shape)] = UNLABELLED
+                self._paint(label, image[IGNORED], UNLABELLED)
         return label
 
     def _paint(self, label: Ids, segmentation: Any, class_id: int) -> None:
         if isinstance(segmentation, dict):
-            label[self._decoded(segmentation, (label.shape[0], label.shape[1]))] = class_id
+            height, width = (int(v) for v in segmentation["size"])
+            self.check_shape(height, width, (label.shape[0], label.shape[1]), self._path)
+            rect, mask = from_run_lengths(segmentation["counts"], (height, width))
+            label[rect.slices][mask] = class_id
             return
         if not segmentation:
             self.note("Annotations with a box only, without outline, were left out.")
         for ring in segmentation:  # parts of one object: added, not taken from each other
             paint(label, [np.asarray(ring, np.float64).reshape(-1, 2)], class_id)
 
-    def _decoded(self, rle: dict[str, Any], shape: tuple[int, int]) -> np.ndarray:
-        tools = require("pycocotools.mask")
-        height, width = (int(v) for v in rle["size"])
-        self.check_shape(height, width, shape, self._path)
-        if isinstance(rle["counts"], list):
-            if sum(rle["counts"]) != height * width or min(rle["counts"]) < 0:
-                raise ValueError("run lengths do not add up")  # the library would read beyond its memory
-            rle = tools.frPyObjects(rle, height, width)
-        decoded: np.ndarray = tools.decode(rle)
-        return decoded.astype(bool)
+
+def from_run_lengths(counts: str | list[int], shape: tuple[int, int]) -> Shape:
+    """Return the pixels that COCO's run lengths mean, compressed (text) or not.
+
+    pycocotools trusts what it reads: a damaged text makes it write beyond its memory. So they are read here.
+
+    Raises
+    ------
+    ValueError, TypeError
+        They are none, or are for an image of another size.
+    """
+    runs = np.array(_unpacked(counts) if isinstance(counts, str) else counts, np.int64).reshape(-1)
+    if (runs < 0).any() or (runs > shape[0] * shape[1]).any() or int(runs.sum()) != shape[0] * shape[1]:
+        raise ValueError("run lengths do not add up to the size of the image")
+    ends = np.cumsum(runs)  # column by column, by turns outside and inside
+    starts, ends = (ends - runs)[1::2], ends[1::2]
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not len(starts):
+        return NOTHING
+    height = shape[0]
+    first, last = int(starts[0]) // height, (int(ends[-1]) - 1) // height + 1
+    steps = np.zeros((last - first) * height + 1, np.int8)
+    np.add.at(steps, starts - first * height, 1)
+    np.add.at(steps, ends - first * height, -1)
+    inside = np.cumsum(steps[:-1], dtype=np.int8).view(bool)
+    return Rect(first, 0, last - first, height), inside.reshape(last - first, height).T
+
+
+def _unpacked(text: str) -> list[int]:
+    """Return the numbers in a compressed text: five bits a letter; from the fourth on, differences to the last but one."""
+    runs: list[int] = []
+    value = shift = 0
+    for letter in text.encode("ascii"):
+        bits = letter - 48
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError("no run lengths")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("run lengths end in the middle")
+    return runs
 
 
 def _area(one: dict[str, Any]) -> float:

@@ -202,7 +202,7 @@ def from_run_lengths(counts: str | list[int], shape: tuple[int, int]) -> Shape:
 
 
 def _unpacked(text: str) -> list[int]:
-    """Return the numbers in a compressed text: five bits a letter; from the fourth on, differences to the last but one."""
+    """Return the numbers in a compressed text: five bits a letter; from the fourth on, added to the last but one."""
     runs: list[int] = []
     value = shift = 0
     for letter in text.encode("ascii"):

@@ -148,6 +148,12 @@ def test_aligned_corners_in_tiles_are_said_once() -> None:
     assert len(said) == 1
 
 
+def test_the_tutorials_network_sees_a_usual_image_in_one_piece() -> None:
+    arch = Arch.tutorial()
+    predictor = Predictor(Model(UNet(arch).eval(), tutorial_info(arch)), PredictConfig(), CPU)
+    assert len(plan_tiles((512, 512), predictor.tile, arch.halo, arch.align)) == 1
+
+
 class Forgetful(Predictor):
     """Runs out of memory on more than a few pixels, as a graphics card does."""
 

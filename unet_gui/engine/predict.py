@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageSource
+from unet_gui.engine.data import physical_memory
 from unet_gui.engine.device import DeviceChoice, is_out_of_memory, keep_freed_memory, pick_device
 from unet_gui.engine.events import Event, TileDone, Warned
 from unet_gui.engine.losses import two_logits
@@ -132,6 +133,9 @@ class Predictor:
             budget = torch.mps.recommended_max_memory() * GPU_SHARE / 4
         else:
             budget = CPU_TILE_BYTES
+        if not self.arch.shift_consistent:  # tiles would change the numbers: in one piece as far as memory reaches
+            budget = max(budget, physical_memory() / 4) if self.device.type == "cpu" else budget
+            return max(SMALLEST_TILE, int(math.sqrt(budget / bytes_per_pixel(self.arch))))
         side = int(math.sqrt(budget / bytes_per_pixel(self.arch))) - 2 * self.arch.halo
         return max(SMALLEST_TILE, min(side, 4096) // self.arch.align * self.arch.align)
 

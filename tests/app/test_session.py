@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import go_to, on_disk, on_disk_of, open_session, paint, saved, truth, write_folder
+from unet_gui.app import session as session_module
+from unet_gui.app.document import Document
 from unet_gui.app.session import Session
 from unet_gui.core import png
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED, Over
-from unet_gui.core.project import Status
+from unet_gui.core.project import Dataset, Status
 
 
 def test_opening_shows_the_first_image_with_nothing_said(qtbot: QtBot, tmp_path: Path) -> None:
@@ -364,6 +367,8 @@ _DIES = """
 import os, signal, sys
 from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QTimer
+from unet_gui.app import session as session_module
+from unet_gui.app.document import Document
 from unet_gui.app.session import Session
 from unet_gui.core.geometry import Rect
 app = QCoreApplication([])
@@ -405,6 +410,36 @@ def test_strokes_of_a_run_that_was_killed_come_back(qtbot: QtBot, tmp_path: Path
     with open_session(qtbot, folder) as (session, _):
         assert session.folder is not None
         assert session.folder.recovery.keys == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
+def test_strokes_that_come_back_while_their_image_is_being_read_are_shown(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "x")
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    subprocess.run([sys.executable, "-c", _DIES, str(folder)], env=environment, check=False)
+    back = threading.Event()
+    read = session_module.load
+
+    def slow(dataset: Dataset, ref: ImageRef) -> Document:
+        document = read(dataset, ref)  # the label without the strokes
+        assert back.wait(30)
+        return document
+
+    monkeypatch.setattr(session_module, "load", slow)
+    session = Session()
+    try:
+        session.folder_changed.connect(lambda: session.folder and session.folder.recovery.restore())
+        session.said.connect(lambda message: back.set() if "are back" in message.text else None)
+        session.open_folder(folder)
+        qtbot.waitUntil(lambda: session.document is not None)
+        assert session.labels is not None
+        assert (session.labels.ids[:10, :10] == 0).all()
+        assert (session.labels.ids[:10, 10:20] == 1).all()
+    finally:
+        back.set()
+        session.close()
 
 
 def test_forgotten_strokes_are_not_offered_again(qtbot: QtBot, tmp_path: Path) -> None:

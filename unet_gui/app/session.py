@@ -491,12 +491,16 @@ class Session(QObject):
         self.reopen()  # the same file means something else now
 
     def reopen(self) -> None:
-        """Read the open image's label again: somebody else has written it."""
-        if self.document is not None and not self.document.dirty:
-            ref, self.key = self.document.ref, ""
-            self._put_away()
-            self._histories.pop(ref.key, None)
-            self.open_image(ref)
+        """Read the open image's label again: somebody else has written it.
+
+        Also where the image is only being read: what the reader found may be older than that.
+        """
+        if not self.key or (self.document is not None and self.document.dirty):
+            return
+        ref, self.key = ImageRef.parse(self.key), ""
+        self._put_away()
+        self._histories.pop(ref.key, None)
+        self.open_image(ref)
 
     def add_class(self) -> int | None:
         """Add a class with the next free number; return it, None when there are 255."""

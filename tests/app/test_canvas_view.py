@@ -82,6 +82,34 @@ def test_painting_again_where_it_changed_is_as_good_as_painting_all(driver: Driv
     assert np.abs(driver.screen().astype(int) - partly).max() <= (1 if driver.view.zoom < 1 else 0)
 
 
+@pytest.mark.parametrize("zoom", [1.0, 3.0, 0.9])
+@pytest.mark.parametrize("outline", [False, True])
+def test_panning_moves_the_picture_and_composes_only_what_comes_into_view(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, zoom: float, outline: bool
+) -> None:
+    paint_label(driver, Rect(200, 150, 300, 200))
+    driver.view.layers = LayerSettings(outline=outline, prediction=False)
+    driver.view.zoom_to(zoom)
+    driver.view.center_on(400, 300)
+    driver.screen()
+    composed: list[Rect] = []
+    compose = driver.view._scene._compose
+
+    def note(painter: QPainter, rect: Rect) -> None:
+        composed.append(rect)
+        compose(painter, rect)
+
+    monkeypatch.setattr(driver.view._scene, "_compose", note)
+    for dx, dy in ((7, 0), (-20, 11), (0, -30), (25, 25)):
+        composed.clear()
+        driver.view.pan_by(dx / zoom, dy / zoom)
+        paint_label(driver, Rect(400 + dx, 300, 9, 9), class_id=2)  # a change while it moves
+        moved = driver.screen()
+        assert sum(rect.area for rect in composed) < 0.35 * 600 * 400
+        driver.view._scene.mark_all()
+        assert np.abs(driver.screen().astype(int) - moved).max() <= (1 if zoom < 1 else 0)
+
+
 def test_a_stroke_repaints_its_own_place_only(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     driver.view.zoom_to(1)
     driver.settle()

@@ -25,6 +25,12 @@ def to_qrect(rect: Rect) -> QRect:
     return QRect(rect.x, rect.y, rect.w, rect.h)
 
 
+def _new_frame(width: int, height: int) -> tuple[NDArray[np.uint32], QImage]:
+    """Return pixels and an image that shows them."""
+    pixels = np.zeros((height, width), np.uint32)
+    return pixels, QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGB32)
+
+
 def region_rects(region: QRegion, most: int) -> list[Rect]:
     """Return the rectangles of a region, or the one around them where there are too many."""
     if region.rectCount() > most:
@@ -71,8 +77,9 @@ class Scene(QObject):
         self.tiles.ready.connect(self.mark)
         self.tiles.failed.connect(self.failed)
         self._classes: list[ClassInfo] = []
-        self._pixels = np.zeros((1, 1), np.uint32)
-        self._frame = QImage()
+        self._pixels, self._frame = _new_frame(1, 1)
+        self._spare = _new_frame(1, 1)
+        self._placed = (0.0, 0, 0)  # zoom, left and top of the view for which the frame was composed
         self._stale = QRegion()
         self._chores = QTimer(self)
         self._chores.setSingleShot(True)
@@ -129,8 +136,9 @@ class Scene(QObject):
     def resize(self, width: int, height: int) -> None:
         """Take the size of the view in screen pixels."""
         self.view.resize(width, height)
-        self._pixels = np.zeros((height, width), np.uint32)
-        self._frame = QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_RGB32)
+        self._pixels, self._frame = _new_frame(width, height)
+        self._spare = _new_frame(width, height)
+        self._placed = (0.0, 0, 0)
         self.view_moved()
 
     def needs_size(self, width: int, height: int) -> bool:
@@ -138,9 +146,29 @@ class Scene(QObject):
         return self._frame.width() != width or self._frame.height() != height
 
     def view_moved(self) -> None:
-        """Take note that `view` changed."""
+        """Take note that `view` changed: what stays in view after a pan is moved, not composed again."""
         self.tiles.request(self.view)
-        self.mark_all()
+        zoom, left, top = self._placed
+        dx, dy = left - self.view.left, top - self.view.top
+        whole = Rect(0, 0, self.view.width, self.view.height)
+        stays = whole.intersect(whole.shift(dx, dy))
+        self._placed = (self.view.zoom, self.view.left, self.view.top)
+        if zoom != self.view.zoom or stays.empty or self.settings.split is not None:
+            self.mark_all()
+            return
+        if (dx, dy) != (0, 0):
+            self._move_frame(stays, dx, dy)
+            self.stale.emit(whole)
+
+    def _move_frame(self, stays: Rect, dx: int, dy: int) -> None:
+        """Move the picture; ``stays`` is where its part that remains in view comes to lie."""
+        spare_pixels, spare_frame = self._spare
+        spare_pixels[stays.slices] = self._pixels[stays.shift(-dx, -dy).slices]
+        self._spare = self._pixels, self._frame
+        self._pixels, self._frame = spare_pixels, spare_frame
+        self._stale.translate(dx, dy)
+        self._stale = self._stale.united(QRegion(self._frame.rect()).subtracted(QRegion(to_qrect(stays))))
+        self._stale = self._stale.intersected(self._frame.rect())
 
     def refresh(self, layer: ClassLayer, rect: Rect) -> None:
         """Take note that ids of a layer changed (image pixels)."""
@@ -161,7 +189,7 @@ class Scene(QObject):
             stale, self._stale = self._stale, QRegion()
             painter = QPainter(self._frame)
             try:
-                for rect in region_rects(stale, most=4):
+                for rect in region_rects(stale, most=12):
                     self._compose(painter, rect)
             finally:
                 painter.end()

@@ -15,9 +15,7 @@ from unet_gui.core.store import atomic_write
 _GAP, _CAPTION = 8, 22
 
 
-def write_contact_sheet(
-    path: Path, pairs: Sequence[tuple[Path, Path, str]], columns: int = 3, side: int = 256
-) -> None:
+def write_contact_sheet(path: Path, pairs: Sequence[tuple[Path, Path, str]], columns: int = 3, side: int = 256) -> None:
     """Write a PNG that shows each image beside its mask, with a caption.
 
     Parameters

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
+import sys
 from collections.abc import Iterator
-from pathlib import Path
+from types import FrameType
 
 import pytest
 from PySide6.QtCore import QObject, QSettings, QThread, QThreadPool, QTimer
@@ -17,20 +17,28 @@ def _qsettings_in_tmp(tmp_path_factory: pytest.TempPathFactory) -> None:
         QSettings.setPath(form, QSettings.Scope.UserScope, folder)
 
 
+PATIENCE_MS = 5000
+"""How long a job of a pool may go on after its test."""
+
+
 def _where() -> str:
-    """The line outside this file and outside pytest that called."""
-    here = str(Path(__file__))
-    frames = [f for f in traceback.extract_stack() if f.filename != here and "site-packages" not in f.filename]
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+    """The innermost line outside this file and outside installed packages that is running."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name != __file__ and "site-packages" not in name:
+            return f"{name}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "?"
 
 
 class _Started:
-    """Everything that was started, and where."""
+    """Everything that was started, and where last."""
 
     def __init__(self) -> None:
-        self.threads: list[tuple[QThread, str]] = []
-        self.pools: list[tuple[QThreadPool, str]] = []
-        self.timers: list[tuple[QTimer, str]] = []
+        self.threads: dict[int, tuple[QThread, str]] = {}
+        self.pools: dict[int, tuple[QThreadPool, str]] = {}
+        self.timers: dict[int, tuple[QTimer, str]] = {}
 
 
 def _alive(item: QObject, check: str) -> bool:
@@ -42,7 +50,7 @@ def _alive(item: QObject, check: str) -> bool:
 
 def _finished(pool: QThreadPool) -> bool:
     try:
-        return pool.waitForDone(5000)
+        return pool.waitForDone(PATIENCE_MS)
     except RuntimeError:
         return True
 
@@ -54,22 +62,24 @@ def _no_qt_leak(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     start_thread, start_job, start_timer = QThread.start, QThreadPool.start, QTimer.start
 
     def thread(self: QThread, *args: object) -> None:
-        started.threads.append((self, _where()))
+        started.threads[id(self)] = self, _where()
         start_thread(self, *args)
 
     def job(self: QThreadPool, *args: object) -> None:
-        started.pools.append((self, _where()))
+        started.pools[id(self)] = self, _where()
         start_job(self, *args)
 
     def timer(self: QTimer, *args: object) -> None:
-        started.timers.append((self, _where()))
+        started.timers[id(self)] = self, _where()
         start_timer(self, *args)
 
     monkeypatch.setattr(QThread, "start", thread)
     monkeypatch.setattr(QThreadPool, "start", job)
     monkeypatch.setattr(QTimer, "start", timer)
     yield
-    left = [f"QThread started at {where}" for item, where in started.threads if _alive(item, "isRunning")]
-    left += [f"QTimer started at {where}" for item, where in started.timers if _alive(item, "isActive")]
-    left += [f"a job of a QThreadPool started at {where}" for item, where in started.pools if not _finished(item)]
+    left = [f"QThread started at {where}" for item, where in started.threads.values() if _alive(item, "isRunning")]
+    left += [f"QTimer started at {where}" for item, where in started.timers.values() if _alive(item, "isActive")]
+    left += [
+        f"a job of a QThreadPool started at {where}" for item, where in started.pools.values() if not _finished(item)
+    ]
     assert not left, f"left running: {left}"

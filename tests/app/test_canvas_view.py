@@ -178,6 +178,17 @@ def test_a_moved_ring_leaves_no_trace(driver: Driver) -> None:
     np.testing.assert_array_equal(driver.screen(), before)
 
 
+def test_the_ring_stays_under_the_pointer_when_the_picture_moves(driver: Driver) -> None:
+    driver.view.zoom_to(2)
+    driver.hover(400, 300)
+    middle = driver.view.view.to_screen(400, 300)
+    for move in (lambda: driver.key(Qt.Key.Key_Right), lambda: driver.view.zoom_to(5), driver.view.fit):
+        move()
+        place = driver.view._ring_place()
+        assert place is not None
+        assert place[0] == pytest.approx(middle, abs=driver.view.zoom + 1)
+
+
 def test_h_held_shows_the_image_alone(driver: Driver) -> None:
     driver.leave()
     bare = driver.screen()

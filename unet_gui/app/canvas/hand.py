@@ -51,6 +51,7 @@ class Hand:
         self._button = Qt.MouseButton.NoButton
         self.tool: Tool = TOOL_BY_ID["brush"](bench)
         self.pointer: Pointer | None = None
+        self._screen = (0.0, 0.0)  # the pointer's place in screen pixels
 
     @property
     def is_busy(self) -> bool:
@@ -68,6 +69,12 @@ class Hand:
             gesture, self._gesture = self._gesture, None
             gesture.close()
         self.tool.cancel()
+
+    def view_moved(self) -> None:
+        """The picture moved under the pointer."""
+        if self.pointer is not None:
+            x, y = self._view.to_image(*self._screen)
+            self.pointer = self.pointer._replace(x=x, y=y)
 
     def leave(self) -> None:
         """The pointer left the canvas."""
@@ -143,7 +150,8 @@ class Hand:
         erase: bool,
         double: bool,
     ) -> Pointer:
-        x, y = self._view.to_image(at.x() * dpr, at.y() * dpr)
+        self._screen = at.x() * dpr, at.y() * dpr
+        x, y = self._view.to_image(*self._screen)
         return Pointer(
             "hover" if kind == "move" and self._gesture is None else kind,
             x,

@@ -274,6 +274,8 @@ class CanvasView(QWidget):
     def _view_moved(self, *, fitted: bool = False) -> None:
         self._fitted = fitted
         self._scene.view_moved()
+        self._hand.view_moved()
+        self._update_ring()
         self.view_changed.emit()
 
     # tools

@@ -45,7 +45,7 @@ def pictures(d: Driver) -> None:
     d.shot("paint")
     idle(d)
 
-    d.ui(lambda: window.desk.set_wishes(replace(window.desk.wishes, minutes=1.5)))
+    d.ui(lambda: window.desk.set_wishes(replace(window.desk.wishes, minutes=1.0)))
     d.key("ctrl+t")
     d.until(lambda: window.desk.training, "training")
     seen: list[object] = []

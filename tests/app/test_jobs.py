@@ -324,6 +324,7 @@ def test_an_urgent_job_that_fails_leaves_the_running_one_alone(qtbot: QtBot, run
 def test_a_flood_of_signals_does_not_use_up_true(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
     # PySide6 6.12.0 loses a reference to True with every signal, which ends in an abort of the process
     before = sys.getrefcount(True)
+
     def work() -> Events:
         for n in range(20_000):
             yield Warned(str(n))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -11,7 +12,7 @@ import pytest
 from PySide6.QtCore import QThread
 from pytestqt.qtbot import QtBot
 
-from unet_gui.app.jobs import Job, JobError, JobRunner
+from unet_gui.app.jobs import NICE, Job, JobError, JobRunner
 from unet_gui.core.errors import ModelError
 from unet_gui.engine.events import TICK, StepDone, Warned
 
@@ -354,3 +355,18 @@ def test_shutdown_waits_and_every_job_has_its_end(qtbot: QtBot) -> None:
     with pytest.raises(RuntimeError):
         runner.submit(Job("t", "late", endless))
     runner.shutdown()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux gives a thread its own niceness")
+def test_the_worker_gives_way_to_the_window(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work() -> Events:
+        yield Warned("under way")
+        return niceness()
+
+    mine = niceness()
+    (job,) = run(qtbot, runner, log, work)
+    assert log.value(job) == min(mine + NICE, 19)
+    assert niceness() == mine

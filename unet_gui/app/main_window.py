@@ -16,6 +16,7 @@ from unet_gui.app.class_desk import ClassDesk
 from unet_gui.app.dialogs.desk import DialogDesk
 from unet_gui.app.exchange_desk import ExchangeDesk
 from unet_gui.app.folder_desk import FolderDesk
+from unet_gui.app.garbage import GarbageCollector
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.menus import fill_recent
 from unet_gui.app.messages import Message
@@ -58,6 +59,7 @@ class MainWindow(WindowFrame):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self.garbage = GarbageCollector(self)
         self.session = Session(self)
         self.runner = JobRunner(self)
         self.desk = ModelDesk(self.session, self.runner, self)
@@ -421,6 +423,7 @@ class MainWindow(WindowFrame):
             stack.clear()
         for part in (self.touch_up, self.meter, self.link, self.images.model.thumbnails, self.folders, self.session):
             part.close()
+        self.garbage.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.stage.canvas.cancel()

@@ -442,3 +442,30 @@ def test_what_a_tool_remembers_is_a_chip(open_window: Open, tmp_path: Path) -> N
     assert chips.option_chip.text() == "Tolerance 50"
     QTest.keyClick(window, Qt.Key.Key_B)
     assert chips.option_chip.isHidden()
+
+
+@pytest.mark.parametrize("merge", [True, False], ids=["merge", "remove"])
+def test_merging_and_removing_a_class_changes_every_label(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, merge: bool
+) -> None:
+    folder = write_folder(tmp_path / "x", labels=2)
+    window = open_window(folder)
+    new = window.session.add_class()
+    assert new == 2
+    window.session.active_class = 2
+    drag(window, (20, 30), (40, 30))
+    assert window.session.labels is not None
+    painted = window.session.labels.ids == 2
+    assert painted.any()
+    if merge:
+        window.classes.merge_wanted.emit(2, 0)
+    else:
+        window.classes.remove_wanted.emit(2)
+    question = window.dialogs._open["question"]
+    next(button for button in question.buttons() if button.text() in ("Merge", "Remove")).click()  # type: ignore[attr-defined]
+    qtbot.waitUntil(lambda: [info.id for info in window.session.classes] == [0, 1], timeout=20_000)
+    qtbot.waitUntil(lambda: window.session.labels is not None, timeout=20_000)
+    expected = 0 if merge else UNLABELLED
+    assert (window.session.labels.ids[painted] == expected).all()
+    assert (on_disk(window.session, 0)[painted] == expected).all()  # type: ignore[index]
+    assert not window.session.unsaved()

@@ -128,7 +128,7 @@ GESTURES: tuple[Gesture, ...] = (
     Gesture("Wheel", VIEW, "Zoom at the pointer"),
     Gesture("H held", VIEW, "The image alone"),
     Gesture("Enter", TOOLS, "Close a shape"),
-    Gesture("Esc", TOOLS, "Drop a shape, then go back to the brush"),
+    Gesture("Esc", TOOLS, "Drop a shape, take back the stroke under way"),
 )
 
 

@@ -55,6 +55,7 @@ class ClassDesk(QObject):
         section.renamed.connect(self._on_renamed)
         section.recolour_wanted.connect(self._on_recolour)
         section.remove_wanted.connect(self._on_remove)
+        section.merge_wanted.connect(self._on_merge)
         section.add_wanted.connect(self.add)
         for signal in (runner.finished, runner.failed, runner.cancelled):
             signal.connect(self._on_job_over)
@@ -136,6 +137,15 @@ class ClassDesk(QObject):
         text = f"Remove the class “{info.name}”?"
         more = "Its pixels become unlabelled in every label of this folder. That cannot be undone."
         self._dialogs.ask(text, "Remove", lambda: self._remove(class_id, UNLABELLED), more)
+
+    @Slot(int, int)
+    def _on_merge(self, class_id: int, into: int) -> None:
+        info, other = self._info(class_id), self._info(into)
+        if info is None or other is None:
+            return
+        text = f"Merge “{info.name}” into “{other.name}”?"
+        more = f"Its pixels become “{other.name}” in every label of this folder. That cannot be undone."
+        self._dialogs.ask(text, "Merge", lambda: self._remove(class_id, into), more)
 
     def _remove(self, class_id: int, into: int) -> None:
         """Begin to take a class away. Its pixels become another class or unlabelled."""

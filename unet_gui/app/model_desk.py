@@ -313,7 +313,10 @@ class ModelDesk(QObject):
         if not self._fits(self.model):
             return
         config = SegmentConfig(model=self.model, device=self.wishes.device, tta=self.wishes.tta, overwrite=overwrite)
-        job = Job(kind, title, SegmentJob(segment_items(dataset, refs), config), urgent=urgent)
+        only = refs[0].key if len(refs) == 1 else ""
+        revision = self._session.labels.revision if only == self._session.key and self._session.labels else -1
+        start = SegmentJob(segment_items(dataset, refs), config)
+        job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
         self._refs[job.id] = refs
         self._runner.submit(job)
 

@@ -90,6 +90,8 @@ class ClassesSection(Section):
     chosen(int)
         Paint with this class; 255 for unlabelled.
     renamed(int, str), recolour_wanted(int), remove_wanted(int)
+    merge_wanted(int, int)
+        Make the first class part of the second.
     visible_changed(frozenset)
         These classes are hidden now.
     add_wanted()
@@ -99,6 +101,7 @@ class ClassesSection(Section):
     renamed = Signal(int, str)
     recolour_wanted = Signal(int)
     remove_wanted = Signal(int)
+    merge_wanted = Signal(int, int)
     hidden_changed = Signal(object)
     add_wanted = Signal()
 
@@ -212,6 +215,12 @@ class ClassesSection(Section):
         color = menu.addAction("Colour…")
         hide = menu.addAction("Show" if class_id in self._hidden else "Hide on the image")
         menu.addSeparator()
+        merge = menu.addMenu("Merge into")
+        merge.setEnabled(len(self._classes) > 1)
+        for other in self._classes:
+            if other.id != class_id:
+                action = merge.addAction(swatch(other.id, other.color), other.name)
+                action.triggered.connect(lambda _=False, into=other.id: self.merge_wanted.emit(class_id, into))
         remove = menu.addAction("Remove…")
         remove.setEnabled(len(self._classes) > 1)
         rename.triggered.connect(lambda: self.edit(class_id))

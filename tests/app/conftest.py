@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
 from PySide6.QtCore import QObject, QSettings, QThread, QThreadPool, QTimer
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from unet_gui.app import theme
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +90,33 @@ def _no_qt_leak(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         f"a job of a QThreadPool started at {where}" for item, where in started.pools.values() if not _finished(item)
     ]
     assert not left, f"left running: {left}"
+
+
+Open = Callable[[Path | None], MainWindow]
+
+
+@pytest.fixture
+def open_window(qtbot: QtBot) -> Iterator[Open]:
+    """Make a window and wait until its first image is on screen."""
+    windows: list[MainWindow] = []
+
+    def make(folder: Path | None) -> MainWindow:
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        theme.apply(app, theme.DARK)
+        window = MainWindow(Settings())
+        windows.append(window)
+        window.resize(1200, 800)
+        window.show()
+        qtbot.waitExposed(window)
+        if folder is not None:
+            window.open_path(folder)
+            qtbot.waitUntil(lambda: window.session.document is not None, timeout=20_000)
+            qtbot.waitUntil(lambda: window.stage.canvas.is_complete, timeout=20_000)
+        return window
+
+    yield make
+    for window in windows:
+        window.end()
+        window.close()
+        window.deleteLater()

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from unet_gui.app.main_window import MainWindow
 from unet_gui.app.messages import Message
 from unet_gui.app.session import Session
 from unet_gui.core import png
@@ -116,6 +119,16 @@ def saved(qtbot: QtBot, session: Session) -> None:
     """Wait until nothing is unsaved."""
     session.save()
     qtbot.waitUntil(lambda: not session.unsaved(), timeout=20_000)
+
+
+def drag(window: MainWindow, *points: tuple[float, float]) -> None:
+    """Press, move and release the mouse at image positions."""
+    canvas = window.stage.canvas
+    places = [canvas.to_widget(x, y).toPoint() for x, y in points]
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, places[0])
+    for place in places[1:]:
+        QTest.mouseMove(canvas, place)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, places[-1])
 
 
 Wait = Callable[[Callable[[], bool]], None]

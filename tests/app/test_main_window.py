@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,51 +13,13 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolButton
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import SHAPE, on_disk, write_folder
+from tests.app.kit import SHAPE, drag, on_disk, write_folder
 from unet_gui.app import theme
 from unet_gui.app.main_window import MainWindow
-from unet_gui.app.settings import Settings
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
 
 Open = Callable[[Path | None], MainWindow]
-
-
-@pytest.fixture
-def open_window(qtbot: QtBot) -> Iterator[Open]:
-    """Make a window and wait until its first image is on screen."""
-    windows: list[MainWindow] = []
-
-    def make(folder: Path | None) -> MainWindow:
-        app = QApplication.instance()
-        assert isinstance(app, QApplication)
-        theme.apply(app, theme.DARK)
-        window = MainWindow(Settings())
-        windows.append(window)
-        window.resize(1200, 800)
-        window.show()
-        qtbot.waitExposed(window)
-        if folder is not None:
-            window.open_path(folder)
-            qtbot.waitUntil(lambda: window.session.document is not None, timeout=20_000)
-            qtbot.waitUntil(lambda: window.stage.canvas.is_complete, timeout=20_000)
-        return window
-
-    yield make
-    for window in windows:
-        window.end()
-        window.close()
-        window.deleteLater()
-
-
-def drag(window: MainWindow, *points: tuple[float, float]) -> None:
-    """Press, move and release the mouse at image positions."""
-    canvas = window.stage.canvas
-    places = [canvas.to_widget(x, y).toPoint() for x, y in points]
-    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, places[0])
-    for place in places[1:]:
-        QTest.mouseMove(canvas, place)
-    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, places[-1])
 
 
 def texts(window: MainWindow) -> str:
@@ -442,30 +404,3 @@ def test_what_a_tool_remembers_is_a_chip(open_window: Open, tmp_path: Path) -> N
     assert chips.option_chip.text() == "Tolerance 50"
     QTest.keyClick(window, Qt.Key.Key_B)
     assert chips.option_chip.isHidden()
-
-
-@pytest.mark.parametrize("merge", [True, False], ids=["merge", "remove"])
-def test_merging_and_removing_a_class_changes_every_label(
-    qtbot: QtBot, open_window: Open, tmp_path: Path, merge: bool
-) -> None:
-    folder = write_folder(tmp_path / "x", labels=2)
-    window = open_window(folder)
-    new = window.session.add_class()
-    assert new == 2
-    window.session.active_class = 2
-    drag(window, (20, 30), (40, 30))
-    assert window.session.labels is not None
-    painted = window.session.labels.ids == 2
-    assert painted.any()
-    if merge:
-        window.classes.merge_wanted.emit(2, 0)
-    else:
-        window.classes.remove_wanted.emit(2)
-    question = window.dialogs._open["question"]
-    next(button for button in question.buttons() if button.text() in ("Merge", "Remove")).click()  # type: ignore[attr-defined]
-    qtbot.waitUntil(lambda: [info.id for info in window.session.classes] == [0, 1], timeout=20_000)
-    qtbot.waitUntil(lambda: window.session.labels is not None, timeout=20_000)
-    expected = 0 if merge else UNLABELLED
-    assert (window.session.labels.ids[painted] == expected).all()
-    assert (on_disk(window.session, 0)[painted] == expected).all()  # type: ignore[index]
-    assert not window.session.unsaved()

@@ -147,7 +147,7 @@ def test_relabelling_touches_only_labels_with_that_class(tmp_path: Path) -> None
     dataset = Dataset.open(folder)
     dataset.save_label(dataset.images[1], np.zeros(SHAPE, np.uint8))
     before = (folder / "labels" / "1.png").read_bytes()
-    list(RelabelJob(dataset, tuple(dataset.images), 1, UNLABELLED)())
+    list(RelabelJob(dataset, tuple(dataset.images), 1, UNLABELLED, None)())
     label = dataset.load_label(dataset.images[0])
     assert label is not None
     np.testing.assert_array_equal(label == UNLABELLED, truth(0) == 1)

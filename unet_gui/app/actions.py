@@ -107,6 +107,11 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("swap", "Swap with background", "X", LABEL, "Change between the class and background"),
     _spec("clear", "Clear label", "Ctrl+Backspace", LABEL, "Make every pixel of this image unlabelled"),
     _spec("add_class", "Add a class", "", LABEL, "Add a class", icon="plus"),
+    _spec("class_up", "Move class up", "Alt+Up", LABEL, "Move the class that is painted up in the list", repeats=True),
+    _spec("class_down", "Move class down", "Alt+Down", LABEL, "Move the class that is painted down in the list",
+          repeats=True),
+    _spec("import_classes", "Import classes…", "", LABEL, "Take names and colours of classes from a file"),
+    _spec("export_classes", "Save list of classes…", "", LABEL, "Write names and colours of classes to a file"),
     _spec("brush_smaller", "Smaller brush", "[", TOOLS, "Make brush and eraser smaller", repeats=True),
     _spec("brush_larger", "Larger brush", "]", TOOLS, "Make brush and eraser larger", repeats=True),
     _spec("train", "Train", "Ctrl+T", MODEL, "Save the labels and let the model learn them", icon="train"),
@@ -133,10 +138,11 @@ GESTURES: tuple[Gesture, ...] = (
 
 
 def class_specs() -> Iterator[ActionSpec]:
-    """Yield the number keys. The id of the class is the number."""
+    """Yield the number keys. They follow the order of the list, which begins with background, by habit."""
     for n in range(10):
         what = "Background" if n == 0 else f"Class {n}"
-        yield ActionSpec(f"class_{n}", what, (str(n),), LABEL, f"Paint with class {n}")
+        place = "first class of the list" if n == 0 else f"class number {n} after the first of the list"
+        yield ActionSpec(f"class_{n}", what, (str(n),), LABEL, f"Paint with the {place}")
 
 
 class ActionTable(QObject):

@@ -1,24 +1,32 @@
-"""Choosing, adding, renaming, recolouring and removing classes; the size of the brush."""
+"""Choosing, adding, renaming, recolouring, ordering, merging and removing classes; the size of the brush."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QPoint, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
+from unet_gui.app.class_changes import ClassChanges, pixels
+from unet_gui.app.class_list import new_class
 from unet_gui.app.dialogs.desk import DialogDesk
-from unet_gui.app.jobs import Job, JobRunner
-from unet_gui.app.model_jobs import RelabelJob
+from unet_gui.app.jobs import JobRunner
+from unet_gui.app.messages import Message
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.session import Session
+from unet_gui.app.settings import Settings
 from unet_gui.app.widgets import swatch
+from unet_gui.core.class_file import joined, read_class_list, write_class_list
+from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.palette import ClassInfo
+from unet_gui.core.palette import PALETTES, ClassInfo, recolored
+from unet_gui.core.relabel import CAP, Touched
 
 SIZES = (1, 2, 3, 5, 8, 12, 20, 35, 60, 100, 200, 400)
 
@@ -30,6 +38,10 @@ class ClassDesk(QObject):
     -------
     size_chosen(float)
         Give the brush this diameter.
+
+    Attributes
+    ----------
+    changes : ClassChanges
     """
 
     size_chosen = Signal(float)
@@ -41,14 +53,14 @@ class ClassDesk(QObject):
         dialogs: DialogDesk,
         section: ClassesSection,
         images: Callable[[], list[ImageRef]],
+        settings: Settings,
         window: QWidget,
     ) -> None:
         super().__init__(window)
         self._session = session
-        self._runner = runner
-        self._images = images
-        self._removal: Job | None = None
+        self.changes = ClassChanges(session, runner, images, self)
         self._dialogs = dialogs
+        self._settings = settings
         self._section = section
         self._window = window
         self._before = 1
@@ -57,13 +69,26 @@ class ClassDesk(QObject):
         section.remove_wanted.connect(self._on_remove)
         section.merge_wanted.connect(self._on_merge)
         section.add_wanted.connect(self.add)
-        for signal in (runner.finished, runner.failed, runner.cancelled):
-            signal.connect(self._on_job_over)
+        section.order_wanted.connect(self._on_order)
+        section.import_wanted.connect(self.import_list)
+        section.export_wanted.connect(self.export_list)
+        section.palette_wanted.connect(self._on_palette)
+        section.palette_kept.connect(self._on_palette_kept)
+        section.has_own_palette = bool(settings.palette())
+
+    def close(self) -> None:
+        """End the threads."""
+        self.changes.close()
 
     def pick(self, class_id: int) -> None:
         """Paint with a class, if there is one with this number."""
-        if any(info.id == class_id for info in self._session.classes):
+        if self._info(class_id) is not None:
             self._section.chosen.emit(class_id)
+
+    def pick_row(self, row: int) -> None:
+        """Paint with the class at this place of the list, if there are so many."""
+        if row < len(self._session.classes):
+            self.pick(self._session.classes[row].id)
 
     @Slot()
     def swap(self) -> None:
@@ -80,10 +105,12 @@ class ClassDesk(QObject):
     @Slot()
     def add(self) -> None:
         """Add a class and let the person type its name."""
-        class_id = self._session.add_class()
-        if class_id is not None:
-            self._session.active_class = class_id
-            self._section.edit(class_id)
+        info = new_class(self._session.classes)
+        if info is None:
+            self.changes.said.emit(Message("info", "There are 255 classes, which is the most.", topic="classes"))
+        elif self.changes.set_list("add a class", [*self._session.classes, info]):
+            self._session.active_class = info.id
+            self._section.edit(info.id)
 
     @Slot(QPoint)
     def choose(self, at: QPoint) -> None:
@@ -114,64 +141,101 @@ class ClassDesk(QObject):
         action.setCheckable(True)
         action.setChecked(on)
 
-    def _change(self, class_id: int, **what: Any) -> None:
-        self._session.set_classes(
-            [replace(info, **what) if info.id == class_id else info for info in self._session.classes]
-        )
+    def _change(self, text: str, class_id: int, **what: Any) -> None:
+        now = self._session.classes
+        self.changes.set_list(text, [replace(info, **what) if info.id == class_id else info for info in now])
 
     @Slot(int, str)
     def _on_renamed(self, class_id: int, name: str) -> None:
-        self._change(class_id, name=name)
+        self._change(f"rename class to “{name}”", class_id, name=name)
 
     @Slot(int)
     def _on_recolour(self, class_id: int) -> None:
         info = self._info(class_id)
         if info is not None:
-            self._dialogs.ask_color(class_id, info.color, lambda which, color: self._change(which, color=color))
+            text = f"colour of “{info.name}”"
+            self._dialogs.ask_color(
+                class_id, info.color, lambda which, color: self._change(text, which, color=color.upper())
+            )
+
+    @Slot(object)
+    def _on_order(self, ids: list[int]) -> None:
+        known = {info.id: info for info in self._session.classes}
+        self.changes.set_list("order of classes", [known[class_id] for class_id in ids if class_id in known])
+        self._section.set_classes(self._session.classes)  # also where it was refused
+
+    @Slot()
+    def move_up(self) -> None:
+        """Move the class that is painted up in the list."""
+        self._section.move_class(self._session.active_class, -1)
+
+    @Slot()
+    def move_down(self) -> None:
+        """Move the class that is painted down in the list."""
+        self._section.move_class(self._session.active_class, 1)
+
+    # --- lists and colours -----------------------------------------------------------------------------------------
+
+    @Slot()
+    def import_list(self) -> None:
+        """Ask for a file with a list of classes."""
+        self._dialogs.class_list_to_read(self._read_list)
+
+    def _read_list(self, path: Path) -> None:
+        try:
+            read = read_class_list(path)
+        except UserError as error:
+            self.changes.said.emit(Message.of(error, topic="classes"))
+            return
+        self.changes.set_list(f"import classes from “{path.name}”", joined(self._session.classes, read), say=True)
+
+    @Slot()
+    def export_list(self) -> None:
+        """Ask where the list of classes goes."""
+        self._dialogs.class_list_to_write(self._write_list)
+
+    def _write_list(self, path: Path) -> None:
+        try:
+            write_class_list(path, self._session.classes)
+        except UserError as error:
+            self.changes.said.emit(Message.of(error, topic="classes"))
+
+    @Slot(str)
+    def _on_palette(self, name: str) -> None:
+        colors = PALETTES.get(name) or self._settings.palette()
+        self.changes.set_list("colours of classes", recolored(self._session.classes, colors), say=True)
+
+    @Slot()
+    def _on_palette_kept(self) -> None:
+        self._settings.set_palette([info.color for info in self._session.classes])
+        self._section.has_own_palette = True
+
+    # --- pixels that become another class --------------------------------------------------------------------------
 
     @Slot(int)
     def _on_remove(self, class_id: int) -> None:
-        info = self._info(class_id)
-        if info is None:
-            return
-        text = f"Remove the class “{info.name}”?"
-        more = "Its pixels become unlabelled in every label of this folder. That cannot be undone."
-        self._dialogs.ask(text, "Remove", lambda: self._remove(class_id, UNLABELLED), more)
+        self.changes.count({class_id}, lambda touched: self._ask(class_id, UNLABELLED, touched))
 
     @Slot(int, int)
     def _on_merge(self, class_id: int, into: int) -> None:
+        self.changes.count({class_id}, lambda touched: self._ask(class_id, into, touched))
+
+    def _ask(self, class_id: int, into: int, touched: Touched) -> None:
+        """Say what will become of the pixels, and do it when the person agrees."""
         info, other = self._info(class_id), self._info(into)
-        if info is None or other is None:
+        if info is None or len(self._session.classes) < 2:
             return
-        text = f"Merge “{info.name}” into “{other.name}”?"
-        more = f"Its pixels become “{other.name}” in every label of this folder. That cannot be undone."
-        self._dialogs.ask(text, "Merge", lambda: self._remove(class_id, into), more)
-
-    def _remove(self, class_id: int, into: int) -> None:
-        """Begin to take a class away. Its pixels become another class or unlabelled."""
-        dataset, folder = self._session.dataset, self._session.folder
-        if dataset is None or folder is None or self._removal is not None:
+        goal = f"“{other.name}”" if other else "unlabelled"
+        verb = f"Merge “{info.name}” into {goal}" if other else f"Remove the class “{info.name}”"
+        deed = partial(self.changes.relabel, verb[0].lower() + verb[1:], info, into, touched)
+        if not touched.images:
+            deed()  # it touches no label, and can be taken back
             return
-        if folder.read_only:
-            self._session.say_read_only()
-            return
-        self._session.save()
-        folder.saver.wait()
-        if self._session.unsaved():
-            return  # why has been said already
-        work = RelabelJob(dataset, tuple(self._images()), class_id, into)
-        self._removal = self._runner.submit(Job("relabel", "Changing labels", work))
-
-    @Slot(object)
-    def _on_job_over(self, job: Job) -> None:
-        if job is not self._removal or not isinstance(job.start, RelabelJob):
-            return
-        self._removal = None
-        if not job.stop.is_set():
-            self._session.set_classes([info for info in self._session.classes if info.id != job.start.old])
-        self._session.reopen()
-        if self._session.folder is not None:
-            self._session.folder.book.scan(self._images())
+        again = "Undo takes it back in all of them."
+        if touched.nbytes > CAP:
+            again = "That is too much to be kept, so it cannot be undone."
+        more = f"{pixels(touched)} become{'s' if touched.pixels == 1 else ''} {goal}. {again}"
+        self._dialogs.ask(f"{verb}?", "Merge" if other else "Remove", deed, more)
 
     def _info(self, class_id: int) -> ClassInfo | None:
         return next((info for info in self._session.classes if info.id == class_id), None)

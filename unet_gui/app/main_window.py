@@ -35,7 +35,7 @@ from unet_gui.core.labels import Over
 _NEED_FOLDER = (
     "close_folder", "save", "save_masks", "export", "import", "encoding", "labels_elsewhere", "train", "segment",
     "filter", "next", "previous", "next_unfinished", "next_doubtful", "load_model", "model_settings", "add_class",
-    "guide", "brush_smaller", "brush_larger",
+    "class_up", "class_down", "import_classes", "export_classes", "guide", "brush_smaller", "brush_larger",
 )  # fmt: skip
 _NEED_IMAGE = (
     "fit", "actual", "zoom_in", "zoom_out", "take_over", "take_over_all", "done", "clear", "predict", "swap", "copy",
@@ -71,7 +71,9 @@ class MainWindow(WindowFrame):
             self, self.session, self.desk, settings, self.actions_by_id, model.everything, self._open_with_labels
         )
         self.folders = FolderDesk(self.session, self.runner, settings, self.dialogs.ask, self)
-        self.class_desk = ClassDesk(self.session, self.runner, self.dialogs, self.classes, model.everything, self)
+        self.class_desk = ClassDesk(
+            self.session, self.runner, self.dialogs, self.classes, model.everything, settings, self
+        )
         self.meter = Meter(self.session, self.progress_section, self)
         self.link = CanvasLink(
             self.session, self.stage, self.classes, self.layers, self.status, self.actions_by_id, self
@@ -101,6 +103,9 @@ class MainWindow(WindowFrame):
         session.said.connect(self.show_message)
         session.settled.connect(self.stage.messages.settle)
         desk.said.connect(self.show_message)
+        self.class_desk.changes.said.connect(self.show_message)
+        self.class_desk.changes.changed.connect(self._on_history)
+        self.class_desk.changes.beginning.connect(canvas.cancel)
         self.exchange.said.connect(self.show_message)
         self.dialogs.export_chosen.connect(self.exchange.export)
         self.dialogs.import_chosen.connect(self.exchange.import_labels)
@@ -143,8 +148,8 @@ class MainWindow(WindowFrame):
             "labels_elsewhere": dialogs.labels_elsewhere,
             "close_folder": self.folders.close_folder,
             "quit": self.close,
-            "undo": self.session.undo,
-            "redo": self.session.redo,
+            "undo": self._undo,
+            "redo": self._redo,
             "settings": dialogs.settings,
             "next": partial(go.step, 1),
             "previous": partial(go.step, -1),
@@ -164,6 +169,10 @@ class MainWindow(WindowFrame):
             "swap": self.class_desk.swap,
             "clear": touch_up.clear,
             "add_class": self.class_desk.add,
+            "class_up": self.class_desk.move_up,
+            "class_down": self.class_desk.move_down,
+            "import_classes": self.class_desk.import_list,
+            "export_classes": self.class_desk.export_list,
             "train": self.desk.train,
             "stop": self.desk.stop,
             "predict": self._predict,
@@ -179,7 +188,7 @@ class MainWindow(WindowFrame):
         for name, deed in deeds.items():
             self.actions_by_id.on(name, deed)
         for number in range(10):
-            self.actions_by_id.on(f"class_{number}", partial(self.class_desk.pick, number))
+            self.actions_by_id.on(f"class_{number}", partial(self.class_desk.pick_row, number))
 
     # --- folder ----------------------------------------------------------------------------------------------------
 
@@ -215,6 +224,7 @@ class MainWindow(WindowFrame):
         self.setWindowTitle(f"{name}[*] — unet-gui")
         self.status.set_idle("  ".join(folder.dataset.notes))
         self.folders.welcome(self.dialogs.labels_elsewhere)
+        self.class_desk.changes.recover()
         self.actions_by_id["guide"].setChecked(self.settings.get("guide"))
 
     @Slot(object)
@@ -242,16 +252,24 @@ class MainWindow(WindowFrame):
 
     @Slot()
     def _on_history(self) -> None:
-        document = self.session.document
+        document, changes = self.session.document, self.class_desk.changes
         history = document.history if document else None
-        for name, possible, what in (
-            ("undo", bool(history and history.can_undo), history.undo_text if history else ""),
-            ("redo", bool(history and history.can_redo), history.redo_text if history else ""),
+        for name, what, possible in (
+            ("undo", changes.undo_text or (history.undo_text if history else ""), bool(history and history.can_undo)),
+            ("redo", changes.redo_text or (history.redo_text if history else ""), bool(history and history.can_redo)),
         ):
             action = self.actions_by_id[name]
-            action.setEnabled(possible)
+            action.setEnabled(possible or bool(getattr(changes, f"{name}_text")))
             action.setText(f"{name.capitalize()} {what}".strip())
         self.setWindowModified(bool(self.session.unsaved()))
+
+    def _undo(self) -> None:
+        changes = self.class_desk.changes
+        (changes.undo if changes.undo_text else self.session.undo)()
+
+    def _redo(self) -> None:
+        changes = self.class_desk.changes
+        (changes.redo if changes.redo_text else self.session.redo)()
 
     @Slot(object)
     def _on_label(self, _rect: Rect) -> None:
@@ -421,7 +439,8 @@ class MainWindow(WindowFrame):
         self.runner.shutdown()
         for stack in (self.stage.messages, self.start.messages):
             stack.clear()
-        for part in (self.touch_up, self.meter, self.link, self.images.model.thumbnails, self.folders, self.session):
+        parts = self.touch_up, self.class_desk, self.meter, self.link, self.images.model.thumbnails, self.folders
+        for part in (*parts, self.session):
             part.close()
         self.garbage.close()
 

@@ -25,7 +25,8 @@ _MENUS: dict[str, tuple[str, ...]] = {
         "show_label", "show_prediction", "outline", "split", "difference", "-", "minimap", "scale_bar", "@docks",
     ),
     "&Label": (
-        "@tools", "-", "take_over", "take_over_all", "next_doubtful", "done", "-", "swap", "add_class", "-", "clear",
+        "@tools", "-", "take_over", "take_over_all", "next_doubtful", "done", "-", "swap",
+        "add_class", "class_up", "class_down", "import_classes", "export_classes", "-", "clear",
     ),
     "&Model": ("train", "stop", "-", "predict", "segment", "-", "load_model", "model_settings"),
     "&Help": ("shortcuts", "guide", "-", "about"),

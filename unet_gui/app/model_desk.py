@@ -336,7 +336,7 @@ class ModelDesk(QObject):
             names = ", ".join(info.name for info in new)
             colors = {info.color for info in ours}
             added = [i if i.color not in colors else ClassInfo(i.id, i.name, color_of(i.id)) for i in new]
-            self._session.set_classes(sorted([*ours, *added], key=lambda info: info.id))
+            self._session.set_classes([*ours, *added])
             self.said.emit(Message("info", f"The model knows classes that were added here: {names}.", topic="model"))
         return True
 
@@ -469,7 +469,9 @@ class ModelDesk(QObject):
     def _say_failures(self, job: Job) -> None:
         reasons = self._failures.get(job.id)
         if reasons:
-            what = {"masks": "saved", "exchange": "taken", "relabel": "changed"}.get(job.kind, "segmented")
+            what = {"masks": "saved", "exchange": "taken", "relabel": "changed", "count": "read"}.get(
+                job.kind, "segmented"
+            )
             text = f"{_images(len(reasons))} could not be {what}; all others are. First: {reasons[0]}"
             self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images"))
 

@@ -12,6 +12,7 @@ from unet_gui.app.warm_start import import_quietly
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
+from unet_gui.core.relabel import Touched, count, relabel, take_back
 from unet_gui.engine.events import Event, ImageDone, ImageFailed
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem, TrainConfig
 
@@ -70,25 +71,48 @@ class MasksJob:
 
 
 @dataclass(frozen=True)
+class CountJob:
+    """Count the pixels of some classes in all labels; the result is a `Touched`, or None when a label is unreadable."""
+
+    dataset: Dataset
+    refs: tuple[ImageRef, ...]
+    classes: frozenset[int]
+
+    def __call__(self) -> Events:
+        found: list[Touched] = []
+        total = len(self.refs)
+        for number, ref in enumerate(self.refs):
+            yield _outcome(self.dataset, ref, partial(self._one, ref, found), number, total)
+        return sum(found, Touched()) if len(found) == total else None
+
+    def _one(self, ref: ImageRef, found: list[Touched]) -> None:
+        found.append(count(self.dataset, ref, self.classes))
+
+
+@dataclass(frozen=True)
 class RelabelJob:
-    """Give all pixels of one class another in every label of the folder."""
+    """Make one class another in every label of the folder, or take that back; the result is how many failed."""
 
     dataset: Dataset
     refs: tuple[ImageRef, ...]
     old: int
     new: int
+    keep: Path | None
+    undoing: bool = False
 
     def __call__(self) -> Events:
-        total = len(self.refs)
+        total, failed = len(self.refs), 0
         for number, ref in enumerate(self.refs):
-            yield _outcome(self.dataset, ref, partial(self._one, ref), number, total)
-        return total
+            event = _outcome(self.dataset, ref, partial(self._one, ref), number, total)
+            failed += isinstance(event, ImageFailed)
+            yield event
+        return failed
 
     def _one(self, ref: ImageRef) -> None:
-        ids = self.dataset.load_label(ref) if self.dataset.has_label(ref) else None
-        if ids is not None and (ids == self.old).any():
-            ids[ids == self.old] = self.new
-            self.dataset.save_label(ref, ids)
+        if not self.undoing:
+            relabel(self.dataset, ref, self.old, self.new, self.keep)
+        elif self.keep is not None:
+            take_back(self.dataset, ref, self.old, self.new, self.keep)
 
 
 def _outcome(dataset: Dataset, ref: ImageRef, work: Callable[[], None], number: int, total: int) -> Event:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.chores import Chores
-from unet_gui.app.document import Document, first_page, load
+from unet_gui.app.class_list import classes_of, new_class, put_classes, still_active, still_over
+from unet_gui.app.document import Document, first_page, load, load_prediction
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
-from unet_gui.app.messages import Message, Offer
+from unet_gui.app.histories import Histories
+from unet_gui.app.messages import Message
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
-from unet_gui.core.history import Delta, History
+from unet_gui.core.history import Delta
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import Edit, LabelImage, Over
-from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset, Status
 from unet_gui.core.store import Encoding
 
 AUTOSAVE_MS = 1500
 """The quiet moment after which a label is saved."""
-
-HISTORY_BYTES = 512 * 2**20
-"""Undo of all images together; the image longest not looked at forgets first."""
 
 
 class Session(QObject):
@@ -41,6 +40,11 @@ class Session(QObject):
     key : str
         The image that is open or being read; empty when there is none.
     autosave : bool
+    held : str
+        Why labels cannot be changed for a while; empty when they can.
+    balance : int
+        Grows with every change of a label and with redo, shrinks with undo: tells whether anything was done since.
+    histories : Histories
 
     Signals
     -------
@@ -78,10 +82,12 @@ class Session(QObject):
         self.document: Document | None = None
         self.key = ""
         self.autosave = True
+        self.held = ""
+        self.balance = 0
         self._active_class = 1
         self._over = Over.ALL
         self._kept: dict[str, Document] = {}  # changed and not on disk yet
-        self._histories: OrderedDict[str, tuple[History, int, int]] = OrderedDict()
+        self.histories = Histories()
         self._leaving: list[ImageSource] = []
         self._asked = 0  # number of the last request: an answer to an older one is dropped
         self._chores = Chores(1, self)
@@ -122,7 +128,8 @@ class Session(QObject):
         for document in self._kept.values():
             document.source.close()
         self._kept.clear()
-        self._histories.clear()
+        self.histories.clear()
+        self.held = ""
         folder, self.folder = self.folder, None
         folder.close()
         folder.deleteLater()
@@ -143,8 +150,7 @@ class Session(QObject):
         self.folder.saver.failed.connect(self._on_save_failed)
         self.folder.journal_failed.connect(self._on_journal)
         self.folder.recovery.restored.connect(self._on_restored)
-        ids = [info.id for info in opened.dataset.classes]
-        self._active_class = ids[1] if len(ids) > 1 else ids[0]
+        self._active_class = still_active(self.classes, -1)
         self._over = Over.ALL
         self.folder_changed.emit()
         self.classes_changed.emit()
@@ -187,7 +193,7 @@ class Session(QObject):
         if document is None or document.key != key or self.folder is None:
             return
         dataset, ref = self.folder.dataset, document.ref
-        self._chores.give((self._asked, "prediction", ref), lambda: dataset.load_prediction(ref))
+        self._chores.give((self._asked, "prediction", ref), lambda: load_prediction(dataset, ref))
 
     def _show(self, document: Document) -> None:
         self.document = document
@@ -204,12 +210,9 @@ class Session(QObject):
         document, self.document = self.document, None
         if document is None:
             return
-        self._histories[document.key] = (document.history, document.disk, document.seq)
-        self._histories.move_to_end(document.key)
+        self.histories.put(document)
         if self.folder is not None:
             self.folder.keep_undo(document)
-        while sum(history.nbytes for history, _, _ in self._histories.values()) > HISTORY_BYTES:
-            self._histories.popitem(last=False)
         if document.dirty:
             document.prediction = document.probabilities = None
             self._kept[document.key] = document
@@ -240,11 +243,7 @@ class Session(QObject):
 
     def _on_image(self, document: Document) -> None:
         self.key = document.key  # the first page, when a whole stack was asked for
-        history, disk, seq = self._histories.pop(document.key, (None, 0, 0))
-        if history is not None:
-            document.seq = document.saved_seq = seq  # numbers in the journal only grow
-            if disk == document.disk:  # nobody else has written the label meanwhile
-                document.history = history
+        self.histories.give_to(document)
         if self.folder is not None and self.folder.journal is not None:
             self.folder.journal.base(document.key, document.labels.shape, document.disk)
         self._show(document)
@@ -317,6 +316,9 @@ class Session(QObject):
         if self.folder.read_only:
             self.say_read_only()
             return None
+        if self.held:
+            self.said.emit(Message("info", self.held, topic="held", passing=True))
+            return None
         self._quiet.stop()
         return self.document.labels.edit(name, self._over)
 
@@ -333,6 +335,7 @@ class Session(QObject):
             document.history.push(delta)
         document.moving = False
         if delta is not None:
+            self.balance += 1
             self._after_change()
 
     def changed(self, rect: Rect) -> None:
@@ -352,7 +355,7 @@ class Session(QObject):
 
     def _move(self, forward: bool) -> None:
         document = self.document
-        if document is None or document.labels.editing:
+        if document is None or document.labels.editing or self.held:
             return
         history = document.history
         delta = history.next_redo if forward else history.next_undo
@@ -362,6 +365,7 @@ class Session(QObject):
         rect = history.redo(document.labels) if forward else history.undo(document.labels)
         self._record(document, delta)
         document.moving = False
+        self.balance += 1 if forward else -1
         self.changed(rect)
         self._after_change()
 
@@ -397,7 +401,7 @@ class Session(QObject):
         if self.folder is not None:
             self.folder.book.set(document.key, status)
         if not document.dirty and self._kept.pop(document.key, None) is not None and document is not self.document:
-            self._histories[document.key] = (document.history, document.disk, document.seq)
+            self.histories.put(document)
             document.source.close()
             if self.folder is not None:
                 self.folder.keep_undo(document)
@@ -407,10 +411,7 @@ class Session(QObject):
 
     @Slot(object, object)
     def _on_save_failed(self, document: Document, error: Exception) -> None:
-        said = Message.of(error, topic="save")
-        text = f"The label of “{document.key}” could not be saved and is kept in memory; trying again. {said.text}"
-        retry = (Offer("Try again now", self.save),)
-        self.said.emit(Message("error", text, said.details, "save", retry))
+        self.said.emit(words.label_not_saved(document.key, error, self.save))
         self.history_changed.emit()
 
     @Slot(object)
@@ -418,9 +419,7 @@ class Session(QObject):
         if error is None:
             self.settled.emit("journal")
         else:
-            plain = Message.of(error).text
-            text = f"Strokes cannot be noted down at the moment, so save often. {plain}"
-            self.said.emit(Message("warning", text, repr(error), "journal"))
+            self.said.emit(words.strokes_not_noted(error))
 
     @Slot(object, object)
     def _on_restored(self, keys: list[str], errors: list[Exception]) -> None:
@@ -428,16 +427,14 @@ class Session(QObject):
             self.said.emit(Message.of(error))
         if keys and self.folder is not None:
             self.folder.book.scan([ImageRef.parse(key) for key in keys])
-            text = f"The strokes of {len(keys)} image{'s' * (len(keys) > 1)} are back and saved."
-            self.said.emit(Message("good", text, topic="recovery", passing=True))
+            self.said.emit(words.strokes_back(len(keys)))
         if self.key in keys:
             self.reopen()
 
     def say_read_only(self) -> None:
         """Tell why nothing can be changed."""
         if self.folder is not None:
-            text = f"Nothing can be changed here. {self.folder.read_only}"
-            self.said.emit(Message("warning", text, topic="read-only"))
+            self.said.emit(words.read_only(self.folder.read_only))
 
     def keep_setting(self, name: str, value: Any) -> None:
         """Keep something about the folder in its project file."""
@@ -458,21 +455,24 @@ class Session(QObject):
 
     @property
     def classes(self) -> list[ClassInfo]:
-        """The classes of the folder."""
-        return self.folder.dataset.classes if self.folder else []
+        """The classes of the folder, in the person's order."""
+        return classes_of(self.folder.dataset) if self.folder else []
 
     def set_classes(self, classes: list[ClassInfo]) -> None:
-        """Give the folder these classes and keep them."""
+        """Give the folder these classes, in this order, and keep them."""
         if self.folder is None:
             return
         if self.folder.read_only:
             self.say_read_only()
             return
         try:
-            self.folder.dataset.set_classes(classes)
+            put_classes(self.folder.dataset, classes)
         except UserError as error:
             self.said.emit(Message.of(error, topic="classes"))
+            return
         self.settings_to_disk()
+        self.active_class = still_active(classes, self._active_class)
+        self.over = still_over(self._over, [info.id for info in classes])
         self.classes_changed.emit()
 
     def set_encoding(self, encoding: Encoding) -> None:
@@ -482,10 +482,9 @@ class Session(QObject):
         dataset = self.folder.dataset
         gone = lost_classes(dataset.encoding, encoding)
         dataset.set_encoding(encoding)
-        left = [info for info in dataset.classes if info.id not in gone]
+        left = [info for info in self.classes if info.id not in gone]
         if left and len(left) < len(dataset.classes):
-            dataset.set_classes(left)
-            self.classes_changed.emit()
+            self.set_classes(left)
         self.settings_to_disk()
         self.folder.book.scan(self.folder.dataset.images)
         self.reopen()  # the same file means something else now
@@ -499,13 +498,11 @@ class Session(QObject):
             return
         ref, self.key = ImageRef.parse(self.key), ""
         self._put_away()
-        self._histories.pop(ref.key, None)
         self.open_image(ref)
 
     def add_class(self) -> int | None:
         """Add a class with the next free number; return it, None when there are 255."""
-        used = {info.id for info in self.classes}
-        free = next((number for number in range(MAX_CLASSES) if number not in used), None)
-        if free is not None and self.folder is not None:
-            self.set_classes([*self.classes, ClassInfo(free, f"class {free}", color_of(free))])
-        return free
+        info = new_class(self.classes)
+        if info is not None and self.folder is not None:
+            self.set_classes([*self.classes, info])
+        return info.id if info else None

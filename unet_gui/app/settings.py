@@ -75,6 +75,14 @@ class Settings(QObject):
             self._store.setValue(f"shortcuts/{action}", "|".join(keys))
         self.changed.emit("shortcuts")
 
+    def palette(self) -> list[str]:
+        """Return the person's own colours for classes, empty when there are none."""
+        return [color for color in str(self._store.value("palette", "")).split("|") if color]
+
+    def set_palette(self, colors: list[str]) -> None:
+        """Keep the person's own colours for classes."""
+        self._store.setValue("palette", "|".join(colors))
+
     def layout(self) -> tuple[QByteArray, QByteArray] | None:
         """Return the window's place and the places of its docks, None on the first start."""
         place, docks = self._store.value("window/place"), self._store.value("window/docks")

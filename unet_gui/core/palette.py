@@ -106,6 +106,22 @@ def color_of(index: int) -> str:
     return f"#{round(red * 255):02X}{round(green * 255):02X}{round(blue * 255):02X}"
 
 
+PALETTES: dict[str, tuple[str, ...]] = {"Okabe–Ito": OKABE_ITO, "tab20": TAB20}
+"""Palettes by the name that the person reads."""
+
+
+def recolored(classes: Sequence[ClassInfo], colors: Sequence[str]) -> list[ClassInfo]:
+    """Give the classes these colours in order; where they run out, others that are not among them."""
+    wanted = list(colors)
+    taken = {color.upper() for color in wanted}
+    number = 0
+    while len(wanted) < len(classes):
+        if color_of(number).upper() not in taken:
+            wanted.append(color_of(number))
+        number += 1
+    return [ClassInfo(info.id, info.name, color) for info, color in zip(classes, wanted, strict=False)]
+
+
 def default_classes(n: int = 2) -> list[ClassInfo]:
     """Return `n` classes: background and object, or background, class 1, class 2 …"""
     names = ["background", "object"] if n == 2 else ["background", *(f"class {i}" for i in range(1, n))]

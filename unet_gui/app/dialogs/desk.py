@@ -170,6 +170,19 @@ class DialogDesk(QObject):
         )
         dialog.setFileMode(QFileDialog.FileMode.Directory)
 
+    def class_list_to_read(self, taken: Callable[[Path], object]) -> None:
+        """Ask for a file that lists classes."""
+        dialog = self._files("class list", "Import a list of classes", taken)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters(["Lists of classes (*.txt *.csv *.tsv *.json)", "All files (*)"])
+
+    def class_list_to_write(self, taken: Callable[[Path], object]) -> None:
+        """Ask where a list of classes goes."""
+        dialog = self._files("class list", "Save the list of classes", taken)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("csv")
+        dialog.setNameFilters(["Table (*.csv)", "JSON (*.json)", "Names only (*.txt)"])
+
     # --- forms -----------------------------------------------------------------------------------------------------
 
     @Slot()

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRect, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QIcon, QPainter
+from PySide6.QtCore import (
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QSignalBlocker,
+    QSize,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QLineEdit,
@@ -13,17 +23,18 @@ from PySide6.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
+    QToolButton,
     QWidget,
 )
 
 from unet_gui.app import theme
 from unet_gui.app.widgets import KeysToWindow, Section, button, swatch
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.palette import ClassInfo
+from unet_gui.core.palette import PALETTES, ClassInfo
 
 ID, KEY, HIDDEN = (int(Qt.ItemDataRole.UserRole) + n for n in range(3))
 Index = QModelIndex | QPersistentModelIndex
-SEARCH_FROM = 13
+SEARCH_FROM = 11
 """Number of classes from which a search field is of use."""
 ROWS = 8
 """Rows shown before the list scrolls."""
@@ -79,7 +90,47 @@ class _Row(QStyledItemDelegate):
 
 
 class _List(KeysToWindow, QListWidget):
-    """The list itself."""
+    """The list itself. A row that is dragged changes places with its neighbours at once.
+
+    Signals
+    -------
+    ordered()
+        The person has let go of a row at another place.
+    """
+
+    ordered = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.movable = True
+        self._held: QListWidgetItem | None = None
+        self._moved = False
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        super().mousePressEvent(event)
+        item = self.itemAt(event.position().toPoint())
+        if event.button() == Qt.MouseButton.LeftButton and self.movable and item and item.data(ID) != UNLABELLED:
+            self._held, self._moved = item, False
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._held is None:
+            super().mouseMoveEvent(event)
+            return
+        at = self.row(self._held)
+        over = self.itemAt(4, round(event.position().y()))
+        if over is None or over is self._held or over.data(ID) == UNLABELLED:
+            return
+        with QSignalBlocker(self):
+            to = self.row(over)
+            self.insertItem(to, self.takeItem(at))
+            self.setCurrentItem(self._held)
+        self._moved = True
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        held, self._held = self._held, None
+        super().mouseReleaseEvent(event)
+        if held is not None and self._moved:
+            self.ordered.emit()
 
 
 class ClassesSection(Section):
@@ -95,6 +146,14 @@ class ClassesSection(Section):
     visible_changed(frozenset)
         These classes are hidden now.
     add_wanted()
+    order_wanted(list of int)
+        The classes in this order.
+    import_wanted(), export_wanted()
+        A list of classes from a file, or into one.
+    palette_wanted(str)
+        Give the classes the colours of this palette; empty for the person's own.
+    palette_kept()
+        These colours become the person's own palette.
     """
 
     chosen = Signal(int)
@@ -104,10 +163,22 @@ class ClassesSection(Section):
     merge_wanted = Signal(int, int)
     hidden_changed = Signal(object)
     add_wanted = Signal()
+    order_wanted = Signal(object)
+    import_wanted = Signal()
+    export_wanted = Signal()
+    palette_wanted = Signal(str)
+    palette_kept = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         self._add = button("Add", "link", "Add a class")
-        super().__init__("Classes", self._add, parent=parent)
+        self.more = QToolButton()
+        super().__init__("Classes", self._add, self.more, parent=parent)
+        self.more.setIcon(theme.icon("more", "muted"))
+        self.more.setToolTip("Lists and colours of classes")
+        self.more.setAccessibleName("Lists and colours of classes")
+        self.more.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.more.clicked.connect(self._on_more)
+        self.has_own_palette = False
         self._classes: list[ClassInfo] = []
         self._hidden: frozenset[int] = frozenset()
         self._quiet = False
@@ -134,6 +205,7 @@ class ClassesSection(Section):
         self.search.textChanged.connect(self._fill)
         self.list.currentItemChanged.connect(self._on_current)
         self.list.itemChanged.connect(self._on_item)
+        self.list.ordered.connect(self._on_ordered)
         self.list.customContextMenuRequested.connect(self._on_menu)
 
     def set_classes(self, classes: list[ClassInfo]) -> None:
@@ -164,9 +236,10 @@ class ClassesSection(Section):
         wanted = self.search.text().lower() if self.search.isVisibleTo(self) else ""
         self._quiet = True
         self.list.clear()
-        for info in self._classes:
-            if wanted in info.name.lower():
-                key = str(info.id) if info.id < 10 else ""
+        self.list.movable = not wanted
+        for place, info in enumerate(self._classes):
+            if wanted in info.name.lower() or wanted == str(info.id):
+                key = str(place) if place < 10 else ""
                 self._row(info.id, info.name, swatch(info.id, info.color), key, editable=True)
         self._row(UNLABELLED, "unlabelled", swatch(UNLABELLED, ""), "E", editable=False)
         rows = min(self.list.count(), ROWS)
@@ -223,11 +296,47 @@ class ClassesSection(Section):
                 action.triggered.connect(lambda _=False, into=other.id: self.merge_wanted.emit(class_id, into))
         remove = menu.addAction("Remove…")
         remove.setEnabled(len(self._classes) > 1)
+        menu.addSeparator()
+        place = next(at for at, info in enumerate(self._classes) if info.id == class_id)
+        up, down = menu.addAction("Move up"), menu.addAction("Move down")
+        up.setEnabled(place > 0)
+        down.setEnabled(place < len(self._classes) - 1)
+        up.triggered.connect(lambda: self.move_class(class_id, -1))
+        down.triggered.connect(lambda: self.move_class(class_id, 1))
         rename.triggered.connect(lambda: self.edit(class_id))
         color.triggered.connect(lambda: self.recolour_wanted.emit(class_id))
         hide.triggered.connect(lambda: self._toggle(class_id))
         remove.triggered.connect(lambda: self.remove_wanted.emit(class_id))
         menu.popup(self.list.viewport().mapToGlobal(at))
+
+    def move_class(self, class_id: int, by: int) -> None:
+        """Ask for another place of a class in the list."""
+        ids = [info.id for info in self._classes]
+        at = ids.index(class_id) if class_id in ids else -1
+        if at >= 0 and 0 <= at + by < len(ids):
+            ids.insert(at + by, ids.pop(at))
+            self.order_wanted.emit(ids)
+
+    @Slot()
+    def _on_ordered(self) -> None:
+        shown = [self.list.item(row).data(ID) for row in range(self.list.count())]
+        self.order_wanted.emit([class_id for class_id in shown if class_id != UNLABELLED])
+
+    @Slot()
+    def _on_more(self) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Import a list of classes…").triggered.connect(lambda: self.import_wanted.emit())
+        menu.addAction("Save the list of classes…").triggered.connect(lambda: self.export_wanted.emit())
+        menu.addSeparator()
+        for name in PALETTES:
+            action = menu.addAction(f"Colours of {name}")
+            action.triggered.connect(lambda _=False, name=name: self.palette_wanted.emit(name))
+        own = menu.addAction("My colours")
+        own.setEnabled(self.has_own_palette)
+        own.triggered.connect(lambda: self.palette_wanted.emit(""))
+        menu.addAction("Keep these colours as mine").triggered.connect(lambda: self.palette_kept.emit())
+        menu.popup(self.more.mapToGlobal(QPoint(0, self.more.height() + 2)))
 
     def _toggle(self, class_id: int) -> None:
         self._hidden ^= {class_id}

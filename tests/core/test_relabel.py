@@ -1,0 +1,122 @@
+"""A class becomes another one in every label: counted before, kept, taken back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unet_gui.core import png, relabel
+from unet_gui.core.palette import ClassInfo, color_of
+from unet_gui.core.project import Dataset
+
+OLD, NEW = 2, 1
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    """Three images, two with a label, one with a prediction."""
+    rng = np.random.default_rng(4)
+    for n in range(3):
+        (tmp_path / f"{n}.png").write_bytes(png.encode(rng.integers(0, 255, (40, 50), np.uint8)))
+    dataset = Dataset.open(tmp_path)
+    dataset.set_classes([ClassInfo(i, f"c{i}", color_of(i)) for i in range(3)])
+    for ref in dataset.images[:2]:
+        dataset.save_label(ref, rng.choice(np.array([0, 1, 2, 255], np.uint8), (40, 50)))
+    dataset.save_prediction(dataset.images[2], rng.integers(0, 3, (40, 50)).astype(np.uint8))
+    return dataset
+
+
+def labels(dataset: Dataset) -> list[np.ndarray | None]:
+    found = [dataset.load_label(ref) for ref in dataset.images]
+    prediction = dataset.load_prediction(dataset.images[2])
+    assert prediction is not None
+    return [*found, prediction[0]]
+
+
+def change_all(dataset: Dataset, keep: Path, new: int = NEW) -> None:
+    for ref in dataset.images:
+        relabel.relabel(dataset, ref, OLD, new, keep)
+
+
+def test_what_is_said_beforehand_is_what_happens(dataset: Dataset, tmp_path: Path) -> None:
+    before = labels(dataset)
+    said = sum((relabel.count(dataset, ref, {OLD}) for ref in dataset.images), relabel.Touched())
+    assert said.images == 2
+    assert said.pixels == sum(int((ids == OLD).sum()) for ids in before[:2] if ids is not None)
+    change_all(dataset, tmp_path / "keep")
+    assert said.nbytes == sum(path.stat().st_size for path in (tmp_path / "keep").iterdir())
+    for was, ids in zip(before, labels(dataset), strict=True):
+        if was is None:
+            assert ids is None
+        else:
+            np.testing.assert_array_equal(ids, np.where(was == OLD, NEW, was))
+
+
+@pytest.mark.parametrize("new", [NEW, 255])
+def test_taking_back_gives_every_pixel_its_class_again(dataset: Dataset, tmp_path: Path, new: int) -> None:
+    before = labels(dataset)
+    change_all(dataset, tmp_path / "keep", new)
+    for ref in dataset.images:
+        relabel.take_back(dataset, ref, OLD, new, tmp_path / "keep")
+    for was, ids in zip(before, labels(dataset), strict=True):
+        np.testing.assert_array_equal(ids, was)
+
+
+def test_what_was_painted_since_stays(dataset: Dataset, tmp_path: Path) -> None:
+    before = dataset.load_label(dataset.images[0])
+    assert before is not None
+    change_all(dataset, tmp_path / "keep")
+    painted = dataset.load_label(dataset.images[0])
+    assert painted is not None
+    painted[:20] = 0
+    dataset.save_label(dataset.images[0], painted)
+    relabel.take_back(dataset, dataset.images[0], OLD, NEW, tmp_path / "keep")
+    ids = dataset.load_label(dataset.images[0])
+    assert ids is not None
+    assert (ids[:20] == 0).all()
+    np.testing.assert_array_equal(ids[20:], before[20:])
+
+
+def test_going_on_after_a_stop_keeps_all_pixels(dataset: Dataset, tmp_path: Path) -> None:
+    before = labels(dataset)
+    keep = tmp_path / "keep"
+    relabel.relabel(dataset, dataset.images[0], OLD, NEW, keep)
+    again = dataset.load_label(dataset.images[0])
+    assert again is not None
+    again[0, 0] = OLD  # painted between the stop and going on
+    dataset.save_label(dataset.images[0], again)
+    change_all(dataset, keep)
+    for ref in dataset.images:
+        relabel.take_back(dataset, ref, OLD, NEW, keep)
+    expected = before[0]
+    assert expected is not None
+    expected[0, 0] = OLD
+    np.testing.assert_array_equal(labels(dataset)[0], expected)
+
+
+def test_without_a_place_nothing_is_kept(dataset: Dataset, tmp_path: Path) -> None:
+    relabel.relabel(dataset, dataset.images[0], OLD, NEW, None)
+    label = dataset.load_label(dataset.images[0])
+    assert label is not None
+    assert not (label == OLD).any()
+
+
+def test_a_change_under_way_is_found_after_a_crash(tmp_path: Path) -> None:
+    change = relabel.Relabelling(OLD, 255, ClassInfo(OLD, "Würze", "#112233"), undoing=True)
+    assert relabel.unfinished(tmp_path) is None
+    relabel.note(tmp_path, change)
+    assert relabel.unfinished(tmp_path) == change
+    relabel.settle(tmp_path)
+    assert relabel.unfinished(tmp_path) is None
+
+
+def test_a_damaged_file_is_named_and_the_label_left_alone(dataset: Dataset, tmp_path: Path) -> None:
+    change_all(dataset, tmp_path / "keep")
+    after = labels(dataset)
+    for path in (tmp_path / "keep").iterdir():
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(relabel.LabelError, match="damaged"):
+        relabel.take_back(dataset, dataset.images[0], OLD, NEW, tmp_path / "keep")
+    np.testing.assert_array_equal(labels(dataset)[0], after[0])

@@ -1,0 +1,62 @@
+"""The classes of a folder in the person's order. In files, and for the engine, they are in the order of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from unet_gui.core.labels import UNLABELLED, Over
+from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of
+from unet_gui.core.project import Dataset
+
+ORDER = "class_order"
+"""Setting of the folder: class ids in the person's order."""
+
+
+def classes_of(dataset: Dataset) -> list[ClassInfo]:
+    """Return the classes in the person's order; those it does not name come last."""
+    wanted = dataset.settings.get(ORDER)
+    ids = [each for each in wanted if isinstance(each, int)] if isinstance(wanted, list) else []
+    place = {class_id: at for at, class_id in enumerate(ids)}
+    return sorted(dataset.classes, key=lambda info: (place.get(info.id, MAX_CLASSES), info.id))
+
+
+def put_classes(dataset: Dataset, classes: Sequence[ClassInfo]) -> None:
+    """Give the folder these classes in this order.
+
+    Raises
+    ------
+    ProjectError
+        There is none, or two have one id.
+    """
+    dataset.set_classes(sorted(classes, key=lambda info: info.id))
+    ids = [info.id for info in classes]
+    if ids == sorted(ids):
+        dataset.settings.pop(ORDER, None)
+    else:
+        dataset.settings[ORDER] = ids
+
+
+def new_class(classes: Sequence[ClassInfo]) -> ClassInfo | None:
+    """Return a class with the next free number, None when there are 255."""
+    used = {info.id for info in classes}
+    colors = {info.color.upper() for info in classes}
+    free = next((number for number in range(MAX_CLASSES) if number not in used), None)
+    if free is None:
+        return None
+    own = color_of(free)
+    color = own if own not in colors else next(c for n in range(512) if (c := color_of(n)) not in colors)
+    return ClassInfo(free, f"class {free}", color)
+
+
+def still_active(classes: Sequence[ClassInfo], active: int) -> int:
+    """Return the class to paint with: the one until now, or, when it is no more, the first after background."""
+    ids = [info.id for info in classes]
+    return active if active in ids else ids[min(1, len(ids) - 1)]
+
+
+def still_over(rule: Over, ids: Collection[int]) -> Over:
+    """Return the over-paint rule without classes that are no more."""
+    if rule.mode != "classes":
+        return rule
+    left = rule.classes & {*ids, UNLABELLED}
+    return Over("classes", left) if left else Over.ALL

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from unet_gui.core.raw_label import read_raw
 
 FIXTURES = Path(__file__).parent / "fixtures"
 OUTLINES = ["coco", "labelme", "yolo", "imagej"]
-EXACT = ["index", "palette", "color", "tiff", "tiff16", *OUTLINES]
+EXACT = ["masks", "index", "palette", "color", "tiff", "tiff16", *OUTLINES]
 
 
 def copied(images: Path, to: Path, names: list[str]) -> Path:
@@ -56,13 +59,14 @@ def round_trip_dice(dataset: Dataset, kind: str, tmp_path: Path, background: str
     table = np.arange(256, dtype=np.uint8)
     for info in dataset.classes:
         table[info.id] = id_of.get(info.name, 254)
-    worst = 1.0
+    worst, different = 1.0, 0
     for ref in dataset.images:
         truth, found = dataset.load_label(ref), back.load_label(ref)
         assert truth is not None
         assert found is not None
         worst = min(worst, dice(table[truth], found))
-    print(f"{kind}: smallest Dice of a class in an image {worst:.6f}")
+        different += int((table[truth] != found).sum())
+    print(f"{kind}: {different} pixels differ in {written.done} images, smallest Dice of a class in one {worst:.6f}")
     return worst
 
 
@@ -98,13 +102,33 @@ def test_nuclei_come_back_exactly(nuclei: Dataset, kind: str, tmp_path: Path) ->
     assert round_trip_dice(nuclei, kind, tmp_path) == 1.0
 
 
-@pytest.mark.parametrize("kind", ["masks", "binary", *EXACT])
+@pytest.mark.parametrize("kind", ["binary", *EXACT])
 def test_membranes_come_back_exactly(data: Path, kind: str, tmp_path: Path) -> None:
     for folder in ("image", "label"):
         copied(data / "isbi2012/train" / folder, tmp_path / "isbi" / folder, ["0.png", "1.png"])
     dataset = Dataset.open(tmp_path / "isbi")
-    dataset.set_classes([ClassInfo(0, "background", "#000000"), ClassInfo(1, "object", "#ffffff")])
+    dataset.set_classes([ClassInfo(0, "membrane", "#000000"), ClassInfo(1, "cell", "#ffffff")])
     assert round_trip_dice(dataset, kind, tmp_path, background="none") == 1.0
+
+
+@pytest.mark.slow
+def test_outlines_of_every_nucleus_come_back(data: Path, tmp_path: Path) -> None:
+    dataset = Dataset.open(shutil.copytree(data / "nuclei/image", tmp_path / "nuclei"))
+    import_labels(dataset, data / "nuclei/instances", "instances", ImportOptions(object_class="nucleus"))
+    assert len(dataset.images) == 266
+    for kind in OUTLINES:
+        assert round_trip_dice(dataset, kind, tmp_path / kind) == 1.0
+
+
+@pytest.mark.slow
+def test_outlines_of_every_frame_come_back(data: Path, tmp_path: Path) -> None:
+    for part, kind in itertools.product(("train", "val"), ("image", "label")):
+        shutil.copytree(data / "camvid" / part / kind, tmp_path / "camvid" / kind, dirs_exist_ok=True)
+    dataset = Dataset.open(tmp_path / "camvid")
+    dataset.set_encoding(dataset.encoding.with_unlabelled(11))
+    assert len(dataset.images) == 56
+    for kind in OUTLINES:
+        assert round_trip_dice(dataset, kind, tmp_path / kind, background="none") == 1.0
 
 
 @pytest.mark.parametrize("segmentation", ["polygon", "rle", "auto"])
@@ -129,27 +153,73 @@ def test_pycocotools_reads_the_same_pixels(nuclei: Dataset, segmentation: str, t
         assert (seen == label).all()
 
 
-def test_what_the_real_labelme_wrote_is_read(tmp_path: Path) -> None:
-    """The file and the picture beside it were made by labelme 6.3.1's own writer and renderer.
+LABELME = "labelme_6_3_1"
 
-    Labelme fills up to and including the line, and cuts decimals off; a pixel counts here when its middle is inside.
+
+def test_what_the_real_labelme_wrote_is_read(tmp_path: Path) -> None:
+    """The file and the picture beside it were made by labelme's own writer and renderer (`labelme_peer.py`).
+
+    Labelme cuts decimals off and fills up to and including the line; a pixel counts here when its middle is inside. So
+    its areas are the larger ones, by less than a pixel at their borders.
     """
-    copied(FIXTURES, tmp_path / "in", ["labelme_6_3_1.json"])
-    cv2.imwrite(str(tmp_path / "labelme_6_3_1.png"), np.zeros((60, 80), np.uint8))
+    copied(FIXTURES, tmp_path / "in", [f"{LABELME}.json"])
+    cv2.imwrite(str(tmp_path / f"{LABELME}.png"), np.zeros((120, 160), np.uint8))
     dataset = Dataset.open(tmp_path)
     result = import_labels(dataset, tmp_path / "in", "labelme")
     assert (result.done, result.failed) == (1, [])
     assert [info.name for info in dataset.classes] == ["background", "cell", "nucleus"]
-    ours = dataset.load_label(ImageRef("labelme_6_3_1.png"))
-    theirs = read_raw(FIXTURES / "labelme_6_3_1.truth.png").pixels
+    ours = dataset.load_label(ImageRef(f"{LABELME}.png"))
+    theirs = read_raw(FIXTURES / f"{LABELME}.truth.png").pixels
     assert ours is not None
     assert set(np.unique(ours)) == set(np.unique(theirs)) == {0, 1, 2, 255}
-    for class_id in (0, 1, 2, 255):
-        near = cv2.dilate((ours == class_id).astype(np.uint8), np.ones((3, 3), np.uint8))
-        assert (near[theirs == class_id] == 1).all()  # a border of one pixel, not more
-        near = cv2.dilate((theirs == class_id).astype(np.uint8), np.ones((3, 3), np.uint8))
-        assert (near[ours == class_id] == 1).all()
-    assert ours[16, 18] == 0  # the hole in the cell
+    different = ours != theirs
+    scores = {i: round(dice(np.where(theirs == i, 1, 0), np.where(ours == i, 1, 0)), 3) for i in (0, 1, 2, 255)}
+    print(f"{different.sum()} of {different.size} pixels differ from labelme's own, Dice {scores}")
+    assert min(scores.values()) > 0.93
+    for one, other_one in ((ours, theirs), (theirs, ours)):
+        for class_id in (0, 1, 2, 255):
+            near = cv2.dilate((one == class_id).astype(np.uint8), np.ones((3, 3), np.uint8))
+            assert (near[other_one == class_id] == 1).all()  # a border of one pixel, not more
+    assert (ours[84:99, 20:39] == theirs[84:99, 20:39]).all()  # a mask is a mask
+
+
+def test_a_hole_of_a_group_is_a_hole(tmp_path: Path) -> None:
+    """Labelme has no holes: a polygon inside another of its class and group is one here."""
+
+    def polygon(x: int, y: int, side: int, group: int | None) -> dict[str, object]:
+        points = [[x, y], [x + side, y], [x + side, y + side], [x, y + side]]
+        return {"label": "cell", "points": points, "group_id": group, "shape_type": "polygon", "flags": {}}
+
+    shapes = [polygon(2, 2, 10, 7), polygon(4, 4, 3, 7), polygon(20, 2, 6, None), polygon(21, 3, 2, None)]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.json").write_text(json.dumps({"shapes": shapes, "imageHeight": 20, "imageWidth": 30}))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 30), np.uint8))
+    dataset = Dataset.open(tmp_path)
+    assert import_labels(dataset, tmp_path / "in", "labelme").done == 1
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    assert (label > 0).sum() == 100 - 9 + 36
+    assert (label[4:7, 4:7] == 0).all()
+
+
+def test_labelme_itself_reads_ours(camvid: Dataset, nuclei: Dataset, tmp_path: Path) -> None:
+    """Needs a Python that has labelme: it wants another Qt, so it cannot be in this one."""
+    python = os.environ.get("UNET_GUI_LABELME")
+    if not python:
+        pytest.skip("UNET_GUI_LABELME names no Python with labelme")
+    for name, dataset, background in (("camvid", camvid, "none"), ("nuclei", nuclei, "auto")):
+        out, seen = tmp_path / "out" / name, tmp_path / "seen" / name
+        export(dataset, "labelme", out, ExportOptions(background=background))
+        peer = Path(__file__).parent / "labelme_peer.py"
+        subprocess.run([python, str(peer), "render", str(out), str(seen)], check=True, capture_output=True)
+        names = (out / "labels.txt").read_text("utf-8").splitlines()
+        table = np.zeros(256, np.uint8)  # what labelme has nothing for is 0
+        for info in dataset.classes:
+            table[info.id] = names.index(info.name) - 1 if info.name in names else 0
+        for ref in dataset.images:
+            label = dataset.load_label(ref)
+            rendered = read_raw((seen / ref.rel).with_suffix(".png")).pixels
+            assert (np.where(rendered == 255, 0, rendered) == np.where(label == 255, 0, table[label])).all(), ref.key
 
 
 def test_a_rendering_like_labelmes_gives_the_same_pixels(camvid: Dataset, tmp_path: Path) -> None:
@@ -209,7 +279,7 @@ def test_pages_of_a_stack_come_back(tmp_path: Path) -> None:
         ids = np.zeros((12, 14), np.uint8)
         ids[2:6, 3 : 5 + ref.page] = 1
         dataset.save_label(ref, ids)
-    for kind in ["masks", *EXACT]:
+    for kind in EXACT:
         assert export(dataset, kind, tmp_path / kind).failed == []
         back = other(dataset, tmp_path / f"back {kind}")
         result = import_labels(back, tmp_path / kind, kind)
@@ -268,7 +338,7 @@ def test_yolo_folder_can_be_trained_on_as_it_is(tmp_path: Path) -> None:
 
 
 def test_every_format_is_tested_here() -> None:
-    assert set(EXPORTERS) - set(EXACT) == {"masks", "binary", "instances", "csv"}
+    assert set(EXPORTERS) - set(EXACT) == {"binary", "instances", "csv"}
     assert set(EXPORTERS) - set(IMPORTERS) == {"csv"}
 
 

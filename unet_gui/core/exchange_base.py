@@ -184,8 +184,8 @@ class Exporter(ABC):
         atomic_write(path, data)
 
     def write_json(self, path: Path, data: Any) -> None:
-        """Write one image's file as JSON."""
-        self.write(path, json.dumps(data, ensure_ascii=False, indent=1).encode())
+        """Write one image's file as JSON, an entry of a list in a line."""
+        self.write(path, _json_lines(data).encode())
 
     def lose_unlabelled(self, ids: Ids, becomes: str) -> None:
         """Count unlabelled pixels that the format has no place for; the first time, say what they become."""
@@ -363,6 +363,10 @@ class NameFinder:
         for ref in dataset.images:
             self._keys[ref.rel.casefold()] = ref.rel
 
+    def key(self, name: str) -> str | None:
+        """Return the key of the image of a name, which may be a key itself with a page."""
+        return name if "#" in name and ImageRef.parse(name).page is not None else self.find(name)
+
     def find(self, name: str) -> str | None:
         """Return the key of the image that is called so, with or without suffix, or the page of a stack."""
         parts = name.replace("\\", "/").casefold().split("/")
@@ -383,6 +387,19 @@ def paint(label: Ids, rings: Sequence[Any], class_id: int) -> int:
     rect, inside = fill(rings, (label.shape[0], label.shape[1]))
     label[rect.slices][inside] = class_id
     return int(inside.sum())
+
+
+def _json_lines(data: dict[str, Any]) -> str:
+    """Return JSON with a line for each entry of its lists: a person can read it, and it is quicker than indented."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    parts = []
+    for name, value in data.items():
+        lines = ",\n".join(map(text, value)) if isinstance(value, list) else ""
+        parts.append(f"{text(name)}: " + (f"[\n{lines}\n]" if lines else text(value)))
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def read_json(path: Path) -> Any:

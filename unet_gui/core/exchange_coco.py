@@ -125,7 +125,7 @@ class CocoImporter(Importer):
                 self.book.id_of(name)
             for image in data["images"]:
                 name = str(image["file_name"])
-                key = name if "#" in name and ImageRef.parse(name).page is not None else finder.find(name)
+                key = finder.key(name)
                 if key is None:
                     self.unmatched.append(name)
                 else:

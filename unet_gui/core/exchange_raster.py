@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +18,11 @@ from unet_gui.core.exchange_base import (
     Ids,
     Importer,
     ImportOptions,
+    NameFinder,
     class_named,
     understood,
 )
+from unet_gui.core.exchange_table import TABLE, Row, read_table, rows_of, to_csv
 from unet_gui.core.images import ImageRef
 from unet_gui.core.instances import TOUCHING, classes_from_objects, objects_from_classes
 from unet_gui.core.palette import ClassInfo
@@ -29,43 +30,8 @@ from unet_gui.core.project import Dataset
 from unet_gui.core.raw_label import read_raw
 from unet_gui.core.store import detect_encoding, read_label, write_label
 
-TABLE = "classes.csv"
 OBJECTS = "objects.csv"
 _SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
-UNLABELLED_NAME = "unlabelled"
-
-
-# ------------------------------------------------------------------ the table of classes
-
-
-class Row(NamedTuple):
-    """One line of ``classes.csv``: pixel value, id (255 for unlabelled), name, colour ``#rrggbb``."""
-
-    value: int
-    id: int
-    name: str
-    color: str
-
-
-def read_table(folder: Path) -> list[Row]:
-    """Return the table of classes in a folder, [] when there is none."""
-    path = folder / TABLE
-    if not path.is_file():
-        return []
-    with understood(path, "class table"), open(path, encoding="utf-8-sig", newline="") as file:
-        rows = [
-            Row(int(row["value"]), int(row["id"]), row["name"].strip(), row["color"].strip())
-            for row in csv.DictReader(file)
-        ]
-        for row in rows:
-            if row.id != UNLABELLED:
-                ClassInfo(row.id, row.name, row.color)  # raises ValueError for what is none
-    return rows
-
-
-def _rgb(color: str) -> tuple[int, int, int]:
-    value = int(color[1:], 16)
-    return value >> 16, value >> 8 & 255, value & 255
 
 
 # ------------------------------------------------------------------ export
@@ -77,22 +43,16 @@ class RasterExporter(Exporter):
     wholes = (TABLE,)
     unlabelled_color = "#ffffff"
 
-    def value_of(self, class_id: int) -> int:
-        """Return the pixel value that stands for an id."""
-        return class_id
+    def rows(self) -> list[Row]:
+        """Return the table."""
+        return rows_of(INDEX, self.dataset.classes, self.unlabelled_color)
 
     def finish(self) -> None:
         """Write the table."""
-        buffer = io.StringIO()
-        table = csv.writer(buffer, lineterminator="\n")
-        table.writerow(Row._fields)
-        for info in self.dataset.classes:
-            table.writerow(Row(self.value_of(info.id), info.id, info.name, info.color))
-        table.writerow(Row(self.value_of(UNLABELLED), UNLABELLED, UNLABELLED_NAME, self.unlabelled_color))
-        self.write(self.out / TABLE, buffer.getvalue().encode("utf-8"))
+        self.write(self.out / TABLE, to_csv(self.rows()))
 
 
-class MasksExporter(Exporter):
+class MasksExporter(RasterExporter):
     """Writes label files as the folder's own; all pages of a stack in one file."""
 
     def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
@@ -102,6 +62,10 @@ class MasksExporter(Exporter):
     def encoding(self) -> Encoding:
         """Return how the masks are written."""
         return self.dataset.encoding
+
+    def rows(self) -> list[Row]:
+        """Return the table of what is in the files."""
+        return rows_of(self.encoding(), self.dataset.classes, self.unlabelled_color)
 
     def path(self, ref: ImageRef) -> Path:
         """Return the file of an image's mask."""
@@ -118,10 +82,8 @@ class MasksExporter(Exporter):
         write_label(path, ids, self.encoding(), page=ref.page, pages=pages)
 
 
-class TiffExporter(MasksExporter, RasterExporter):
+class TiffExporter(MasksExporter):
     """Writes class ids as 8-bit TIFF, 255 for unlabelled; all pages of a stack in one file."""
-
-    wholes = (TABLE,)
 
     def encoding(self) -> Encoding:
         """Return class ids, whatever the folder's labels are."""
@@ -146,7 +108,7 @@ class PaletteExporter(RasterExporter):
     def add(self, ref: ImageRef, ids: Ids) -> None:
         """Write one mask."""
         colors: list[tuple[int, int, int]] = [(i, i, i) for i in range(256)]
-        colors[UNLABELLED] = _rgb(self.unlabelled_color)
+        colors[UNLABELLED] = (255, 255, 255)  # as `unlabelled_color`
         for info in self.dataset.classes:
             colors[info.id] = info.rgb
         self.write(self.target(ref, ".png"), png.encode(ids, palette=tuple(colors)))
@@ -173,9 +135,9 @@ class ColorExporter(RasterExporter):
 class Tiff16Exporter(RasterExporter):
     """Writes class ids as 16-bit TIFF, 65535 for unlabelled; a page of a stack is a file."""
 
-    def value_of(self, class_id: int) -> int:
-        """Return the id; unlabelled is the largest value."""
-        return 65535 if class_id == UNLABELLED else class_id
+    def rows(self) -> list[Row]:
+        """Return the table; unlabelled is the largest value."""
+        return [row._replace(value=65535) if row.id == UNLABELLED else row for row in super().rows()]
 
     def add(self, ref: ImageRef, ids: Ids) -> None:
         """Write one mask."""
@@ -186,7 +148,7 @@ class Tiff16Exporter(RasterExporter):
         write_tiff(path, values)
 
 
-class BinaryExporter(Exporter):
+class BinaryExporter(RasterExporter):
     """Writes one class as 255 and everything else as 0."""
 
     def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
@@ -203,6 +165,13 @@ class BinaryExporter(Exporter):
             )
         if len(dataset.classes) > 2:
             self.notes.append(f"255 is {self.names[self._class]}; the other classes are 0 and cannot be told apart.")
+
+    def rows(self) -> list[Row]:
+        """Return two rows: the class, and what all others are together."""
+        shown = next(info for info in self.dataset.classes if info.id == self._class)
+        others = [info for info in self.dataset.classes if info.id != self._class]
+        rest = others[0] if len(others) == 1 else ClassInfo(0, "other", "#000000")
+        return [Row(0, 0, rest.name, rest.color), Row(255, 1, shown.name, shown.color)]
 
     def add(self, ref: ImageRef, ids: Ids) -> None:
         """Write one mask."""
@@ -249,7 +218,7 @@ def write_tiff(path: Path, values: np.ndarray) -> None:
 class RasterImporter(Importer):
     """Reads masks: pictures whose pixel values or colours are classes.
 
-    A ``classes.csv`` beside them tells names and colours. Without, values are class ids, or found out from all files.
+    A table of classes beside them tells names and colours. Without, values are class ids, or found out from all files.
     """
 
     kind = "masks"
@@ -257,28 +226,30 @@ class RasterImporter(Importer):
     def __init__(self, dataset: Dataset, source: Path, options: ImportOptions) -> None:
         super().__init__(dataset, source, options)
         self._files = self.match(_SUFFIXES)
-        self._rows = read_table(source if source.is_dir() else source.parent)
+        self._table = read_table(source)
         self._encoding = self._find_encoding()
         if options.unlabelled is not None:
             self._encoding = self._encoding.with_unlabelled(options.unlabelled)
-        self._wanted = {row.id: row for row in self._rows if row.id != UNLABELLED}
-        self.book.adopt([ClassInfo(row.id, row.name, row.color) for row in self._wanted.values()])
+        self._wanted = {info.id: info.name for info in self._table.classes}
+        self.book.adopt(self._table.classes)
+        if self._table.path is not None:
+            self.note(f"Classes are named as in {self._table.path.name}.")
 
     def _find_encoding(self) -> Encoding:
-        if self.kind == "index":
-            wide = any(row.value != row.id for row in self._rows)
-            return Encoding("map", tuple((row.value, row.id) for row in self._rows)) if wide else INDEX
-        if self.kind == "color" and self._rows:
-            return Encoding("map", tuple((_rgb(row.color), row.id) for row in self._rows))
         if self.kind == "binary":
             return BINARY
+        told = bool(self._table.rows)
+        if self.kind == "index":
+            return self._table.by_value() if told else INDEX
+        if self.kind == "color" and told:
+            return self._table.by_color()
         if not self._files:
             return INDEX
         detected = detect_encoding(sorted(self._files.values()))
+        if told:
+            return self._table.by_color() if detected.encoding.color else self._table.by_value()
         if detected.note:
             self.note(detected.note)
-        if detected.encoding.color and self._rows:
-            return Encoding("map", tuple((_rgb(row.color), row.id) for row in self._rows))
         return detected.encoding
 
     def has(self, ref: ImageRef) -> bool:
@@ -300,9 +271,9 @@ class RasterImporter(Importer):
         table = np.arange(256, dtype=np.uint8)
         for class_id in np.unique(ids).tolist():
             if class_id in self._wanted:
-                table[class_id] = self.book.id_of(self._wanted[class_id].name)
+                table[class_id] = self.book.id_of(self._wanted[class_id])
             elif class_id != UNLABELLED:
-                raise LabelError(f"holds {class_id}, which is not in {TABLE}.", path)
+                raise LabelError(f"holds class {class_id}, which is not in the table of classes.", path)
         return table[ids]
 
 
@@ -325,12 +296,16 @@ class ColorImporter(RasterImporter):
 
 
 class InstancesImporter(Importer):
-    """Reads pictures of objects numbered one by one: 0 background, then object and touching border."""
+    """Reads pictures of objects numbered one by one: 0 background, then object and touching border.
+
+    An ``objects.csv`` beside them tells the class of each number; without it all are one class.
+    """
 
     def __init__(self, dataset: Dataset, source: Path, options: ImportOptions) -> None:
         super().__init__(dataset, source, options)
         self._files = self.match(_SUFFIXES)
         self._lost = 0
+        self._names = {} if options.object_class else _objects_listed(source, dataset)
 
     def has(self, ref: ImageRef) -> bool:
         """Whether there is a picture of the image's name."""
@@ -344,13 +319,30 @@ class InstancesImporter(Importer):
             raise LabelError("is no picture of numbers.", path, "Objects must be numbered, not coloured.")
         self.check_shape(numbers.shape[0], numbers.shape[1], shape, path)
         blank = self.blank(shape)
-        object_id = self.book.id_of(self.options.object_class or "object")
-        touching = self.book.id_of(TOUCHING) if self.options.touching else object_id
+        named = self._names.get(ref.key, {})
+        values, dense = np.unique(numbers, return_inverse=True)
+        kinds = [
+            named.get(value) or self.options.object_class or "object" if value else "" for value in values.tolist()
+        ]
+        ids = np.array([self.book.id_of(name) if name else 0 for name in kinds], np.uint8)
         found = classes_from_objects(numbers, self.options.touching)
         if found.vanished:
             self._lost += found.vanished
             text = "objects lie wholly within the touching border and cannot be counted any more."
             self.notes[:] = [note for note in self.notes if text not in note] + [f"{self._lost} {text}"]
-        blank[found.objects] = object_id
-        blank[found.touching] = touching
+        blank[found.objects] = ids[dense.reshape(numbers.shape)][found.objects]
+        if self.options.touching:
+            blank[found.touching] = self.book.id_of(TOUCHING)
         return blank
+
+
+def _objects_listed(source: Path, dataset: Dataset) -> dict[str, dict[int, str]]:
+    """Return what ``objects.csv`` says: for each image the class of each number."""
+    path = (source if source.is_dir() else source.parent) / OBJECTS
+    listed: dict[str, dict[int, str]] = {}
+    if path.is_file():
+        finder = NameFinder(dataset)
+        with understood(path, "list of objects"), open(path, encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                listed.setdefault(finder.key(row["image"]) or "", {})[int(row["number"])] = row["class"]
+    return listed

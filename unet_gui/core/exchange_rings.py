@@ -57,8 +57,13 @@ class Blob(NamedTuple):
 
 def signed_area(ring: Ring) -> float:
     """Return the area inside a ring; positive when it runs clockwise on the screen."""
-    x, y = ring[:, 0], ring[:, 1]
-    return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
+    after = _shifted(ring)
+    return float((ring[:, 0] * after[:, 1] - after[:, 0] * ring[:, 1]).sum() / 2)
+
+
+def _shifted(ring: Ring) -> Ring:
+    """Return for each corner the next one; `np.roll` takes five times as long for short rings."""
+    return np.concatenate((ring[1:], ring[:1]))
 
 
 def blobs_of(ids: NDArray[np.uint8], classes: Iterable[int]) -> list[Blob]:
@@ -172,8 +177,8 @@ def inset(ring: Ring, by: float = 0.01) -> Ring:
     by : float
         Less than half a pixel.
     """
-    after = np.roll(ring, -1, axis=0) - ring
-    before = ring - np.roll(ring, 1, axis=0)
+    after = _shifted(ring) - ring
+    before = np.concatenate((after[-1:], after[:-1]))
     dx, dy = (after + before).T  # one of the two lines is horizontal, the other vertical
     # clockwise, lines that go down have the blob to their left and lines that go left have it above
     return ring - by * np.stack([dy > 0, dx < 0], axis=1)
@@ -214,7 +219,7 @@ def _edges(rings: Iterable[ArrayLike]) -> tuple[NDArray[np.float64], NDArray[np.
     if not corners:
         return np.zeros((0, 2)), np.zeros((0, 2))
     starts = np.concatenate(corners)
-    ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in corners])
+    ends = np.concatenate([_shifted(ring) for ring in corners])
     return starts, ends
 
 

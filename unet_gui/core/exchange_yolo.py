@@ -38,8 +38,9 @@ class YoloExporter(Exporter):
         digits = len(str(max(size))) + 3  # a thousandth of a pixel
         lines = []
         for blob in sorted(blobs_of(ids, self.objects), key=lambda one: -one.span):
-            corners = joined(blob.outer, blob.holes) / size
-            lines.append(f"{self._number[blob.class_id]} " + " ".join(f"{v:.{digits}f}" for v in corners.ravel()))
+            corners = (joined(blob.outer, blob.holes) / size).ravel()
+            numbers = f" %.{digits}f" * len(corners) % tuple(corners.tolist())
+            lines.append(f"{self._number[blob.class_id]}{numbers}")
         path = self.target(ref, ".txt", "labels")
         self.write(path, "".join(line + "\n" for line in lines).encode())
         if self.options.copy_images:

@@ -470,7 +470,9 @@ def _found_classes(found: tuple[int, ...]) -> list[ClassInfo]:
 def _became_unlabelled(old: Encoding, new: Encoding) -> int | None:
     """Return the class whose pixel value means unlabelled in the new encoding, when that is all that changed."""
     raw = next((value for value, i in new.values if i == UNLABELLED), None)
-    if raw is None or any(i == UNLABELLED for _, i in old.values) or old.with_unlabelled(raw) != new:
+    if raw is None or isinstance(raw, int) is old.color or any(i == UNLABELLED for _, i in old.values):
+        return None  # a number is compared with numbers, a colour with colours
+    if old.with_unlabelled(raw) != new:
         return None
     before: dict[Any, int] = dict(old.pairs())
     return raw if old.kind == "index" and isinstance(raw, int) else before.get(raw)

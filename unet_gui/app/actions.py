@@ -76,8 +76,10 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("quit", "Quit", "Ctrl+Q", FILE, "Save everything and leave"),
     _spec("undo", "Undo", "Ctrl+Z", EDIT, "Take back the last change of this image", icon="undo", repeats=True),
     _spec("redo", "Redo", "Ctrl+Shift+Z Ctrl+Y", EDIT, "Make it again", icon="redo", repeats=True),
-    _spec("copy", "Copy blob", "Ctrl+C", EDIT, "Copy the blob under the pointer (with the blob tool)"),
+    _spec("copy", "Copy blob", "Ctrl+C", EDIT,
+          "Copy the blob under the pointer, or what is in the box of the blob tool"),
     _spec("paste", "Paste blob", "Ctrl+V", EDIT, "Let the copied blob hang at the pointer until the next click"),
+    _spec("delete", "Delete blob", "Del", EDIT, "Make the blob under the pointer unlabelled", icon="trash"),
     _spec("settings", "Settings…", "Ctrl+,", EDIT, "Theme, autosave, brush"),
     _spec("next", "Next image", "D PgDown", VIEW, "Go to the next image", icon="next", repeats=True),
     _spec("previous", "Previous image", "A PgUp", VIEW, "Go to the previous image", icon="previous", repeats=True),
@@ -90,15 +92,28 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("show_prediction", "Prediction", "G", VIEW, "Show or hide the prediction", checkable=True),
     _spec("outline", "Outlines only", "O", VIEW, "Show borders instead of areas", icon="outline", checkable=True),
     _spec("split", "Prediction beside label", "Y", VIEW,
-          "Prediction left and label right of a line that can be dragged", checkable=True),
-    _spec("difference", "Differences only", "U", VIEW, "Only where label and prediction disagree", checkable=True),
-    _spec("minimap", "Minimap", "", VIEW, "A small picture of the whole image while zoomed in", checkable=True),
-    _spec("scale_bar", "Scale bar", "", VIEW, "Where the file gives the size of a pixel", checkable=True),
+          "Prediction left and label right of a line that can be dragged", icon="split", checkable=True),
+    _spec("difference", "Differences only", "U", VIEW, "Only where label and prediction disagree", icon="difference",
+          checkable=True),
+    _spec("minimap", "Minimap", "J", VIEW, "A small picture of the whole image while zoomed in", icon="minimap",
+          checkable=True),
+    _spec("scale_bar", "Scale bar", "Shift+J", VIEW, "A scale bar, where the file gives the size of a pixel",
+          icon="scale-bar", checkable=True),
     _spec("filter", "Find an image", "Ctrl+L", VIEW, "Type a name or a status to filter the list", icon="search"),
     _spec("take_over", "Take over prediction", "T", LABEL,
           "Unlabelled pixels become what the model predicts; what you labelled stays", icon="take-over"),
     _spec("take_over_all", "Replace label by prediction", "Ctrl+Shift+T", LABEL,
           "The whole image becomes what the model predicts, also where you labelled"),
+    _spec("sure_all", "Take over what is sure", "Ctrl+Alt+K", LABEL,
+          "In the whole image: unlabelled pixels take the prediction where the model is sure enough"),
+    _spec("specks_all", "Remove specks everywhere", "Ctrl+Alt+S", LABEL,
+          "In the whole image: blobs under the size of the tool Remove specks become what surrounds them"),
+    _spec("holes_all", "Fill holes everywhere", "Ctrl+Alt+F", LABEL,
+          "In the whole image: holes of the class under the size of the tool Remove specks are filled"),
+    _spec("grow_class", "Grow class", "Ctrl+Alt++ Ctrl+Alt+=", LABEL,
+          "In the whole image: the class that is painted grows by a pixel", repeats=True),
+    _spec("shrink_class", "Shrink class", "Ctrl+Alt+-", LABEL,
+          "In the whole image: the class that is painted shrinks by a pixel", repeats=True),
     _spec("next_doubtful", "Next doubtful place", "N", LABEL,
           "Go to where the model is least sure, in this image and then in the next ones", icon="doubt"),
     _spec("done", "Done and next", "Ctrl+Return Ctrl+Enter", LABEL,
@@ -177,7 +192,7 @@ class ActionTable(QObject):
         action.setAutoRepeat(spec.repeats)
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         if spec.icon:
-            action.setIcon(theme.icon(spec.icon, "tool" if spec.group == TOOLS else "text"))
+            action.setIcon(theme.icon(spec.icon, "tool" if spec.checkable else "text"))
         action.setIconVisibleInMenu(False)
         self.specs[spec.id] = spec
         self._actions[spec.id] = action

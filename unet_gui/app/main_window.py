@@ -27,6 +27,7 @@ from unet_gui.app.panels.guide import Guide
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.app.touch_up import TouchUp
+from unet_gui.app.whole_image import WholeImage
 from unet_gui.app.window_frame import WindowFrame
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
@@ -39,7 +40,7 @@ _NEED_FOLDER = (
 )  # fmt: skip
 _NEED_IMAGE = (
     "fit", "actual", "zoom_in", "zoom_out", "take_over", "take_over_all", "done", "clear", "predict", "swap", "copy",
-    "paste",
+    "paste", "delete", "specks_all", "holes_all", "grow_class", "shrink_class", "sure_all",
 )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ class MainWindow(WindowFrame):
         model = self.images.model
         self.navigator = Navigator(self.session, model, self.status.say, self)
         self.touch_up = TouchUp(self.session, self.navigator.next_unfinished, self.navigator.predicted_after, self)
+        self.whole = WholeImage(self.session, lambda: self.stage.canvas.options, self)
         self.exchange = ExchangeDesk(self.session, self.runner, model.everything, self)
         self.dialogs = DialogDesk(
             self, self.session, self.desk, settings, self.actions_by_id, model.everything, self._open_with_labels
@@ -106,6 +108,7 @@ class MainWindow(WindowFrame):
         self.class_desk.changes.said.connect(self.show_message)
         self.class_desk.changes.changed.connect(self._on_history)
         self.class_desk.changes.beginning.connect(canvas.cancel)
+        self.class_desk.changes.beginning.connect(self.whole.cancel)
         self.exchange.said.connect(self.show_message)
         self.dialogs.export_chosen.connect(self.exchange.export)
         self.dialogs.import_chosen.connect(self.exchange.import_labels)
@@ -161,6 +164,8 @@ class MainWindow(WindowFrame):
             **dict.fromkeys(VIEW_ACTIONS, self.link.follow_actions),
             "copy": canvas.copy,
             "paste": canvas.paste,
+            "delete": canvas.delete,
+            **self.whole.deeds(),
             "filter": self._find,
             "take_over": touch_up.take_over,
             "take_over_all": partial(touch_up.take_over, replace=True),
@@ -437,9 +442,18 @@ class MainWindow(WindowFrame):
             return
         self._ended = True
         self.runner.shutdown()
+        self.status.forget()
         for stack in (self.stage.messages, self.start.messages):
             stack.clear()
-        parts = self.touch_up, self.class_desk, self.meter, self.link, self.images.model.thumbnails, self.folders
+        parts = (
+            self.whole,
+            self.touch_up,
+            self.class_desk,
+            self.meter,
+            self.link,
+            self.images.model.thumbnails,
+            self.folders,
+        )
         for part in (*parts, self.session):
             part.close()
         self.garbage.close()

@@ -19,18 +19,21 @@ _MENUS: dict[str, tuple[str, ...]] = {
         "open", "open_sample", "@recent", "close_folder", "-", "save", "save_masks", "export", "import", "-",
         "encoding", "labels_elsewhere", "-", "quit",
     ),
-    "&Edit": ("undo", "redo", "-", "copy", "paste", "-", "settings"),
+    "&Edit": ("undo", "redo", "-", "copy", "paste", "delete", "-", "settings"),
     "&View": (
         "next", "previous", "next_unfinished", "filter", "-", "fit", "actual", "zoom_in", "zoom_out", "-",
         "show_label", "show_prediction", "outline", "split", "difference", "-", "minimap", "scale_bar", "@docks",
     ),
     "&Label": (
-        "@tools", "-", "take_over", "take_over_all", "next_doubtful", "done", "-", "swap",
+        "@tools", "@whole", "-", "take_over", "take_over_all", "next_doubtful", "done", "-", "swap",
         "add_class", "class_up", "class_down", "import_classes", "export_classes", "-", "clear",
     ),
     "&Model": ("train", "stop", "-", "predict", "segment", "-", "load_model", "model_settings"),
     "&Help": ("shortcuts", "guide", "-", "about"),
 }  # fmt: skip
+
+
+_WHOLE = ("specks_all", "holes_all", "grow_class", "shrink_class", "sure_all")
 
 
 def add_tool_actions(actions: ActionTable) -> QActionGroup:
@@ -63,6 +66,8 @@ def build_menus(window: QMainWindow, actions: ActionTable, docks: Iterable[QActi
             elif name == "@tools":
                 tools = menu.addMenu("Tools")
                 tools.addActions([actions[f"tool_{tool.info.id}"] for tool in TOOL_CLASSES])
+            elif name == "@whole":
+                menu.addMenu("Whole image").addActions([actions[each] for each in _WHOLE])
             else:
                 menu.addAction(actions[name])
     return recent

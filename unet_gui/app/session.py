@@ -311,13 +311,13 @@ class Session(QObject):
 
     def begin_edit(self, name: str) -> Edit | None:
         """Open an edit of the label. None when that is impossible; the person has been told why."""
+        if self.held:
+            self.said.emit(Message("info", self.held, topic="held", passing=True))
+            return None
         if self.document is None or self.folder is None or self.document.labels.editing:
             return None
         if self.folder.read_only:
             self.say_read_only()
-            return None
-        if self.held:
-            self.said.emit(Message("info", self.held, topic="held", passing=True))
             return None
         self._quiet.stop()
         return self.document.labels.edit(name, self._over)

@@ -92,6 +92,11 @@ class BlobTool(_LabelBlobTool):
             class_id = self.class_for(press)
             self.apply("Delete blob" if class_id == UNLABELLED else "Change class of blob", [blob], class_id)
 
+    def point_at(self, pointer: Pointer | None) -> BlobTool:
+        """Know where the pointer is, when another tool is in hand, and return itself."""
+        self._pointer = pointer
+        return self
+
     def hover(self, pointer: Pointer) -> None:
         self._pointer = pointer
         if self._pasting:

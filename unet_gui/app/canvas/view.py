@@ -306,8 +306,16 @@ class CanvasView(QWidget):
 
     def copy(self) -> bool:
         """Copy the blob under the pointer, or what is in the box of the blob tool; return whether there was any."""
+        return self._bench.has_label and self._blobs().copy()
+
+    def delete(self) -> None:
+        """Delete what the tool in hand is about to make, or the blob under the pointer."""
+        if self._bench.has_label and not self._hand.is_busy and not self._hand.tool.key("delete"):
+            self._blobs().key("delete")
+
+    def _blobs(self) -> BlobTool:
         tool = self._hand.tool
-        return isinstance(tool, BlobTool) and self._bench.has_label and tool.copy()
+        return tool if isinstance(tool, BlobTool) else BlobTool(self._bench).point_at(self._hand.pointer)
 
     def paste(self) -> None:
         """Let what was copied hang at the pointer until the next click."""

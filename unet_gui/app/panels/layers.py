@@ -14,10 +14,12 @@ from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import Display
 from unet_gui.app.canvas.layers import LayerSettings
-from unet_gui.app.widgets import Section, button, clear, label, row, swatch
+from unet_gui.app.widgets import Section, button, clear, label, row, swatch, tool_button
 
 STEPS = 1000
 """Steps of the contrast sliders."""
+TOGGLES = ("outline", "split", "difference", "minimap", "scale_bar")
+"""Actions beside the heading."""
 
 
 def _eye(tip: str) -> QToolButton:
@@ -66,7 +68,8 @@ class LayersSection(Section):
     channel_color_wanted = Signal(int)
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
-        super().__init__("Layers", parent=parent)
+        self.toggles = {name: tool_button(actions[name], 16) for name in TOGGLES}
+        super().__init__("Layers", *self.toggles.values(), parent=parent)
         self._settings = LayerSettings(label_opacity=0.4, prediction_opacity=0.3)
         self._display = Display()
         self._range = (0.0, 255.0)

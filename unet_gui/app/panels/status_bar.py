@@ -61,7 +61,7 @@ class StatusLine(QStatusBar):
         self._said = QTimer(self)
         self._said.setSingleShot(True)
         self._said.setInterval(SAID_MS)
-        self._said.timeout.connect(self._on_forget)
+        self._said.timeout.connect(self.forget)
         self._idle = ""
         self.set_job("")
 
@@ -107,6 +107,8 @@ class StatusLine(QStatusBar):
             self._said.start()
 
     @Slot()
-    def _on_forget(self) -> None:
+    def forget(self) -> None:
+        """Take the short text away, and its timer."""
+        self._said.stop()
         if not self.job.text():
             self.text.set_text(self._idle)

@@ -1,0 +1,139 @@
+"""Corrections of the whole image from the real window: one undo step each, given up when another image is wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import SHAPE, go_to, on_disk, paint, saved, truth, write_folder
+from unet_gui.app.main_window import MainWindow
+from unet_gui.core.geometry import Rect
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.project import Dataset
+from unet_gui.core.whole import Patch
+
+Open = Callable[[Path | None], MainWindow]
+CTRL, ALT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.AltModifier
+
+
+def do(qtbot: QtBot, window: MainWindow, name: str) -> np.ndarray:
+    """Choose an action and wait for its end; return the label."""
+    window.actions_by_id[name].trigger()
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    assert window.session.labels is not None
+    return window.session.labels.ids.copy()
+
+
+def test_specks_holes_grow_and_shrink(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    session = window.session
+    paint(session, Rect(0, 0, *SHAPE[::-1]), 0)
+    paint(session, Rect(20, 20, 20, 20), 1)
+    plain = session.labels.ids.copy()  # type: ignore[union-attr]
+    paint(session, Rect(25, 25, 3, 3), 0)
+    holed = session.labels.ids.copy()  # type: ignore[union-attr]
+    paint(session, Rect(60, 50, 2, 2), 1)
+    specked = session.labels.ids.copy()  # type: ignore[union-attr]
+    np.testing.assert_array_equal(do(qtbot, window, "specks_all"), plain)  # the hole is a speck of background
+    QTest.keyClick(window, Qt.Key.Key_Z, CTRL)
+    np.testing.assert_array_equal(session.labels.ids, specked)  # type: ignore[union-attr]
+    session.undo()
+    session.active_class = 1
+    np.testing.assert_array_equal(do(qtbot, window, "holes_all"), plain)
+    session.undo()
+    np.testing.assert_array_equal(session.labels.ids, holed)  # type: ignore[union-attr]
+    session.redo()
+    grown = do(qtbot, window, "grow_class")
+    assert (grown == 1).sum() == 22 * 22 - 4
+    shrunk = do(qtbot, window, "shrink_class")
+    np.testing.assert_array_equal(shrunk, plain)
+    assert window.actions_by_id["undo"].text() == "Undo Shrink class"
+    saved(qtbot, session)
+    np.testing.assert_array_equal(on_disk(session, 0), plain)
+
+
+def test_what_the_model_is_sure_of(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    dataset = Dataset.open(folder)
+    certain = np.tile(np.linspace(128, 255, SHAPE[1]).astype(np.uint8), (SHAPE[0], 1))
+    one = np.where(truth(0) == 1, certain, 255 - certain)
+    dataset.save_prediction(dataset.images[0], truth(0), np.stack([255 - one, one]))
+    window = open_window(folder)
+    qtbot.waitUntil(lambda: window.session.probabilities is not None, timeout=20_000)
+    paint(window.session, Rect(SHAPE[1] - 10, 0, 5, 5), 0)
+    before = window.session.labels.ids.copy()  # type: ignore[union-attr]
+    window.stage.canvas.options.sure = 0.8
+    QTest.keyClick(window.stage.canvas, Qt.Key.Key_K, CTRL | ALT)
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    expected = np.where((certain >= 0.8 * 255) & (before == UNLABELLED), truth(0), before)
+    np.testing.assert_array_equal(window.session.labels.ids, expected)  # type: ignore[union-attr]
+
+
+def test_without_probabilities_it_says_so(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.actions_by_id["sure_all"].trigger()
+    assert any("no probabilities" in message.text for message in window.stage.messages.messages)
+    assert not window.whole.busy
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """A correction that has written one patch and waits: (it has begun, it may go on)."""
+    begun, on = threading.Event(), threading.Event()
+
+    def patches(ids: np.ndarray, smaller_than: int) -> Iterator[Patch]:
+        yield Patch(Rect(0, 0, 5, 5), np.full((5, 5), 1, np.uint8), np.ones((5, 5), bool))
+        begun.set()
+        on.wait(20)
+        yield Patch(Rect(9, 9, 5, 5), np.full((5, 5), 1, np.uint8), np.ones((5, 5), bool))
+
+    monkeypatch.setattr("unet_gui.core.whole.without_specks", patches)
+    yield begun, on
+    on.set()
+
+
+def test_nobody_paints_meanwhile_and_it_is_saved_whole(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, slow: tuple[threading.Event, threading.Event]
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.actions_by_id["specks_all"].trigger()
+    assert slow[0].wait(20)
+    assert window.session.begin_edit("brush") is None
+    assert any("is under way" in message.text for message in window.stage.messages.messages)
+    window.session.undo()
+    window.session.save()
+    slow[1].set()
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == 1).sum() == 50
+    saved(qtbot, window.session)
+    np.testing.assert_array_equal(on_disk(window.session, 0), window.session.labels.ids)
+    edit = window.session.begin_edit("brush")
+    assert edit is not None
+    edit.rollback()
+
+
+def test_going_to_another_image_takes_it_back(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, slow: tuple[threading.Event, threading.Event]
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    paint(window.session, Rect(30, 30, 5, 5), 1)
+    window.actions_by_id["specks_all"].trigger()
+    assert slow[0].wait(20)
+    slow[1].set()
+    go_to(qtbot, window.session, 1)
+    assert not window.whole.busy
+    assert not window.session.held
+    go_to(qtbot, window.session, 0)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == 1).sum() in (25, 75), "all of it or nothing"
+    assert window.session.document is not None
+    steps = len(window.session.document.history.undo_stack)
+    assert steps == (1 if (window.session.labels.ids == 1).sum() == 25 else 2)

@@ -1,0 +1,183 @@
+"""Corrections of the whole open label, made beside the window. Each is one undo step."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, Slot
+
+from unet_gui.app.canvas.tool import Options, let_eraser_work
+from unet_gui.app.chores import Chores
+from unet_gui.app.document import Document
+from unet_gui.app.messages import Message, Offer
+from unet_gui.app.session import Session
+from unet_gui.core import whole
+from unet_gui.core.geometry import Rect
+from unet_gui.core.labels import UNLABELLED, Edit
+
+Ids = NDArray[np.uint8]
+Patches = Callable[[Ids], Iterator[whole.Patch]]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One correction: the work of a pool's thread."""
+
+    document: Document
+    edit: Edit
+    patches: Patches
+    stop: threading.Event
+
+    def __call__(self) -> int:
+        """Write everything and return how many pixels were written; -1 when it was stopped and taken back."""
+        written = 0
+        try:
+            for rect, ids, mask in self.patches(self.document.labels.ids.copy()):
+                if self.stop.is_set():
+                    break
+                self.edit.write(rect, ids, mask)
+                written += int(np.count_nonzero(mask))
+        except BaseException:
+            self.edit.rollback()
+            raise
+        if self.stop.is_set():
+            self.edit.rollback()
+            return -1
+        self.edit.commit()
+        return written
+
+
+class WholeImage(QObject):
+    """Starts corrections and gives up the one under way when another image is wanted.
+
+    Parameters
+    ----------
+    options : callable
+        Returns what the tools remember: size of specks, how sure the model must be.
+    """
+
+    def __init__(self, session: Session, options: Callable[[], Options], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._options = options
+        self._work: _Work | None = None
+        self._chores = Chores(1, self)
+        self._chores.done.connect(self._on_done)
+        self._chores.failed.connect(self._on_failed)
+        session.image_opening.connect(self.cancel)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a correction is under way."""
+        return self._work is not None
+
+    def close(self) -> None:
+        """End the thread."""
+        self.cancel()
+        self._chores.close()
+
+    def deeds(self) -> dict[str, Callable[[], None]]:
+        """Return what there is to do, by the name of its action."""
+        return {
+            "specks_all": self.remove_specks,
+            "holes_all": self.fill_holes,
+            "grow_class": self.grow,
+            "shrink_class": self.shrink,
+            "sure_all": self.take_over_sure,
+        }
+
+    def remove_specks(self) -> None:
+        """Let blobs that are too small become what surrounds them."""
+        size = self._options().speck_size
+        self._start(f"Remove specks under {size} px", partial(whole.without_specks, smaller_than=size), erases=True)
+
+    def fill_holes(self) -> None:
+        """Fill small holes of the class that is painted."""
+        size, class_id = self._options().speck_size, self._session.active_class
+        work = partial(whole.without_holes, class_id=class_id, smaller_than=size)
+        self._start(f"Fill holes under {size} px", work)
+
+    def grow(self) -> None:
+        """Let the class that is painted grow by a pixel."""
+        self._start("Grow class", partial(whole.grown, class_id=self._session.active_class))
+
+    def shrink(self) -> None:
+        """Let the class that is painted shrink by a pixel."""
+        self._start("Shrink class", partial(whole.shrunk, class_id=self._session.active_class), erases=True)
+
+    def take_over_sure(self) -> None:
+        """Take the prediction over where nothing is labelled and the model is sure enough."""
+        session, sure = self._session, self._options().sure
+        if session.document is None:
+            return
+        prediction, probabilities = session.prediction, session.probabilities
+        if prediction is None or probabilities is None:
+            text = "There are no probabilities for this image yet: let the model look at it (R)."
+            session.said.emit(Message("info", text, topic="touch-up", passing=True))
+            return
+
+        def patches(ids: Ids) -> Iterator[whole.Patch]:
+            image = Rect(0, 0, ids.shape[1], ids.shape[0])
+            for tx, ty in image.tiles(whole.SIDE):
+                rect = Rect(tx * whole.SIDE, ty * whole.SIDE, whole.SIDE, whole.SIDE).intersect(image)
+                part = rect.slices
+                certain = probabilities[(slice(None), *part)].max(axis=0) >= sure * 255
+                said = prediction[part]
+                yield whole.Patch(rect, said, certain & (ids[part] == UNLABELLED) & (said != UNLABELLED))
+
+        self._start(f"Take over what is at least {sure:.0%} sure", patches)
+
+    def _start(self, name: str, patches: Patches, erases: bool = False) -> None:
+        session = self._session
+        document = session.document
+        if document is None or self.busy:
+            return
+        edit = session.begin_edit(name)
+        if edit is None:
+            return
+        if erases:
+            let_eraser_work(edit)
+        document.moving = True  # until `end_edit`: pixels and the number of the state do not belong together
+        session.held = f"“{name}” is under way; painting goes on in a moment."
+        self._work = _Work(document, edit, patches, threading.Event())
+        self._chores.give(None, self._work)
+
+    @Slot()
+    def cancel(self) -> None:
+        """Take back the correction under way; returns when that is done."""
+        if self._work is not None:
+            self._work.stop.set()
+            self._chores.close(finish=True)
+
+    def _end(self) -> _Work | None:
+        work, self._work = self._work, None
+        self._session.held = ""
+        if work is not None:
+            work.document.moving = False
+        return work
+
+    @Slot(object, object)
+    def _on_done(self, _tag: object, written: int) -> None:
+        work = self._end()
+        if work is None:
+            return
+        if work.document is not self._session.document:
+            return
+        self._session.changed(work.edit.rect)
+        if written < 0:
+            return
+        self._session.end_edit(work.edit)
+        count = f"{written:,}".replace(",", "\u202f")
+        said = f"{work.edit.name}: {count} px." if work.edit.delta else f"{work.edit.name}: nothing to change."
+        undo = (Offer("Undo", self._session.undo),) if work.edit.delta else ()
+        self._session.said.emit(Message("info", said, topic="whole image", offers=undo, passing=True))
+
+    @Slot(object, object)
+    def _on_failed(self, _tag: object, error: Exception) -> None:
+        self._end()
+        self._session.said.emit(Message.of(error, topic="whole image"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ import pytest
 from PySide6.QtWidgets import QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import open_session, truth, write_folder
-from unet_gui.app.dialogs.exchange import FORMATS, ExportDialog, ImportDialog
+from tests.app.kit import on_disk, open_session, truth, write_folder
+from unet_gui.app.dialogs.exchange import EXPORT_OPTIONS, FORMATS, IMPORT_OPTIONS, ExportDialog, ImportDialog
 from unet_gui.app.exchange_desk import ExchangeDesk
 from unet_gui.app.jobs import JobRunner
-from unet_gui.core.exchange import EXPORTERS, IMPORTERS
+from unet_gui.app.main_window import MainWindow
+from unet_gui.core.exchange import EXPORTERS, IMPORTERS, ExportOptions, ImportOptions
+
+Open = Callable[[Path | None], MainWindow]
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def test_a_round_trip_through_labelme(qtbot: QtBot, tmp_path: Path, runner: JobR
         desk = ExchangeDesk(session, runner, folder.images)
         said: list[str] = []
         desk.said.connect(lambda message: said.append(message.text))
-        desk.export("labelme", tmp_path / "out", True, False)
+        desk.export("labelme", tmp_path / "out", {"only_labels": True})
         qtbot.waitUntil(lambda: bool(said))
         assert "3 images exported" in said[0]
     files = sorted((tmp_path / "out").rglob("*.json"))
@@ -51,7 +55,7 @@ def test_a_round_trip_through_labelme(qtbot: QtBot, tmp_path: Path, runner: JobR
         said = []
         desk.said.connect(lambda message: said.append(message.text))
         runner.failed.connect(lambda _job, error: said.append(error.traceback))
-        desk.import_labels("labelme", tmp_path / "out", False)
+        desk.import_labels("labelme", tmp_path / "out", {})
         qtbot.waitUntil(lambda: bool(said))
         assert "3 images imported" in said[0]
         ids = {info.name: info.id for info in session.classes}
@@ -75,7 +79,7 @@ def test_an_import_that_finds_nothing_says_so(qtbot: QtBot, tmp_path: Path, runn
         folder = session.folder
         assert folder is not None
         desk = ExchangeDesk(session, runner, folder.images)
-        desk.import_labels("index", tmp_path / "empty", False)
+        desk.import_labels("index", tmp_path / "empty", {})
         qtbot.waitUntil(lambda: bool(errors))
         assert np.all(np.array(errors) != "")
 
@@ -89,11 +93,62 @@ def test_dialogs_ask_for_a_place(qtbot: QtBot, tmp_path: Path) -> None:
     export.only_labels.setChecked(True)
     with qtbot.waitSignal(export.chosen) as said:
         ok.click()
-    assert said.args == ["masks", tmp_path / "out", True, False]
+    assert said.args == ["masks", tmp_path / "out", {"only_labels": True, "overwrite": False}]
     take = ImportDialog(["coco"])
     qtbot.addWidget(take)
     take.path.setText("x.json")
     take.overwrite.setChecked(True)
     with qtbot.waitSignal(take.chosen) as said:
         take.buttons.button(QDialogButtonBox.StandardButton.Ok).click()
-    assert said.args == ["coco", Path("x.json"), True]
+    assert said.args == ["coco", Path("x.json"), {"overwrite": True, "background": "auto"}]
+
+
+def test_dialogs_know_every_option_of_the_command_line() -> None:
+    """Nothing that the command line can do is missing in the window, and nothing is offered that core does not know."""
+    exporting = {field.name for field in fields(ExportOptions)}
+    importing = {field.name for field in fields(ImportOptions)}
+    assert {*EXPORT_OPTIONS, "overwrite", "only_labels"} == exporting
+    assert {*IMPORT_OPTIONS, "overwrite"} == importing
+    assert {name for names in EXPORT_OPTIONS.values() for name in names} <= set(EXPORTERS)
+    assert {name for names in IMPORT_OPTIONS.values() for name in names} <= set(IMPORTERS)
+
+
+@pytest.mark.parametrize("kind", EXPORTERS)
+def test_every_format_goes_out_and_in_from_the_dialogs(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, kind: str
+) -> None:
+    """The dialogs of the real window, what they emit, the job, the files; and back into a second folder."""
+    one = write_folder(tmp_path / "one", images=2, labels=2)
+    out = tmp_path / "out"
+    window = open_window(one)
+    window.actions_by_id["export"].trigger()
+    dialog = window.dialogs._open["export"]
+    assert isinstance(dialog, ExportDialog)
+    dialog.format.setCurrentIndex(dialog.format.findData(kind))
+    shown = {name for name, widget in dialog._options.items() if dialog.fields.isRowVisible(widget)}
+    assert shown == {name for name, kinds in EXPORT_OPTIONS.items() if kind in kinds}
+    dialog.path.setText(str(out))
+    dialog.buttons.button(QDialogButtonBox.StandardButton.Ok).click()
+    qtbot.waitUntil(lambda: any("exported" in m.text for m in window.stage.messages.messages), timeout=20_000)
+    assert any("2 images exported" in m.text for m in window.stage.messages.messages)
+    if kind not in IMPORTERS:
+        return
+    other = open_window(write_folder(tmp_path / "other", images=2))
+    other.actions_by_id["import"].trigger()
+    take = other.dialogs._open["import"]
+    assert isinstance(take, ImportDialog)
+    take.format.setCurrentIndex(take.format.findData(kind))
+    shown = {name for name, widget in take._options.items() if take.fields.isRowVisible(widget)}
+    assert shown == {name for name, kinds in IMPORT_OPTIONS.items() if kind in kinds}
+    files = sorted(path for path in out.rglob("*.json") if kind == "coco")
+    take.path.setText(str(files[0] if files else out))
+    take.buttons.button(QDialogButtonBox.StandardButton.Ok).click()
+    qtbot.waitUntil(lambda: any("imported" in m.text for m in other.stage.messages.messages), timeout=20_000)
+    qtbot.waitUntil(lambda: not other.runner.busy and other.session.document is not None, timeout=20_000)
+    assert any("2 images imported" in m.text for m in other.stage.messages.messages)
+    label = on_disk(other.session, 0)
+    assert label is not None
+    if kind != "instances":  # objects that touch get a border of their own
+        disc = label[truth(0) == 1]
+        assert (disc == disc[0]).all()
+        assert not (label[truth(0) == 0] == disc[0]).any()

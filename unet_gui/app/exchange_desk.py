@@ -22,25 +22,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExchangeJob:
-    """One export or import; its result is an `ExchangeResult`."""
+    """One export or import; its result is an `ExchangeResult`.
+
+    ``options`` are fields of `ExportOptions` or `ImportOptions`.
+    """
 
     dataset: Dataset
     total: int
     kind: str
     place: Path
     importing: bool
-    overwrite: bool
-    only_labels: bool = False
+    options: dict[str, Any]
 
     def __call__(self) -> Generator[Event, None, Any]:
         from unet_gui.core import exchange
 
         result = exchange.ExchangeResult()
         if self.importing:
-            wishes = exchange.ImportOptions(overwrite=self.overwrite)
+            wishes = exchange.ImportOptions(**self.options)
             outcomes = exchange.importing(self.dataset, self.place, self.kind, wishes, result)
         else:
-            how = exchange.ExportOptions(overwrite=self.overwrite, only_labels=self.only_labels)
+            how = exchange.ExportOptions(**self.options)
             outcomes = exchange.exporting(self.dataset, self.kind, self.place, how, result)
         try:
             for number, outcome in enumerate(outcomes):
@@ -86,23 +88,21 @@ class ExchangeDesk(QObject):
         for over in (runner.failed, runner.cancelled):
             over.connect(self._on_over)
 
-    @Slot(str, object, bool, bool)
-    def export(self, kind: str, place: Path, only_labels: bool, overwrite: bool) -> None:
+    @Slot(str, object, object)
+    def export(self, kind: str, place: Path, options: dict[str, Any]) -> None:
         """Write every image's mask in this format."""
-        self._start("Exporting", kind, place, importing=False, overwrite=overwrite, only_labels=only_labels)
+        self._start("Exporting", kind, place, options, importing=False)
 
-    @Slot(str, object, bool)
-    def import_labels(self, kind: str, place: Path, overwrite: bool) -> None:
+    @Slot(str, object, object)
+    def import_labels(self, kind: str, place: Path, options: dict[str, Any]) -> None:
         """Read labels in this format."""
         folder = self._session.folder
         if folder is not None and folder.read_only:
             self._session.say_read_only()
         else:
-            self._start("Importing", kind, place, importing=True, overwrite=overwrite)
+            self._start("Importing", kind, place, options, importing=True)
 
-    def _start(
-        self, title: str, kind: str, place: Path, importing: bool, overwrite: bool, only_labels: bool = False
-    ) -> None:
+    def _start(self, title: str, kind: str, place: Path, options: dict[str, Any], importing: bool) -> None:
         folder = self._session.folder
         if folder is None:
             return
@@ -110,7 +110,7 @@ class ExchangeDesk(QObject):
         folder.saver.wait()
         if self._session.unsaved():
             return  # why has been said already
-        work = ExchangeJob(folder.dataset, len(self._images()), kind, place, importing, overwrite, only_labels)
+        work = ExchangeJob(folder.dataset, len(self._images()), kind, place, importing, dict(options))
         self._runner.submit(Job("exchange", title, work))
 
     @Slot(object, object)

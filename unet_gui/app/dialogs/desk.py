@@ -35,11 +35,11 @@ class DialogDesk(QObject):
 
     Signals
     -------
-    export_chosen(format, folder, only labels, overwrite), import_chosen(format, source, overwrite)
+    export_chosen(format, folder, options), import_chosen(format, source, options)
     """
 
-    export_chosen = Signal(str, object, bool, bool)
-    import_chosen = Signal(str, object, bool)
+    export_chosen = Signal(str, object, object)
+    import_chosen = Signal(str, object, object)
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class DialogDesk(QObject):
             from unet_gui.app.dialogs.exchange import FORMATS, ExportDialog
             from unet_gui.core.exchange import EXPORTERS
 
-            dialog = ExportDialog([name for name in FORMATS if name in EXPORTERS], self._window)
+            dialog = ExportDialog([name for name in FORMATS if name in EXPORTERS], self._session.classes, self._window)
             dialog.chosen.connect(self.export_chosen)
             return dialog
 
@@ -145,7 +145,7 @@ class DialogDesk(QObject):
             from unet_gui.app.dialogs.exchange import FORMATS, ImportDialog
             from unet_gui.core.exchange import IMPORTERS
 
-            dialog = ImportDialog([name for name in FORMATS if name in IMPORTERS], self._window)
+            dialog = ImportDialog([name for name in FORMATS if name in IMPORTERS], self._session.classes, self._window)
             dialog.chosen.connect(self.import_chosen)
             return dialog
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QDialogButtonBox, QFileDialog, QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDialogButtonBox, QFileDialog, QLineEdit, QSpinBox, QWidget
 
 from unet_gui.app.dialogs.forms import Form
 from unet_gui.app.widgets import button, label, row
+from unet_gui.core.palette import ClassInfo
 
 FORMATS: dict[str, str] = {
     "masks": "masks as this folder's labels are stored",
@@ -28,13 +31,51 @@ FORMATS: dict[str, str] = {
 """Formats in the words of the list; those that core does not know (yet) do not show."""
 
 
-class _ExchangeDialog(Form):
-    """A format, a place, and whether to replace what is there."""
+_PICTURES = ("masks", "index", "binary", "palette", "color", "tiff", "tiff16")
+EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
+    "background": ("instances", "coco", "yolo", "imagej", "csv"),
+    "foreground": ("binary",),
+    "segmentation": ("coco",),
+    "copy_images": ("yolo",),
+}
+"""Options of an export, and the formats that have them."""
+IMPORT_OPTIONS: dict[str, tuple[str, ...]] = {
+    "background": ("coco", "labelme", "yolo", "imagej"),
+    "suffix": (*_PICTURES, "instances"),
+    "unlabelled": _PICTURES,
+    "object_class": ("instances", "imagej"),
+    "touching": ("instances",),
+}
+"""Options of an import, and the formats that have them."""
 
-    def __init__(self, title: str, formats: list[str], place: str, replace: str, parent: QWidget | None) -> None:
+
+class _ExchangeDialog(Form):
+    """A format, a place, whether to replace what is there, and what else the format needs to know.
+
+    Signals
+    -------
+    chosen(format, place, options)
+        The options are fields of `ExportOptions` or `ImportOptions`.
+    """
+
+    chosen = Signal(str, object, object)
+
+    def __init__(
+        self,
+        title: str,
+        formats: list[str],
+        classes: Sequence[ClassInfo],
+        words: tuple[str, str],
+        fitting: dict[str, tuple[str, ...]],
+        parent: QWidget | None,
+    ) -> None:
         super().__init__(title, parent)
-        self.setMinimumWidth(480)
-        self._format = self.combo("Format", [(name, FORMATS.get(name, name)) for name in formats], formats[0])
+        self.setMinimumWidth(520)
+        self._classes = list(classes)
+        self._fitting = fitting
+        self._options: dict[str, QWidget] = {}
+        self.format = self.combo("Format", [(name, FORMATS.get(name, name)) for name in formats], formats[0])
+        place, replace = words
         self.path = QLineEdit()
         self.path.setAccessibleName(place)
         choose = button("Choose…", tip=f"Choose the {place.lower()}")
@@ -43,12 +84,28 @@ class _ExchangeDialog(Form):
         line.setStretch(0, 1)
         self.fields.addRow(place, line)
         self.overwrite: QCheckBox = self.check(replace, False)
-        self.note = label("", "muted", wrap=True)
         box = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(box.Ok | box.Cancel)
         self.buttons.accepted.connect(self._on_ok)
         self.path.textChanged.connect(self._on_path)
+        self.format.currentIndexChanged.connect(self._on_format)
         self._on_path()
+
+    def add(self, name: str, widget: QWidget) -> None:
+        """Make a widget the field of an option."""
+        self._options[name] = widget
+
+    def class_combo(self, text: str, first: list[tuple[str, str]], tip: str) -> QComboBox:
+        """Add a choice of a class."""
+        return self.combo(text, [*first, *((str(info.id), info.name) for info in self._classes)], first[0][0], tip)
+
+    def options(self) -> dict[str, Any]:
+        """Return what was chosen, of the options that this format has."""
+        chosen: dict[str, Any] = {"overwrite": self.overwrite.isChecked()}
+        for name, widget in self._options.items():
+            if self.format.currentData() in self._fitting.get(name, (self.format.currentData(),)):
+                chosen[name] = _value(widget)
+        return chosen
 
     def _choose(self) -> None:
         raise NotImplementedError
@@ -58,26 +115,38 @@ class _ExchangeDialog(Form):
         self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(bool(self.path.text().strip()))
 
     @Slot()
+    def _on_format(self) -> None:
+        """Show the options that this format has, and no others."""
+        for name, widget in self._options.items():
+            self.fields.setRowVisible(widget, self.format.currentData() in self._fitting.get(name, ()))
+
+    @Slot()
     def _on_ok(self) -> None:
-        raise NotImplementedError
+        place = Path(self.path.text().strip()).expanduser()
+        self.chosen.emit(self.format.currentData(), place, self.options())
+        self.accept()
 
 
 class ExportDialog(_ExchangeDialog):
-    """What to export.
+    """What to export."""
 
-    Signals
-    -------
-    chosen(format, folder, only labels, overwrite)
-    """
-
-    chosen = Signal(str, object, bool, bool)
-
-    def __init__(self, formats: list[str], parent: QWidget | None = None) -> None:
-        super().__init__("Export", formats, "Folder", "Replace files that are there", parent)
+    def __init__(self, formats: list[str], classes: Sequence[ClassInfo] = (), parent: QWidget | None = None) -> None:
+        words = "Folder", "Replace files that are there"
+        super().__init__("Export", formats, classes, words, EXPORT_OPTIONS, parent)
         self.only_labels = self.check("Labels only, no predictions", False, "Images without a label are left out then")
-        self.fields.addRow(
-            label("Each image's mask: your label, and the prediction where you have said nothing.", "muted", wrap=True)
-        )
+        auto = [("auto", "class 0 if it is called background"), ("none", "none: every class is objects")]
+        self.add("background", self.class_combo("Background", auto, "This class is not written as objects"))
+        only = [("", "the only one besides background")]
+        self.add("foreground", self.class_combo("Class that becomes 255", only, "All others become 0"))
+        kinds = [("auto", "outlines, run lengths for holes"), ("polygon", "outlines"), ("rle", "run lengths: exact")]
+        self.add("segmentation", self.combo("Shapes", kinds, "auto", "How COCO stores an object"))
+        self.add("copy_images", self.check("Copy the images too", False, "So that YOLO can be trained on the folder"))
+        text = "Each image's mask: your label, and the prediction where you have said nothing."
+        self.fields.addRow(label(text, "muted", wrap=True))
+        self._on_format()
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "only_labels": self.only_labels.isChecked()}
 
     def _choose(self) -> None:
         dialog = QFileDialog(self, "Folder for the export", self.path.text())
@@ -85,38 +154,58 @@ class ExportDialog(_ExchangeDialog):
         dialog.fileSelected.connect(self.path.setText)
         dialog.open()
 
-    @Slot()
-    def _on_ok(self) -> None:
-        place = Path(self.path.text().strip()).expanduser()
-        self.chosen.emit(self._format.currentData(), place, self.only_labels.isChecked(), self.overwrite.isChecked())
-        self.accept()
-
 
 class ImportDialog(_ExchangeDialog):
-    """What to import.
+    """What to import."""
 
-    Signals
-    -------
-    chosen(format, source, overwrite)
-    """
+    def __init__(self, formats: list[str], classes: Sequence[ClassInfo] = (), parent: QWidget | None = None) -> None:
+        words = "File or folder", "Replace labels that are there"
+        super().__init__("Import labels", formats, classes, words, IMPORT_OPTIONS, parent)
+        auto = [("auto", "class 0 if it is called background"), ("none", "unlabelled")]
+        self.add("background", self.class_combo("Pixels in no object", auto, "What they become"))
+        self.add("suffix", self._line("Ending of names", "_mask", "What the files have behind the image's name"))
+        self.add("unlabelled", self._number("Unlabelled value", -1, 65535, -1, "This pixel value means unlabelled"))
+        self.add("object_class", self._line("Class of objects", "object", "For objects that come without a class"))
+        touching = "Pixels so near to another object become the class “touching border”; 0: none"
+        self.add("touching", self._number("Touching border", 0, 99, 1, touching))
+        text = "Files are matched with images by name, classes by name; new classes are added."
+        self.fields.addRow(label(text, "muted", wrap=True))
+        self._on_format()
 
-    chosen = Signal(str, object, bool)
+    def _line(self, name: str, example: str, tip: str) -> QLineEdit:
+        widget = QLineEdit()
+        widget.setPlaceholderText(f"e.g. {example}")
+        widget.setAccessibleName(name)
+        widget.setToolTip(tip)
+        self.fields.addRow(name, widget)
+        return widget
 
-    def __init__(self, formats: list[str], parent: QWidget | None = None) -> None:
-        super().__init__("Import labels", formats, "File or folder", "Replace labels that are there", parent)
-        self.fields.addRow(
-            label("Files are matched with images by name, classes by name; new classes are added.", "muted", wrap=True)
-        )
+    def _number(self, name: str, least: int, most: int, now: int, tip: str) -> QSpinBox:
+        widget = QSpinBox()
+        widget.setRange(least, most)
+        widget.setValue(now)
+        widget.setAccessibleName(name)
+        widget.setToolTip(tip)
+        if least < 0:
+            widget.setSpecialValueText("none")
+        self.fields.addRow(name, widget)
+        return widget
 
     def _choose(self) -> None:
-        files = self._format.currentData() in ("coco", "imagej")
+        files = self.format.currentData() in ("coco", "imagej")
         dialog = QFileDialog(self, "What to import", self.path.text())
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile if files else QFileDialog.FileMode.Directory)
         dialog.fileSelected.connect(self.path.setText)
         dialog.open()
 
-    @Slot()
-    def _on_ok(self) -> None:
-        place = Path(self.path.text().strip()).expanduser()
-        self.chosen.emit(self._format.currentData(), place, self.overwrite.isChecked())
-        self.accept()
+
+def _value(widget: QWidget) -> Any:
+    """Return what a field holds."""
+    if isinstance(widget, QComboBox):
+        return widget.currentData()
+    if isinstance(widget, QCheckBox):
+        return widget.isChecked()
+    if isinstance(widget, QSpinBox):
+        return None if widget.value() < 0 else widget.value()
+    assert isinstance(widget, QLineEdit)
+    return widget.text().strip()

@@ -19,17 +19,23 @@ from PySide6.QtCore import QCoreApplication, QTimer
 
 from unet_gui.app.document import Document
 from unet_gui.app.session import Session
+from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.journal import checksum, read_journal
 from unet_gui.core.project import Dataset
 
 
 class Life:
-    """A session that brings back what the last life lost and then paints until it is killed."""
+    """A session that brings back what the last life lost and then paints until it is killed.
 
-    def __init__(self, folder: Path, seed: int, out: int) -> None:
+    An ordinary one saves all the time and goes from image to image, so that many kills meet a save. One without a rest
+    stays at its image and never pauses long enough to save: only the journal has what it painted.
+    """
+
+    def __init__(self, folder: Path, seed: int, out: int, rests: bool) -> None:
         self.session = Session()
-        self.session._quiet.setInterval(20)  # saves all the time, so that many kills meet one
+        self.session._quiet.setInterval(20 if rests else 600_000)
+        self.rests = rests
         self.rng = random.Random(seed)
         self.out = out
         self.hand = QTimer()
@@ -66,6 +72,8 @@ class Life:
         else:
             self.stroke(document)
         self.tell("finished", document.key, checksum(document.labels.ids), time.monotonic())
+        if not self.rests:
+            return
         if rng.random() < 0.1:
             folder.journal.flush()
             self.tell("flushed", document.key, checksum(document.labels.ids))
@@ -135,16 +143,24 @@ class Judge:
         self.in_journal += sum(map(len, journals))
         for ref in dataset.images:
             key, states = ref.key, self.states[ref.key]
-            ids = dataset.load_label(ref)
+            try:
+                ids = dataset.load_label(ref)
+            except UserError as error:
+                self.faults.append(f"life {life}: {error}")
+                continue
             if ids is None:
                 ids = np.full(dataset.open_image(ref).shape, 255, np.uint8)
             on_disk = checksum(ids)
             if on_disk not in states:
                 self.faults.append(f"life {life}: the label of {key} is no state the person had")
                 continue
-            for journal in journals:
-                if key in journal:
-                    ids = journal[key].apply(ids)
+            try:
+                for journal in journals:
+                    if key in journal:
+                        ids = journal[key].apply(ids)
+            except UserError as error:
+                self.faults.append(f"life {life}: the journal of {key}: {error}")
+                continue
             if checksum(ids) not in states:
                 self.faults.append(f"life {life}: {key} with its journal is no state the person had")
                 continue
@@ -160,17 +176,18 @@ def main(folder: Path, kills: int, seed: int) -> None:
     rng = random.Random(seed)
     judge = Judge(folder)
     for life in range(kills):
+        # most lives are short: the kill meets opening, restoring and saving; some are long enough to have a past
+        long, rests = life % 12 == 11, life % 24 != 23
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reader)
             app = QCoreApplication([])
-            life_of_child = Life(folder, seed * 1000 + life, writer)
+            life_of_child = Life(folder, seed * 1000 + life, writer, rests)
             app.exec()
             os._exit(life_of_child.hand.interval())
         os.close(writer)
-        # most lives are short: the kill meets opening, restoring and saving; some are long enough to have a past
-        time.sleep(rng.uniform(1.2, 1.8) if life % 25 == 24 else rng.uniform(0.05, 0.3))
+        time.sleep(rng.uniform(1.3, 2.0) if long else rng.uniform(0.05, 0.3))
         killed = time.monotonic()
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

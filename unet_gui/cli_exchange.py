@@ -12,29 +12,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from unet_gui.core.exchange import ExchangeResult, Outcome
 
-EXPORT_FORMATS = (
-    "masks",
-    "index",
-    "binary",
-    "palette",
-    "color",
-    "tiff",
-    "tiff16",
-    "instances",
-    "coco",
-    "labelme",
-    "yolo",
-    "imagej",
-    "csv",
-)
+FORMATS = {
+    "masks": "label files as the folder's own, and a table of classes",
+    "index": "class ids as 8-bit PNG, 255 = unlabelled",
+    "binary": "one class as 255, the rest as 0",
+    "palette": "class ids as PNG with the classes' colours",
+    "color": "the classes' colours as PNG, and a table",
+    "tiff": "class ids as 8-bit TIFF",
+    "tiff16": "class ids as 16-bit TIFF",
+    "instances": "objects numbered one by one, 16-bit PNG",
+    "coco": "COCO: one JSON file, outlines and run lengths",
+    "labelme": "labelme: a JSON file an image",
+    "yolo": "YOLO segmentation: a text file an image",
+    "imagej": "ImageJ and Fiji: a zip of ROIs an image",
+    "csv": "measurements of the blobs (export only)",
+}
+EXPORT_FORMATS = tuple(FORMATS)
 IMPORT_FORMATS = EXPORT_FORMATS[:-1]  # measurements cannot become labels again
 _BACKGROUND = "class of the pixels in no object: a name, a number, none or auto (default: class 0 if called background)"
+
+
+def _describe(sub: argparse.ArgumentParser, formats: Iterable[str], example: str) -> None:
+    """List the formats and an example below the options."""
+    lines = "".join(f"  {name:<10} {FORMATS[name]}\n" for name in formats)
+    sub.epilog = f"formats:\n{lines}\nexample:\n  {example}"
+    sub.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def add_export(sub: argparse.ArgumentParser) -> None:
     """Describe the words of ``export``."""
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images")
-    sub.add_argument("--format", choices=EXPORT_FORMATS, default="masks", help="default: masks, as the folder's labels")
+    _describe(sub, EXPORT_FORMATS, "unet-gui export cells --format coco --out cells-coco")
+    sub.add_argument("--format", choices=EXPORT_FORMATS, default="masks", metavar="FORMAT", help="default: masks")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
     sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
@@ -58,7 +67,8 @@ def add_import(sub: argparse.ArgumentParser) -> None:
     """Describe the words of ``import``."""
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images; labels are written for it")
     sub.add_argument("source", type=Path, metavar="SOURCE", help="file or folder to read")
-    sub.add_argument("--format", choices=IMPORT_FORMATS, default="masks", help="default: masks, their values found out")
+    _describe(sub, IMPORT_FORMATS, "unet-gui import cells annotations.json --format coco")
+    sub.add_argument("--format", choices=IMPORT_FORMATS, default="masks", metavar="FORMAT", help="default: masks")
     sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
     sub.add_argument("--suffix", default="", metavar="_mask", help="what names have behind the image's")
     sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="pixel value that means unlabelled")

@@ -45,9 +45,12 @@ def write_contact_sheet(path: Path, pairs: Sequence[tuple[Path, Path, str]], col
 
 def _cell(image: Path, mask: Path, text: str, side: int) -> NDArray[np.uint8]:
     cell = np.full((side + _CAPTION, 2 * side + 2, 3), 32, np.uint8)
-    cell[_CAPTION:, :side] = _fitted(_shown(image), side, cv2.INTER_AREA)
-    cell[_CAPTION:, side + 2 :] = _fitted(_spread(mask), side, cv2.INTER_NEAREST)
-    cv2.putText(cell, text, (4, _CAPTION - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (220, 220, 220), 1, cv2.LINE_AA)
+    x = 0
+    for picture in (_fitted(_shown(image), side, cv2.INTER_AREA), _fitted(_spread(mask), side, cv2.INTER_NEAREST)):
+        height, width = picture.shape[:2]
+        cell[_CAPTION : _CAPTION + height, x : x + width] = picture
+        x += width + 2
+    cv2.putText(cell, text, (0, _CAPTION - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (220, 220, 220), 1, cv2.LINE_AA)
     return cell
 
 
@@ -68,13 +71,9 @@ def _spread(path: Path) -> NDArray[np.uint8]:
 
 
 def _fitted(pixels: NDArray[np.uint8], side: int, interpolation: int) -> NDArray[np.uint8]:
-    """Scale to fit a square, centred, as RGB."""
+    """Scale the longer side to a length; return RGB."""
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     scale = side / max(pixels.shape[:2])
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    small = cv2.resize(np.ascontiguousarray(pixels[..., :3]), size, interpolation=interpolation)
-    square = np.full((side, side, 3), 32, np.uint8)
-    y, x = (side - small.shape[0]) // 2, (side - small.shape[1]) // 2
-    square[y : y + small.shape[0], x : x + small.shape[1]] = small
-    return square
+    return cv2.resize(np.ascontiguousarray(pixels[..., :3]), size, interpolation=interpolation)

@@ -349,9 +349,48 @@ def test_keys_can_be_changed_conflicts_are_said_and_defaults_come_back(
     assert actions.keys("train") == ["B"]
     assert actions.keys("tool_brush") == []
     assert Settings().shortcuts() == {"train": ["B"], "tool_brush": []}
+    brush = next(row for row in range(dialog._model.rowCount()) if dialog._model.item(row).text() == "Brush")
+    dialog.field.clear()
+    dialog.table.setCurrentIndex(dialog._sieve.mapFromSource(dialog._model.index(brush, 0)))
+    dialog._on_default()
+    assert actions.keys("tool_brush") == ["B"], "the default key is taken back from the action that has it"
+    assert actions.keys("train") == []
     dialog._on_all()
     assert actions.keys("train") == ["Ctrl+T"]
     assert actions.keys("tool_brush") == ["B"]
+    assert Settings().shortcuts() == {}
+    dialog.close()
+
+
+def test_no_key_does_two_things(actions: ActionTable, window: QMainWindow) -> None:
+    """Neither by default, nor when the person chooses the default key of another action."""
+    for name in actions.specs:
+        for key in actions.keys(name):
+            assert not actions.conflict(name, key), (name, key)
+    actions.set_keys({"train": ["B"], "predict": ["X", "Ctrl+Z"]})
+    assert actions.keys("tool_brush") == actions.keys("swap") == actions.keys("undo") == []
+    actions.set_keys({"train": ["B"], "predict": ["B"]})  # a settings file may say so
+    dialog = ShortcutsDialog(actions, window)
+    texts = [dialog._model.item(row, 1).text() for row in range(dialog._model.rowCount())]
+    assert {"B  ⚠ also Predict this image", "B  ⚠ also Train"} <= set(texts)
+    dialog.close()
+
+
+def test_every_action_can_have_another_key(actions: ActionTable, window: QMainWindow) -> None:
+    settings = Settings()
+    dialog = ShortcutsDialog(actions, window)
+    dialog.keys_wanted.connect(settings.set_shortcut)
+    settings.changed.connect(lambda _name: actions.set_keys(settings.shortcuts()))
+    shown = {dialog._model.item(row).data(int(Qt.ItemDataRole.UserRole)) for row in range(dialog._model.rowCount())}
+    assert shown - {""} == set(actions.specs)
+    for number, name in enumerate(actions.specs):
+        key = f"Meta+Ctrl+{chr(ord('A') + number % 26)}, {chr(ord('A') + number // 26)}"
+        dialog.keys_wanted.emit(name, [key])
+        assert actions.keys(name) == [key]
+    dialog._on_all()
+    assert all(
+        actions.keys(name) == [QKeySequence(k).toString() for k in spec.keys] for name, spec in actions.specs.items()
+    )
     dialog.close()
 
 

@@ -129,6 +129,18 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("export_classes", "Save list of classes…", "", LABEL, "Write names and colours of classes to a file"),
     _spec("brush_smaller", "Smaller brush", "[", TOOLS, "Make brush and eraser smaller", repeats=True),
     _spec("brush_larger", "Larger brush", "]", TOOLS, "Make brush and eraser larger", repeats=True),
+    _spec("pen_click", "Click with the key pen", "Ctrl+Space", TOOLS,
+          "Use the tool where its ring is, without a mouse: paints a dot, sets a corner, picks a blob"),
+    _spec("pen_down", "Key pen down or up", "Shift+Space", TOOLS,
+          "Put the tool down or lift it; meanwhile moving it draws, without a mouse. Esc takes the stroke back"),
+    _spec("pen_left", "Move key pen left", "Shift+Left", TOOLS, "Move the ring by half the brush", repeats=True),
+    _spec("pen_right", "Move key pen right", "Shift+Right", TOOLS, "Move the ring by half the brush", repeats=True),
+    _spec("pen_up", "Move key pen up", "Shift+Up", TOOLS, "Move the ring by half the brush", repeats=True),
+    _spec("pen_lower", "Move key pen down", "Shift+Down", TOOLS, "Move the ring by half the brush", repeats=True),
+    _spec("pen_left_fine", "Key pen a pixel left", "Ctrl+Left", TOOLS, "Move the ring by one pixel", repeats=True),
+    _spec("pen_right_fine", "Key pen a pixel right", "Ctrl+Right", TOOLS, "Move the ring by one pixel", repeats=True),
+    _spec("pen_up_fine", "Key pen a pixel up", "Ctrl+Up", TOOLS, "Move the ring by one pixel", repeats=True),
+    _spec("pen_lower_fine", "Key pen a pixel down", "Ctrl+Down", TOOLS, "Move the ring by one pixel", repeats=True),
     _spec("train", "Train", "Ctrl+T", MODEL, "Save the labels and let the model learn them", icon="train"),
     _spec("stop", "Stop", "Ctrl+.", MODEL, "Stop what runs now; what is finished stays", icon="stop"),
     _spec("predict", "Predict this image", "R", MODEL, "Let the model look at this image", icon="predict"),
@@ -145,7 +157,8 @@ GESTURES: tuple[Gesture, ...] = (
     Gesture("Alt held, right button", TOOLS, "Erase with the brush"),
     Gesture("Shift+wheel", TOOLS, "Size of the brush"),
     Gesture("Space held, middle button", VIEW, "Move the image"),
-    Gesture("Wheel", VIEW, "Zoom at the pointer"),
+    Gesture("Wheel, two fingers", VIEW, "Zoom at the pointer"),
+    Gesture("Arrows", VIEW, "Move the image"),
     Gesture("H held", VIEW, "The image alone"),
     Gesture("Enter", TOOLS, "Close a shape"),
     Gesture("Esc", TOOLS, "Drop a shape, take back the stroke under way"),
@@ -192,7 +205,7 @@ class ActionTable(QObject):
         action.setAutoRepeat(spec.repeats)
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
         if spec.icon:
-            action.setIcon(theme.icon(spec.icon, "tool" if spec.checkable else "text"))
+            action.setIcon(theme.icon(spec.icon, "tool" if spec.group == TOOLS else "text"))
         action.setIconVisibleInMenu(False)
         self.specs[spec.id] = spec
         self._actions[spec.id] = action
@@ -221,9 +234,14 @@ class ActionTable(QObject):
         return self._actions[name].shortcut().toString(QKeySequence.SequenceFormat.NativeText)
 
     def set_keys(self, chosen: dict[str, list[str]]) -> None:
-        """Give actions the keys that the person has chosen; all others have their default keys."""
+        """Give actions the keys that the person has chosen; all others have their default keys.
+
+        A default key that was chosen for something else is left out: a key of two actions would do neither.
+        """
+        taken = {QKeySequence(key).toString() for name, keys in chosen.items() if name in self.specs for key in keys}
         for name, spec in self.specs.items():
-            self._set_keys(name, chosen.get(name, list(spec.keys)))
+            free = [key for key in spec.keys if QKeySequence(key).toString() not in taken]
+            self._set_keys(name, chosen.get(name, free))
         self.keys_changed.emit()
 
     def conflict(self, name: str, key: str) -> str:

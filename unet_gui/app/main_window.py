@@ -187,9 +187,14 @@ class MainWindow(WindowFrame):
             "shortcuts": dialogs.shortcuts,
             "guide": self._on_guide,
             "about": dialogs.about,
+            "pen_click": canvas.pen.click,
+            "pen_down": canvas.pen.toggle,
             "brush_smaller": partial(canvas.step_brush_size, -1),
             "brush_larger": partial(canvas.step_brush_size, 1),
         }
+        for way, (dx, dy) in {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "lower": (0, 1)}.items():
+            deeds[f"pen_{way}"] = partial(canvas.pen.move, dx, dy)
+            deeds[f"pen_{way}_fine"] = partial(canvas.pen.move, dx, dy, fine=True)
         for name, deed in deeds.items():
             self.actions_by_id.on(name, deed)
         for number in range(10):

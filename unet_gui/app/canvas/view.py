@@ -30,6 +30,7 @@ from unet_gui.app.canvas.blob_tools import BlobTool
 from unet_gui.app.canvas.display import Display, auto_display, default_display
 from unet_gui.app.canvas.furniture import Furniture
 from unet_gui.app.canvas.hand import Hand
+from unet_gui.app.canvas.key_pen import KeyPen
 from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.canvas.navigation import Navigation
 from unet_gui.app.canvas.overlay import (
@@ -41,6 +42,7 @@ from unet_gui.app.canvas.overlay import (
     ring_region,
     text_rect,
 )
+from unet_gui.app.canvas.pinch import pinch_of
 from unet_gui.app.canvas.scene import Scene, region_rects
 from unet_gui.app.canvas.target import EditTarget
 from unet_gui.app.canvas.tool import Brush, Options, Overlay
@@ -128,6 +130,8 @@ class CanvasView(QWidget):
         self._hand = Hand(self._bench, self.view)
         self._furniture = Furniture(self.view)
         self._navigation = Navigation(self.view, self._furniture, on_moved=self._view_moved, on_split=self._on_split)
+        self.pen = KeyPen(self, self._hand, self._bench, self.to_widget)
+        self.grabGesture(Qt.GestureType.PinchGesture)
         self._text_area = EMPTY  # where the overlay's text was painted last
         self._fitted = True  # the whole image is shown, and goes on to be when the widget's size changes
         self._ring = QRegion()  # where the ring was painted last
@@ -441,7 +445,21 @@ class CanvasView(QWidget):
         self._furniture.paint(painter, self._scene.style, self.font(), exposed, self._scene.overview())
         painter.end()
 
+    def event(self, event: QEvent) -> bool:
+        pinch = pinch_of(event, self)
+        if pinch is None:
+            return super().event(event)
+        if pinch.first:
+            self.cancel()  # the stroke that the first finger has begun
+        dpr = self.devicePixelRatioF()
+        self.view.pan(round(pinch.by.x() * dpr), round(pinch.by.y() * dpr))
+        self.zoom_to(self.zoom * pinch.factor, pinch.at)
+        event.accept()
+        return True
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self.pen.is_down and not self.pen.sending:
+            self.pen.toggle()  # a hand has taken over
         if self._navigation.wants(event.button(), event.position(), self._hand.is_busy):
             self._navigation.press(event)
             self._update_cursor()
@@ -453,6 +471,8 @@ class CanvasView(QWidget):
         self.mousePressEvent(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self.pen.is_down and not self.pen.sending:
+            return  # somebody touched the mouse while a line is drawn with keys
         if self._navigation.is_busy:
             self._navigation.move(event)
         else:

@@ -70,7 +70,6 @@ class _ExchangeDialog(Form):
         parent: QWidget | None,
     ) -> None:
         super().__init__(title, parent)
-        self.setMinimumWidth(520)
         self._classes = list(classes)
         self._fitting = fitting
         self._options: dict[str, QWidget] = {}
@@ -78,6 +77,7 @@ class _ExchangeDialog(Form):
         place, replace = words
         self.path = QLineEdit()
         self.path.setAccessibleName(place)
+        self.path.setMinimumWidth(360)
         choose = button("Choose…", tip=f"Choose the {place.lower()}")
         choose.clicked.connect(self._choose)
         line = row(self.path, choose)

@@ -98,7 +98,7 @@ class ShortcutsDialog(QDialog):
         chosen = self._chosen()
         self._model.removeRows(0, self._model.rowCount())
         rows = [
-            (spec.group, spec.text.rstrip("…"), spec.tip, shown(self._actions.keys(name)), name)
+            (spec.group, spec.text.rstrip("…"), spec.tip, self._keys(name), name)
             for name, spec in self._actions.specs.items()
         ]
         rows += [(gesture.group, gesture.text, "", gesture.keys, "") for gesture in GESTURES]
@@ -112,6 +112,13 @@ class ShortcutsDialog(QDialog):
             if name and name == chosen:
                 self.table.setCurrentIndex(self._sieve.mapFromSource(items[0].index()))
         self._on_row()
+
+    def _keys(self, name: str) -> str:
+        """Return the keys of an action, and who has one of them too."""
+        keys = self._actions.keys(name)
+        others = {self._actions.specs[other].text for key in keys if (other := self._actions.conflict(name, key))}
+        also = f"  ⚠ also {', '.join(sorted(others))}" if others else ""
+        return shown(keys) + also
 
     def _chosen(self) -> str:
         index = self.table.currentIndex()
@@ -137,20 +144,27 @@ class ShortcutsDialog(QDialog):
         if taken:
             self._say.setText(f"{shown([key])} belongs to “{self._actions.specs[taken].text}”, which would lose it.")
 
-    @Slot()
-    def _on_use(self) -> None:
-        name = self._chosen()
-        key = self._edit.keySequence().toString(QKeySequence.SequenceFormat.PortableText)
+    def _take_from_others(self, name: str, key: str) -> None:
+        """Take a key from the action that has it."""
         taken = self._actions.conflict(name, key)
         if taken:
             wanted = QKeySequence(key)
             left = [other for other in self._actions.keys(taken) if QKeySequence(other) != wanted]
             self.keys_wanted.emit(taken, left)
+
+    @Slot()
+    def _on_use(self) -> None:
+        name = self._chosen()
+        key = self._edit.keySequence().toString(QKeySequence.SequenceFormat.PortableText)
+        self._take_from_others(name, key)
         self.keys_wanted.emit(name, [key])
 
     @Slot()
     def _on_default(self) -> None:
-        self.keys_wanted.emit(self._chosen(), None)
+        name = self._chosen()
+        for key in self._actions.specs[name].keys:
+            self._take_from_others(name, key)
+        self.keys_wanted.emit(name, None)
 
     @Slot()
     def _on_all(self) -> None:

@@ -69,7 +69,11 @@ class LayersSection(Section):
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
         self.toggles = {name: tool_button(actions[name], 16) for name in TOGGLES}
-        super().__init__("Layers", *self.toggles.values(), parent=parent)
+        for widget in self.toggles.values():
+            widget.setProperty("role", "toggle")
+        bar = QWidget()
+        bar.setLayout(row(*self.toggles.values(), spacing=2))
+        super().__init__("Layers", bar, parent=parent)
         self._settings = LayerSettings(label_opacity=0.4, prediction_opacity=0.3)
         self._display = Display()
         self._range = (0.0, 255.0)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLayout,
+    QLineEdit,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -55,6 +56,18 @@ def button(text: str, role: str = "", tip: str = "") -> QPushButton:
             widget.setCursor(Qt.CursorShape.PointingHandCursor)
     if tip:
         widget.setToolTip(tip)
+    return widget
+
+
+def search_field(name: str, hint: str, tip: str = "") -> QLineEdit:
+    """Return a field to filter something with, and a button in it that empties it."""
+    widget = QLineEdit()
+    widget.setPlaceholderText(hint)
+    widget.setAccessibleName(name)
+    widget.setToolTip(tip)
+    widget.setClearButtonEnabled(True)
+    for inner in widget.findChildren(QToolButton):
+        inner.setAccessibleName("Clear")
     return widget
 
 

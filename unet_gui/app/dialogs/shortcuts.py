@@ -8,14 +8,13 @@ from PySide6.QtWidgets import (
     QDialog,
     QHeaderView,
     QKeySequenceEdit,
-    QLineEdit,
     QTreeView,
     QVBoxLayout,
     QWidget,
 )
 
 from unet_gui.app.actions import GESTURES, ActionTable
-from unet_gui.app.widgets import button, label, row
+from unet_gui.app.widgets import button, label, row, search_field
 
 _ID = int(Qt.ItemDataRole.UserRole)
 _SEARCH = _ID + 1
@@ -44,10 +43,7 @@ class ShortcutsDialog(QDialog):
         self.setModal(False)
         self.resize(620, 640)
         self._actions = actions
-        self.field = QLineEdit()
-        self.field.setPlaceholderText("Search: what it does, or a key")
-        self.field.setClearButtonEnabled(True)
-        self.field.setAccessibleName("Search shortcuts")
+        self.field = search_field("Search shortcuts", "Search: what it does, or a key")
         self._model = QStandardItemModel(0, 3, self)
         self._model.setHorizontalHeaderLabels(["What", "Keys", "Where"])
         self._sieve = QSortFilterProxyModel(self)

@@ -16,7 +16,6 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QMenu,
@@ -28,7 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app import theme
-from unet_gui.app.widgets import KeysToWindow, Section, button, swatch
+from unet_gui.app.widgets import KeysToWindow, Section, button, search_field, swatch
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import PALETTES, ClassInfo
 
@@ -183,11 +182,7 @@ class ClassesSection(Section):
         self._hidden: frozenset[int] = frozenset()
         self._quiet = False
         self._current = 1
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Find a class")
-        self.search.setAccessibleName("Find a class")
-        self.search.setToolTip("Part of a class's name")
-        self.search.setClearButtonEnabled(True)
+        self.search = search_field("Find a class", "Find a class", "Part of a class's name, or its number")
         self.search.hide()
         self.list = _List()
         self.list.setAccessibleName("Classes")

@@ -8,7 +8,6 @@ from PySide6.QtWidgets import (
     QAbstractItemDelegate,
     QAbstractItemView,
     QHeaderView,
-    QLineEdit,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -20,7 +19,7 @@ from PySide6.QtWidgets import (
 from unet_gui.app import theme
 from unet_gui.app.image_list import IS_GROUP, IS_OPEN, REF, STATE, STATUS, THUMBNAIL, ImageListModel
 from unet_gui.app.status_book import StatusBook
-from unet_gui.app.widgets import KeysToWindow, label
+from unet_gui.app.widgets import KeysToWindow, label, search_field
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset, Status
 
@@ -170,11 +169,8 @@ class ImagesPanel(QWidget):
         self._book: StatusBook | None = None
         self._quiet = False  # the selection follows the session instead of leading it
         self.model = ImageListModel(self)
-        self.field = QLineEdit()
-        self.field.setPlaceholderText("Filter by name or status")
-        self.field.setClearButtonEnabled(True)
-        self.field.setAccessibleName("Filter images")
-        self.field.setToolTip("Part of a name, or: done, partial, untouched, predicted, problem (Ctrl+L)")
+        tip = "Part of a name, or: done, partial, untouched, predicted, problem (Ctrl+L)"
+        self.field = search_field("Filter images", "Filter by name or status", tip)
         self.list = ImageView()
         self.list.setModel(self.model)
         self.list.setItemDelegate(ImageRow(self.list))

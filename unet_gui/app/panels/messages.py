@@ -13,6 +13,7 @@ PASSING_MS = 6000
 MOST = 4
 """Messages shown at once; older ones make room."""
 _ICONS = {"info": "info", "good": "check", "warning": "warning", "error": "warning"}
+_NAMES = {"info": "Information", "good": "Done", "warning": "Warning", "error": "Error"}
 _ROLES = {"info": "accent", "good": "good", "warning": "attention", "error": "bad"}
 
 
@@ -39,6 +40,7 @@ class Banner(QFrame):
         icon = QToolButton()
         icon.setIcon(theme.icon(_ICONS[message.kind], _ROLES[message.kind]))
         icon.setIconSize(QSize(18, 18))
+        icon.setAccessibleName(_NAMES[message.kind])
         icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         icon.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._text = label(message.text, wrap=True)

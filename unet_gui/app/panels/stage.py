@@ -50,13 +50,7 @@ class Chips(QWidget):
         self.size_chip = button("", "chip", "Diameter of the brush ([ and ], Shift+wheel)")
         self.option_chip = button("", "chip", "Setting of this tool")
         self.over_chip = button("", "chip", "What painting may change")
-        for chip, name in (
-            (self.class_chip, "Class"),
-            (self.size_chip, "Brush size"),
-            (self.option_chip, "Tool setting"),
-            (self.over_chip, "Paint-over rule"),
-        ):
-            chip.setAccessibleName(name)
+        self.option_chip.setAccessibleName("Tool setting")
         self._option = ""
         self.class_chip.setIconSize(QSize(11, 11))
         layout = QHBoxLayout(self)
@@ -78,6 +72,7 @@ class Chips(QWidget):
     def set_class(self, class_id: int, name: str, color: str) -> None:
         """Show the class that is painted; 255 while erasing."""
         self.class_chip.setText(f" {name}")
+        self.class_chip.setAccessibleName(f"Class: {name}")
         self.class_chip.setIcon(swatch(class_id, color, 11))
         self._fit()
 
@@ -93,6 +88,7 @@ class Chips(QWidget):
         if self._option:
             field, text, _ = OPTIONS[tool]
             self.option_chip.setText(text.format(getattr(options, field)))
+            self.option_chip.setAccessibleName(self.option_chip.text())
         if self.option_chip.isHidden() == bool(self._option):
             self.option_chip.setVisible(bool(self._option))
         self._fit()

@@ -1,0 +1,143 @@
+"""Everything a person can operate has a name that a screen reader can say, and can be reached with the Tab key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAccessible
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractScrollArea,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QDialog,
+    QHeaderView,
+    QLineEdit,
+    QProgressBar,
+    QScrollArea,
+    QScrollBar,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import write_folder
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.messages import Message, Offer
+
+Open = Callable[[Path | None], MainWindow]
+CONTROLS = (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QProgressBar,
+    QAbstractScrollArea,
+)
+
+
+def controls(root: QWidget) -> Iterator[QWidget]:
+    """Every control in a window, also those that are hidden now; not the inner parts of Qt's own widgets."""
+    for widget in root.findChildren(QWidget):
+        around = widget.parent(), widget.parent().parent()
+        inner = any(isinstance(each, (QAbstractSpinBox, QComboBox)) for each in around)
+        inner = inner or widget.objectName().startswith("qt_")
+        plain = isinstance(widget, (QScrollBar, QScrollArea, QHeaderView))
+        if isinstance(widget, CONTROLS) and not inner and not plain:
+            yield widget
+
+
+def name_of(widget: QWidget) -> str:
+    """What a screen reader says of a widget."""
+    interface = QAccessible.queryAccessibleInterface(widget)
+    assert interface is not None, widget
+    return widget.accessibleName() or interface.text(QAccessible.Text.Name)
+
+
+def nameless(root: QWidget) -> list[str]:
+    return [
+        f"{type(widget).__name__} in {type(widget.parent()).__name__}, tooltip {widget.toolTip()!r}"
+        for widget in controls(root)
+        if not any(letter.isalnum() for letter in name_of(widget))
+    ]
+
+
+@pytest.fixture
+def window(open_window: Open, tmp_path: Path) -> MainWindow:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.show_message(Message("error", "It does not work.", "Because.", "x", (Offer("Try again", lambda: None),)))
+    window.actions_by_id["guide"].setChecked(True)
+    return window
+
+
+def test_every_control_of_the_window_has_a_name(window: MainWindow) -> None:
+    found = list(controls(window))
+    assert len(found) > 60, "the walk finds the controls"
+    assert not nameless(window)
+
+
+def test_the_start_page_too(open_window: Open) -> None:
+    assert not nameless(open_window(None))
+
+
+@pytest.mark.parametrize(
+    "name", ["settings", "shortcuts", "model_settings", "encoding", "export", "import", "about", "labels_elsewhere"]
+)
+def test_every_control_of_the_dialogs_has_a_name(qtbot: QtBot, window: MainWindow, name: str) -> None:
+    before = set(window.findChildren(QDialog))
+    window.actions_by_id[name].trigger()
+    opened = [dialog for dialog in window.findChildren(QDialog) if dialog not in before]
+    assert opened
+    for dialog in opened:
+        assert not nameless(dialog)
+        assert dialog.windowTitle()
+
+
+def test_every_control_in_sight_is_reached_with_tab(window: MainWindow) -> None:
+    """From the canvas on, Tab comes past every control that can be used now, and back."""
+    wanted = {
+        widget
+        for widget in controls(window)
+        if widget.isVisible()
+        and widget.isEnabled()
+        and not isinstance(widget, QProgressBar)
+        and not widget.testAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        and widget.focusPolicy() != Qt.FocusPolicy.NoFocus
+    }
+    reachless = [
+        widget
+        for widget in controls(window)
+        if widget.isVisible()
+        and isinstance(widget, (QAbstractButton, QLineEdit, QAbstractSlider))
+        and not widget.testAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        and not widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+    ]
+    assert not reachless, [name_of(widget) for widget in reachless]
+    window.activateWindow()
+    window.stage.canvas.setFocus()
+    seen: set[QWidget] = set()
+    for _ in range(300):
+        focus = window.focusWidget()
+        assert focus is not None
+        if focus in seen and focus is window.stage.canvas:
+            break
+        seen.add(focus)
+        QTest.keyClick(focus, Qt.Key.Key_Tab)
+    left = wanted - seen
+    assert not left, [f"{type(widget).__name__} {name_of(widget)}" for widget in left]
+
+
+def test_what_changes_is_said(window: MainWindow) -> None:
+    """Names follow what the control shows: the class that is painted, the size of the brush, the tool."""
+    window.session.active_class = 0
+    assert "background" in name_of(window.stage.chips.class_chip)
+    window.stage.canvas.set_brush_size(33)
+    assert "33" in name_of(window.stage.chips.size_chip)
+    assert name_of(window.stage.canvas) == "Canvas"

@@ -17,6 +17,7 @@ from tests.app.kit import write_folder
 from unet_gui.app.image_list import STATE, THUMBNAIL, ImageListModel
 from unet_gui.app.panels.images import ImagesPanel
 from unet_gui.app.status_book import StatusBook
+from unet_gui.app.thumbnails import Thumbnails
 from unet_gui.core import png
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset, Status
@@ -216,3 +217,19 @@ def test_a_view_of_many_rows_asks_only_for_those_it_shows(qtbot: QtBot) -> None:
     panel.model.thumbnails.close()
     assert asked < 1000
     assert sys.getrefcount(panel) > 0
+
+
+def test_pictures_come_from_the_top_and_what_is_in_sight_now_first(qtbot: QtBot, tmp_path: Path) -> None:
+    dataset = Dataset.open(write_folder(tmp_path / "x", images=8))
+    thumbnails = Thumbnails()
+    thumbnails.set_dataset(dataset)
+    order: list[str] = []
+    thumbnails.ready.connect(order.append)
+    for ref in dataset.images[:4]:
+        thumbnails.get(ref)
+    thumbnails._next()  # two are under way
+    for ref in dataset.images[4:]:  # the person has scrolled
+        thumbnails.get(ref)
+    qtbot.waitUntil(lambda: len(order) == 8, timeout=20_000)
+    assert order == [f"{n}.png" for n in (0, 1, 4, 5, 6, 7, 2, 3)]
+    thumbnails.close()

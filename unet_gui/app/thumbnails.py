@@ -35,6 +35,7 @@ class Thumbnails(QObject):
         super().__init__(parent)
         self._dataset: Dataset | None = None
         self._pictures: OrderedDict[str, QPixmap | None] = OrderedDict()
+        self._asked: dict[str, ImageRef] = {}  # while the list was painted the last time, from top to bottom
         self._wanted: OrderedDict[str, ImageRef] = OrderedDict()
         self._under_way: set[str] = set()
         self._chores = Chores(1, self)
@@ -49,6 +50,7 @@ class Thumbnails(QObject):
         """Forget everything and serve another folder."""
         self._dataset = dataset
         self._pictures.clear()
+        self._asked.clear()
         self._wanted.clear()
 
     def get(self, ref: ImageRef) -> QPixmap | None:
@@ -58,16 +60,14 @@ class Thumbnails(QObject):
             self._pictures.move_to_end(key)
             return self._pictures[key]
         if key not in self._under_way:
-            self._wanted[key] = ref
-            self._wanted.move_to_end(key)
-            while len(self._wanted) > WANTED:
-                self._wanted.popitem(last=False)
+            self._asked[key] = ref
             self._soon.start()
         return None
 
     def close(self) -> None:
         """Stop."""
         self._soon.stop()
+        self._asked.clear()
         self._wanted.clear()
         self._chores.close()
 
@@ -76,8 +76,12 @@ class Thumbnails(QObject):
         dataset = self._dataset
         if dataset is None:
             return
+        if self._asked:  # what is in sight now comes before what was in sight earlier
+            earlier = {key: ref for key, ref in self._wanted.items() if key not in self._asked}
+            self._wanted = OrderedDict(list({**self._asked, **earlier}.items())[:WANTED])
+            self._asked = {}
         while self._wanted and self._chores.waiting < 2:
-            key, ref = self._wanted.popitem()
+            key, ref = self._wanted.popitem(last=False)
             self._under_way.add(key)
             self._chores.give((dataset, key), _Make(dataset, ref))
 

@@ -9,24 +9,29 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from unet_gui.app import theme
+from unet_gui.app.widgets import label, row
 
 MAX_POINTS = 2000
 """Points of the loss that are drawn; more are thinned, nobody sees the difference."""
 
 
 class Curves(QWidget):
-    """Loss (grey, left scale) and validation score (accent, 0…1) over seconds.
+    """Loss (grey, on a scale of its own) and validation score (accent, 0…1) over seconds, their last values above.
 
     Attributes
     ----------
     loss, score : list of (float, float)
         Seconds and value.
+    loss_text, score_text : QLabel
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setFixedHeight(128)
+        self.setFixedHeight(140)
+        self.setProperty("role", "curves")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName("Training curves")
+        self.loss_text, self.score_text = label("", "muted"), label("", "accent")
         self.loss: list[tuple[float, float]] = []
         self.score: list[tuple[float, float]] = []
         self._score_name = "score"
@@ -34,6 +39,11 @@ class Curves(QWidget):
         self._items: dict[str, Any] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        top = row(self.loss_text, 1, self.score_text)
+        top.setContentsMargins(8, 5, 8, 0)
+        layout.addLayout(top)
+        layout.addStretch(1)
 
     def clear(self, score_name: str = "score") -> None:
         """Begin a new training."""
@@ -67,21 +77,17 @@ class Curves(QWidget):
         item.hideButtons()
         item.setMouseEnabled(x=False, y=False)
         item.hideAxis("left")
-        item.setContentsMargins(4, 8, 4, 2)
+        item.setContentsMargins(4, 2, 4, 2)
         item.getViewBox().setDefaultPadding(0.04)
         self._plot.setFrameShape(self._plot.Shape.NoFrame)
         self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._plot.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         for name in ("loss", "score"):
-            curve = item.plot([], [], antialias=True)
-            end = pg.TextItem(anchor=(1, 1))
-            item.addItem(end, ignoreBounds=True)
-            self._items[name] = (curve, end)
-        dot = pg.ScatterPlotItem(size=7, pen=None)
-        item.addItem(dot)
-        self._items["dot"] = (dot,)
+            self._items[name] = item.plot([], [], antialias=True)
+        self._items["dot"] = pg.ScatterPlotItem(size=7, pen=None)
+        item.addItem(self._items["dot"])
         item.setYRange(0, 1.08, padding=0)
-        self.layout().addWidget(self._plot)  # type: ignore[union-attr]
+        self.layout().addWidget(self._plot, 1000)  # type: ignore[union-attr, call-arg]
         self._color()
 
     def _color(self) -> None:
@@ -95,10 +101,8 @@ class Curves(QWidget):
         axis.setStyle(tickLength=-4, maxTickLevel=0)
         self._plot.getPlotItem().showGrid(x=False, y=True, alpha=0.12)
         for name, color in (("loss", colors.muted), ("score", colors.accent)):
-            curve, end = self._items[name]
-            curve.setPen(pg.mkPen(color, width=1.6 if name == "score" else 1.2))
-            end.setColor(QColor(color))
-        self._items["dot"][0].setBrush(QColor(colors.accent))
+            self._items[name].setPen(pg.mkPen(color, width=1.6 if name == "score" else 1.2))
+        self._items["dot"].setBrush(QColor(colors.accent))
 
     def _draw(self) -> None:
         if self._plot is None:
@@ -108,16 +112,9 @@ class Curves(QWidget):
         # the loss has no natural scale: its largest value becomes 1
         top = max((value for _, value in self.loss[1:] or self.loss), default=1.0) or 1.0
         scaled = [(x, min(y / top, 1.08)) for x, y in self.loss]
-        self._put("loss", scaled, "loss")
-        self._put("score", self.score, self._score_name)
+        for name, points in (("loss", scaled), ("score", self.score)):
+            self._items[name].setData([x for x, _ in points], [y for _, y in points])
         last = self.score[-1:]
-        self._items["dot"][0].setData([x for x, _ in last], [y for _, y in last])
-
-    def _put(self, name: str, points: list[tuple[float, float]], text: str) -> None:
-        curve, end = self._items[name]
-        curve.setData([x for x, _ in points], [y for _, y in points])
-        end.setVisible(bool(points))
-        if points:
-            end.setText(text)
-            end.setAnchor((1, 0) if points[-1][1] > 0.75 else (1, 1))  # below the line near the top
-            end.setPos(*points[-1])
+        self._items["dot"].setData([x for x, _ in last], [y for _, y in last])
+        self.loss_text.setText(f"loss {self.loss[-1][1]:.3g}" if self.loss else "")
+        self.score_text.setText(f"{self._score_name} {last[0][1]:.3f}" if last else "")

@@ -46,6 +46,8 @@ class Chips(QWidget):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._classes: list[ClassInfo] = []
+        self._room = 2000
+        self._size_text = self._over_text = ""
         self.class_chip = button("", "chip", "The class that tools paint (number keys)")
         self.size_chip = button("", "chip", "Diameter of the brush ([ and ], Shift+wheel)")
         self.option_chip = button("", "chip", "Setting of this tool")
@@ -78,7 +80,7 @@ class Chips(QWidget):
 
     def set_size(self, size: float, on_screen: bool, shown: bool) -> None:
         """Show the size of the brush, or nothing for tools without one."""
-        self.size_chip.setText(f"Brush {size:g} px{' on screen' if on_screen else ''}")
+        self._size_text = f"{size:g} px{' on screen' if on_screen else ''}"
         self.size_chip.setVisible(shown)
         self._fit()
 
@@ -113,11 +115,32 @@ class Chips(QWidget):
             names = [info.name for info in self._classes if info.id in over.classes]
             names += ["unlabelled"] * (UNLABELLED in over.classes)
             text = ", ".join(names) if len(names) <= 2 else f"{len(names)} classes"
-        self.over_chip.setText(f"Paint over: {text}")
+        self._over_text = text
+        self._fit()
+
+    def set_room(self, room: int) -> None:
+        """Use short texts where the long ones do not fit into so many pixels."""
+        self._room = room
         self._fit()
 
     def _fit(self) -> None:
-        self.adjustSize()
+        for long, over, size in ((True, "Paint over: ", "Brush "), (False, "Over: ", "")):
+            over_text = over + self._over_text
+            metrics = self.over_chip.fontMetrics()
+            if not long:
+                others = sum(c.sizeHint().width() + 6 for c in self._chips() if c is not self.over_chip)
+                left = max(60, self._room - others - 24)
+                over_text = metrics.elidedText(over_text, Qt.TextElideMode.ElideRight, left)
+            self.over_chip.setText(over_text)
+            self.size_chip.setText(size + self._size_text)
+            self.adjustSize()
+            if self.sizeHint().width() <= self._room:
+                break
+        self.over_chip.setAccessibleName(f"Paint over: {self._over_text}")
+        self.size_chip.setAccessibleName(f"Brush {self._size_text}")
+
+    def _chips(self) -> list[QPushButton]:
+        return [c for c in (self.class_chip, self.size_chip, self.option_chip, self.over_chip) if not c.isHidden()]
 
     def _below(self, chip: QPushButton) -> QPoint:
         return chip.mapToGlobal(QPoint(0, chip.height() + 4))
@@ -227,6 +250,7 @@ class Stage(QWidget):
     def _arrange(self) -> None:
         width, height = self.width(), self.height()
         self.canvas.setGeometry(0, 0, width, height)
+        self.chips.set_room(width - 2 * _EDGE)
         self.chips.move(_EDGE, _EDGE)
         self.bar.set_narrow(width < 560)
         self.bar.adjustSize()

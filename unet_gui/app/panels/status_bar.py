@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStatusBar, QWidget
 
 from unet_gui.app.widgets import Elided, button, label
 
 SAID_MS = 5000
+WIDE = 1150
+"""Width from which there is room for everything."""
 
 
 def duration(seconds: float | None) -> str:
@@ -34,7 +36,6 @@ class StatusLine(QStatusBar):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
-        self.bar.setFixedWidth(150)
         self.bar.setAccessibleName("Progress")
         self.stop = button("Stop", "link", stop.toolTip())
         self.stop.clicked.connect(stop.trigger)
@@ -54,16 +55,24 @@ class StatusLine(QStatusBar):
         ):
             widget.setToolTip(tip)
             self.addPermanentWidget(widget)
-        metrics = self.fontMetrics()
-        self.place.setMinimumWidth(metrics.horizontalAdvance("x 0000 y 0000"))
-        self.value.setMinimumWidth(metrics.horizontalAdvance("000, 000, 000") // 2)
-        self.zoom.setMinimumWidth(metrics.horizontalAdvance("1000 %"))
+        self._set_widths()
         self._said = QTimer(self)
         self._said.setSingleShot(True)
         self._said.setInterval(SAID_MS)
         self._said.timeout.connect(self.forget)
         self._idle = ""
         self.set_job("")
+
+    def _set_widths(self) -> None:
+        """Keep places for what follows the pointer, so that nothing jumps; a narrow window has no room for that."""
+        metrics, wide = self.fontMetrics(), self.width() >= WIDE
+        self.bar.setFixedWidth(150 if wide else 70)
+        for widget, text in ((self.place, "x 0000 y 0000"), (self.value, "000, 00"), (self.zoom, "1000 %")):
+            widget.setMinimumWidth(metrics.horizontalAdvance(text) if wide else 0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._set_widths()
 
     def set_job(self, title: str, text: str = "", fraction: float | None = None, left: float | None = None) -> None:
         """Show what runs; an empty title for nothing.

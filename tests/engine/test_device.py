@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -60,3 +65,14 @@ def test_measuring_16_bits_changes_nothing() -> None:
     assert bf16_pays(net.train(), torch.randn(2, 1, 32, 32), DeviceChoice("cpu", "")) in (True, False)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another library's threads")
+@pytest.mark.parametrize(("chosen", "read"), [(None, "3000"), ("77", "77")])
+def test_threads_that_wait_give_the_core_free_soon(chosen: str | None, read: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"} | {"OMP_DISPLAY_ENV": "VERBOSE"}
+    if chosen is not None:
+        environment["GOMP_SPINCOUNT"] = chosen
+    script = "import unet_gui.engine.train"
+    told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", told.stderr)) == {read}

@@ -333,6 +333,16 @@ def _import(arguments: argparse.Namespace) -> int:
     return run_import(arguments)
 
 
+def _lines(value: object) -> list[str]:
+    """Return a fact as lines: each entry of a list of texts on its own, names and values in pairs."""
+    if isinstance(value, dict):
+        return [f"{name}: {', '.join(_lines(one))}" for name, one in value.items() if one not in ("", [])]
+    if isinstance(value, (list, tuple)):
+        lines = [line for one in value for line in _lines(one)]
+        return lines if any(" " in line for line in lines) else [", ".join(lines)]
+    return [f"{value:.4g}" if isinstance(value, float) else str(value)]
+
+
 def _info(arguments: argparse.Namespace) -> int:
     from unet_gui.core.describe import describe
 
@@ -342,7 +352,8 @@ def _info(arguments: argparse.Namespace) -> int:
     else:
         width = max(map(len, facts))
         for name, value in facts.items():
-            print(f"{name:<{width}}  {value}")
+            for n, line in enumerate(_lines(value)):
+                print(f"{'' if n else name:<{width}}  {line}")
     return DONE
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_gui.core.errors import UserError
-from unet_gui.core.images import image_info, open_image
+from unet_gui.core.images import ImageRef, image_info, open_image
 from unet_gui.core.model_info import looks_like_torch_file, read_model_info
 from unet_gui.core.project import Dataset, Status
 
@@ -42,15 +42,18 @@ def describe(path: Path) -> dict[str, object]:
 def _folder(path: Path) -> dict[str, object]:
     dataset = Dataset.open(path)
     count = dict.fromkeys(Status, 0)
-    unreadable: list[str] = []
-    for ref in dataset.images:
+    problems: list[str] = []
+    images = 0
+    for file in dataset.images:
         try:
-            count[dataset.status(ref)] += 1
+            for ref in dataset.expand(file):
+                images += 1
+                count[_checked_status(dataset, ref)] += 1
         except UserError as error:
-            unreadable.append(str(error))
+            problems.append(str(error))
     facts: dict[str, object] = {
         "kind": "folder",
-        "images": len(dataset.images),
+        "images": images,
         "image folder": str(dataset.image_root),
         "label folder": str(dataset.label_root),
         "done": count[Status.DONE],
@@ -63,9 +66,16 @@ def _folder(path: Path) -> dict[str, object]:
         facts["read-only"] = dataset.read_only
     if dataset.notes:
         facts["notes"] = " ".join(dataset.notes)
-    if unreadable:
-        facts["unreadable"] = unreadable
+    if problems:
+        facts["problems"] = problems
     return facts
+
+
+def _checked_status(dataset: Dataset, ref: ImageRef) -> Status:
+    """Return the status of an image; raises UserError when it, or its label, cannot be used."""
+    with dataset.open_image(ref) as image:
+        label = dataset.load_label(ref, image.shape)
+    return Status.UNTOUCHED if label is None else dataset.status(ref)
 
 
 def _model(path: Path) -> dict[str, object]:
@@ -99,9 +109,23 @@ def _image(path: Path) -> dict[str, object]:
         facts["pixel size (µm)"] = info.pixel_size
     with open_image(path) as source:
         pixels = source.read()
-    facts["lowest value"], facts["highest value"] = float(pixels.min()), float(pixels.max())
+    facts |= _range(pixels)
     if pixels.ndim == 2 and pixels.dtype.kind in "ui" and pixels.max() <= 255:
         values, counts = np.unique(pixels, return_counts=True)
         if len(values) <= 32:  # few values: probably a label, so say which
-            facts["values"] = {int(v): int(n) for v, n in zip(values, counts, strict=True)}
+            shares = (f"{v}: {100 * n / pixels.size:.1f} %" for v, n in zip(values, counts, strict=True))
+            facts["values"] = ", ".join(shares)
+    return facts
+
+
+def _range(pixels: np.ndarray) -> dict[str, object]:
+    """Return the lowest and the highest value, and how many pixels are no number."""
+    if pixels.dtype.kind != "f":
+        return {"lowest value": int(pixels.min()), "highest value": int(pixels.max())}
+    finite = pixels[np.isfinite(pixels)]
+    facts: dict[str, object] = {}
+    if finite.size:
+        facts |= {"lowest value": float(finite.min()), "highest value": float(finite.max())}
+    if finite.size < pixels.size:
+        facts["not a number"] = f"{100 - 100 * finite.size / pixels.size:.1f} % of the pixels (NaN or infinite)"
     return facts

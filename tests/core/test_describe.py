@@ -1,0 +1,51 @@
+"""What `info` says about images, labels and folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from unet_gui.core import png
+from unet_gui.core.describe import describe
+
+
+def test_a_picture_of_whole_numbers(tmp_path: Path) -> None:
+    ids = np.zeros((10, 20), np.uint8)
+    ids[:5] = 7
+    (tmp_path / "a.png").write_bytes(png.encode(ids))
+    facts = describe(tmp_path / "a.png")
+    assert (facts["lowest value"], facts["highest value"]) == (0, 7)
+    assert facts["values"] == "0: 50.0 %, 7: 50.0 %"
+
+
+def test_pixels_that_are_no_numbers_are_counted_and_the_rest_described(tmp_path: Path) -> None:
+    values = np.full((10, 10), 0.25, np.float32)
+    values[0], values[1, 0] = np.nan, np.inf
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    facts = describe(tmp_path / "a.tif")
+    assert (facts["lowest value"], facts["highest value"]) == (0.25, 0.25)
+    assert str(facts["not a number"]).startswith("11.0 %")
+    tifffile.imwrite(tmp_path / "b.tif", np.full((4, 4), np.nan, np.float32))
+    facts = describe(tmp_path / "b.tif")
+    assert "lowest value" not in facts
+    json.dumps(facts, allow_nan=False)
+
+
+def test_a_folder_names_what_cannot_be_used_and_counts_pages(tmp_path: Path) -> None:
+    image = np.full((10, 20), 9, np.uint8)
+    for name in ("good", "small", "untouched"):
+        (tmp_path / f"{name}.png").write_bytes(png.encode(image))
+    (tmp_path / "empty.png").write_bytes(b"")
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([image] * 3), photometric="minisblack")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/good.png").write_bytes(png.encode(image // 9))
+    (tmp_path / "labels/small.png").write_bytes(png.encode(image[:5] // 9))
+    facts = describe(tmp_path)
+    assert (facts["images"], facts["done"], facts["partial"], facts["untouched"]) == (7, 1, 0, 4)
+    problems = facts["problems"]
+    assert isinstance(problems, list)
+    assert [("empty.png" in p, "small.png" in p) for p in problems] == [(True, False), (False, True)]
+    assert "20 × 5 pixels, but its image is 20 × 10" in problems[1]

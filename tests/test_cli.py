@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from unet_gui import __version__
 from unet_gui.cli import main
@@ -64,6 +65,20 @@ def test_train_segment_evaluate_say_what_they_did(sample: Path, model: Path, tmp
     assert main(["evaluate", str(out), str(sample / "truth"), "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores
+
+
+def test_maps_of_probability_and_doubt(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    wishes = ["--probabilities", "--uncertainty", "--disagreement", "--float", "--json"]
+    assert (
+        main(["segment", str(sample / "image" / "00.png"), "--model", str(model), "--out", str(tmp_path), *wishes]) == 0
+    )
+    (done,) = [e for e in map(json.loads, capsys.readouterr().out.splitlines()) if e["kind"] == "image_done"]
+    maps = {n: tifffile.imread(tmp_path / f"00_{n}.tif") for n in ("prob", "uncertainty", "disagreement")}
+    assert {m.dtype.name for m in maps.values()} == {"float32"}
+    for name in ("uncertainty", "disagreement"):
+        assert done[name] == pytest.approx(float(maps[name].mean()), abs=1e-4)
+    mask = cv2.imdecode(np.fromfile(tmp_path / "00.png", np.uint8), cv2.IMREAD_UNCHANGED)
+    assert all(m.shape == mask.shape for m in maps.values())
 
 
 def test_segment_again_does_only_what_is_missing_or_older(

@@ -139,7 +139,9 @@ class _Progress:
         if self._terminal:
             self._advance(event.done, event.total, event.path.name, "image")
         elif not event.skipped:
-            self._line(f"[{event.done}/{event.total}] {event.path.name} -> {event.out} ({event.seconds:.2f} s)")
+            doubts = {"uncertainty": event.uncertainty, "disagreement": event.disagreement}
+            said = "".join(f", {name} {value:.3f}" for name, value in doubts.items() if value == value)
+            self._line(f"[{event.done}/{event.total}] {event.path.name} -> {event.out} ({event.seconds:.2f} s{said})")
 
     def _show_image_failed(self, event: Any) -> None:
         self._line(f"failed: {event.path}: {event.message} {event.hint}".rstrip())
@@ -226,6 +228,7 @@ def _segment(arguments: argparse.Namespace) -> int:
         encoding=_output_encoding(arguments),
         tile=arguments.tile,
         tta=arguments.tta,
+        float_maps=arguments.float,
         overwrite=arguments.overwrite,
     )
     if arguments.scheduler:
@@ -283,7 +286,8 @@ def _segment_items(arguments: argparse.Namespace) -> tuple[list[SegmentItem], in
             raise UserError("The mask would overwrite the image.", path, "Choose another folder with --out.")
         prob = out.with_name(out.stem + "_prob.tif") if arguments.probabilities else None
         doubt = out.with_name(out.stem + "_uncertainty.tif") if arguments.uncertainty else None
-        items += [SegmentItem(path, page, out, prob, doubt, pages) for page in range(pages)]
+        apart = out.with_name(out.stem + "_disagreement.tif") if arguments.disagreement else None
+        items += [SegmentItem(path, page, out, prob, doubt, pages, apart) for page in range(pages)]
     if not items:
         raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
     return items, failures
@@ -453,7 +457,13 @@ def _add_segment(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", type=Path, required=True, metavar="M", help=".safetensors, or a best_model.pth")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the masks")
     sub.add_argument("--probabilities", action="store_true", help="also write NAME_prob.tif")
-    sub.add_argument("--uncertainty", action="store_true", help="also write NAME_uncertainty.tif")
+    sub.add_argument("--uncertainty", action="store_true", help="also write NAME_uncertainty.tif: entropy")
+    sub.add_argument(
+        "--disagreement",
+        action="store_true",
+        help="also write NAME_disagreement.tif: how far the answers for flipped images lie apart (takes longer)",
+    )
+    sub.add_argument("--float", action="store_true", help="these maps as floats 0…1 instead of 8 bits")
     sub.add_argument("--format", choices=["png", "tif"], default="png")
     sub.add_argument(
         "--encoding",

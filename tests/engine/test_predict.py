@@ -239,3 +239,44 @@ def test_views_are_tile_independent_and_the_same_as_averaging_by_hand(data: Path
                 seen.append(back.flip(-1) if mirror else back)
     by_hand = torch.stack(seen).mean(0)[0].numpy()
     assert np.abs(by_hand - whole).max() <= 1e-4
+
+
+@pytest.mark.parametrize("outputs", [2, 3])
+def test_disagreement_of_views_is_as_by_hand_and_leaves_the_answer_alone(data: Path, outputs: int) -> None:
+    with open_image(data / "isbi2012/test/5.png") as source:
+        image = source.read()[:160, :192]
+    model = random_model(Arch.plain(1, outputs, 8, 2, stem=2))
+    model.info.trained.update(symmetries="flips", views=1)
+    without = run(Predictor(model, PredictConfig(probabilities=True), CPU).predict(image))
+    config = PredictConfig(probabilities=True, disagreement=True, float_maps=True)
+    got = run(Predictor(model, config, CPU).predict(image))
+    assert got.disagreement is not None and got.prob is not None and without.prob is not None  # noqa: PT018
+    assert (got.ids == without.ids).mean() > 0.9999
+    assert np.abs(got.prob - without.prob / 255).max() <= 0.5 / 255 + 1e-4
+    stats = Predictor(model, PredictConfig(), CPU).measure(image)
+    x = torch.from_numpy(model.normalisation.apply(image, stats))[None, None]
+    seen = []
+    with torch.inference_mode():
+        for k in (0, 2):
+            for mirror in (False, True):
+                view = torch.rot90(x.flip(-1) if mirror else x, k, (-2, -1))
+                back = torch.rot90(model.net(view).softmax(1), -k, (-2, -1))
+                seen.append((back.flip(-1) if mirror else back)[0].double())
+    entropies = [-(p * p.log()).sum(0) for p in [torch.stack(seen).mean(0), *seen]]
+    by_hand = (entropies[0] - torch.stack(entropies[1:]).mean(0)) / np.log(min(outputs, 4))
+    assert np.abs(by_hand.numpy() - got.disagreement).max() <= 1e-4
+    assert got.mean_disagreement == pytest.approx(float(by_hand.mean()), abs=1e-4)
+    assert np.isnan(got.mean_uncertainty)
+    tiled = run(Predictor(model, PredictConfig(disagreement=True, float_maps=True, tile=64), CPU).predict(image))
+    assert tiled.disagreement is not None
+    assert np.abs(tiled.disagreement - got.disagreement).max() <= 1e-4
+    symmetric = np.maximum(image, image[:, ::-1])
+    symmetric = np.maximum(symmetric, symmetric[::-1])
+    other = run(Predictor(model, config, CPU).predict(symmetric))
+    assert other.disagreement is not None
+    assert np.abs(other.disagreement - other.disagreement[::-1]).max() <= 1e-4, "a symmetric image, a symmetric map"
+
+
+def test_views_of_a_model_that_knows_none_cannot_be_compared() -> None:
+    with pytest.raises(UserError, match="without flips"):
+        Predictor(random_model(Arch.plain(1, 2, 4, 1)), PredictConfig(disagreement=True), CPU)

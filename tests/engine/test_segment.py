@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from pathlib import Path
@@ -14,9 +15,12 @@ from tests.engine.conftest import blobs
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import ModelError, UserError
 from unet_gui.core.store import BINARY, INDEX, read_label
-from unet_gui.engine.events import Event, ImageDone, ImageFailed, SegmentFinished, SegmentStarted, TileDone
+from unet_gui.engine.events import Event, ImageDone, ImageFailed, SegmentFinished, SegmentStarted, TileDone, Warned
+from unet_gui.engine.predict import Predictor
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 from unet_gui.engine.segment import segment
+
+segment_module = importlib.import_module("unet_gui.engine.segment")
 
 
 @pytest.fixture
@@ -160,3 +164,82 @@ def test_a_disk_that_cannot_be_written(pictures: list[Path], tmp_path: Path, tin
     (tmp_path / "out").write_text("a file where the folder should be")
     events = list(segment(items_for(pictures, tmp_path / "out"), SegmentConfig(tiny_model, device="cpu")))
     assert finish(events).failed == 4
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_very_large_images_are_written_as_they_come(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """With the limit lowered, the files are the same as in one piece; memory that runs out begins them anew."""
+    image = tmp_path / "large.tif"
+    tifffile.imwrite(image, blobs(3, (700, 600))[0], tile=(256, 256))
+    told: list[list[Event]] = []
+
+    def outputs(folder: str) -> list[np.ndarray]:
+        out = tmp_path / folder
+        item = SegmentItem(image, 0, out / f"m{suffix}", out / "p.tif", out / "u.png", 1, out / "d.tif")
+        events = list(segment([item], SegmentConfig(tiny_model, device="cpu", tile=128)))
+        assert finish(events).done == 1
+        told.append(events)
+        assert len(list(out.iterdir())) == 4
+        return [read_label(item.out, INDEX)] + [
+            cv2.imread(str(out / name), cv2.IMREAD_UNCHANGED) for name in ("p.tif", "u.png", "d.tif")
+        ]
+
+    whole = outputs("whole")
+    monkeypatch.setattr(segment_module, "READ_WHOLE", 100_000)
+    plain, calls = Predictor.compare, []
+
+    def forgetful(self: Predictor, *arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 8:
+            raise RuntimeError("CUDA out of memory")
+        return plain(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Predictor, "compare", forgetful)
+    for a, b in zip(outputs("rows"), whole, strict=True):
+        assert a.shape == b.shape == (700, 600)
+        assert np.abs(a.astype(int) - b).max() <= 1, "tiles of another size may round the other way"
+    assert len([e for e in told[1] if isinstance(e, Warned)]) == 1
+    means = [[(e.uncertainty, e.disagreement) for e in events if isinstance(e, ImageDone)] for events in told]
+    assert np.allclose(means[0], means[1], atol=1e-4)
+
+
+def test_stopping_within_a_very_large_image_leaves_nothing(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_module, "READ_WHOLE", 100_000)
+    image, out = tmp_path / "large.tif", tmp_path / "out" / "m.png"
+    tifffile.imwrite(image, blobs(3, (700, 600))[0], tile=(256, 256))
+    run = segment([SegmentItem(image, 0, out)], SegmentConfig(tiny_model, device="cpu", tile=128))
+    for event in run:
+        if isinstance(event, TileDone) and event.done > event.total // 2:
+            break
+    run.close()
+    assert not list(out.parent.iterdir())
+    assert not [t for t in threading.enumerate() if t.name.startswith(("read-", "write-"))]
+
+
+def test_a_full_disk_under_a_very_large_image(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_module, "READ_WHOLE", 100_000)
+    image = tmp_path / "large.tif"
+    tifffile.imwrite(image, blobs(3, (700, 600))[0])
+    (tmp_path / "file").write_text("no folder")
+    items = [SegmentItem(image, 0, tmp_path / "file" / "m.png"), SegmentItem(image, 0, tmp_path / "out" / "m.png")]
+    events = list(segment(items, SegmentConfig(tiny_model, device="cpu", tile=64)))
+    assert (finish(events).done, finish(events).failed) == (1, 1)
+
+
+def test_maps_as_floats(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    names = ("p.tif", "u.tif", "d.tif")
+    for folder, wish in (("eight", False), ("float", True)):
+        out = tmp_path / folder
+        item = SegmentItem(pictures[0], 0, out / "m.png", out / names[0], out / names[1], 1, out / names[2])
+        finish(list(segment([item], SegmentConfig(tiny_model, device="cpu", float_maps=wish))))
+    for name in names:
+        eight, real = (tifffile.imread(tmp_path / folder / name) for folder in ("eight", "float"))
+        assert (eight.dtype, real.dtype) == (np.uint8, np.float32)
+        assert 0 <= real.min() < real.max() <= 1
+        assert np.abs(eight / 255 - real).max() <= 0.5 / 255 + 1e-6

@@ -60,25 +60,30 @@ def test_shape_is_read_off_the_weights(arch: Arch) -> None:
 @pytest.mark.parametrize(
     "arch",
     [
-        Arch.plain(1, 2, 3, 3),
-        Arch.plain(1, 2, 3, 2, stem=2),
+        *[Arch.plain(1, 2, 2, depth, stem=stem) for depth in (0, 1, 2, 3, 4) for stem in (1, 2)],
+        Arch(1, 2, (3, 4), (3,), (3,), up="bilinear"),
         Arch(1, 2, (3, 4, 4), (4, 3), (4, 3), up="bilinear"),
-        Arch.plain(1, 2, 3, 0),
+        Arch(1, 2, (2, 2, 2, 2), (2, 2, 2), (2, 2, 2), up="bilinear"),
     ],
 )
 def test_nothing_reaches_farther_than_the_halo(arch: Arch) -> None:
     """A pixel just outside the margin changes nothing, one within the reach does."""
     torch.manual_seed(1)
-    net = UNet(arch).eval()
+    net = UNet(arch).eval().double()
+    with torch.no_grad():  # nothing cancels and nothing is clipped: what can reach a pixel does
+        for name, weight in net.named_parameters():
+            weight.fill_(0.0 if name.endswith("bias") else 1.0 / weight[0].numel())
     side = 2 * arch.halo + 4 * arch.align
-    x = torch.randn(1, 1, side, side)
-    middle = arch.halo + arch.align  # first row of the core
-    changed = x.clone()
-    changed[..., : arch.align, :] += 1.0  # all rows beyond the margin
-    with torch.inference_mode():
-        a, b = net.aligned(x), net.aligned(changed)
-    torch.testing.assert_close(a[..., middle:, :], b[..., middle:, :], rtol=0, atol=1e-6)
-    assert float((a - b)[..., : arch.align, :].abs().max()) > 1e-3
+    x = torch.rand(1, 1, side, 4 * arch.align, dtype=torch.float64)
+    for turned in (False, True):  # what lies above the core, and what lies below
+        middle = arch.halo + arch.align  # first row of the core
+        changed = x.clone()
+        changed[..., : arch.align, :] += 1e12  # all rows beyond the margin
+        with torch.inference_mode():
+            a, b = (net.aligned(v.flip(-2) if turned else v) for v in (x, changed))
+        a, b = (v.flip(-2) if turned else v for v in (a, b))
+        torch.testing.assert_close(a[..., middle:, :], b[..., middle:, :], rtol=1e-9, atol=0)
+        assert float((a - b)[..., : arch.align, :].abs().max()) > 1e-6
 
 
 @pytest.mark.parametrize("core", [Box(48, 96, 32, 100), Box(0, 5, 0, 160), Box(70, 71, 159, 160), Box(0, 128, 0, 160)])

@@ -41,6 +41,7 @@ class _Result:
 
     seconds: float
     uncertainty: float = math.nan
+    disagreement: float = math.nan
     message: str = ""
     hint: str = ""
     details: str = ""
@@ -106,6 +107,7 @@ def _absolute(item: SegmentItem) -> SegmentItem:
         out=item.out.absolute(),
         out_prob=item.out_prob and item.out_prob.absolute(),
         out_uncertainty=item.out_uncertainty and item.out_uncertainty.absolute(),
+        out_disagreement=item.out_disagreement and item.out_disagreement.absolute(),
     )
 
 
@@ -204,6 +206,7 @@ class _Spread:
             self.handled,
             len(self.items),
             result.uncertainty,
+            result.disagreement,
         )
 
 
@@ -235,7 +238,8 @@ def _one(model: bytes, config: SegmentConfig, item: SegmentItem) -> _Result:
         return _Result(0.0, message=error.message, hint=error.hint, details=error.details)
     except (OSError, MemoryError) as error:
         return _Result(0.0, message="cannot be read or written.", details=repr(error))
-    return _Result(time.perf_counter() - start, prediction.mean_uncertainty)
+    seconds = time.perf_counter() - start
+    return _Result(seconds, prediction.mean_uncertainty, prediction.mean_disagreement)
 
 
 def _predictor(model: bytes, config: SegmentConfig) -> Any:

@@ -228,7 +228,10 @@ class TileDone(Event):
 
 @dataclass(frozen=True)
 class ImageDone(Event):
-    """One image is segmented and written, or was up to date already (``skipped``)."""
+    """One image is segmented and written, or was up to date already (``skipped``).
+
+    ``uncertainty`` and ``disagreement`` are means over the image, 0…1; NaN when not asked for.
+    """
 
     item: int
     path: Path
@@ -239,6 +242,7 @@ class ImageDone(Event):
     done: int
     total: int
     uncertainty: float = math.nan
+    disagreement: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -16,25 +17,27 @@ TILE = 256
 _BIG = 3 << 30
 
 
-def write_planes(path: Path, planes: NDArray[np.uint8]) -> None:
-    """Write 8-bit maps; the old file stays whole until the new one is.
+def write_planes(path: Path, planes: NDArray[Any]) -> None:
+    """Write maps of 8 bits or of floats; the old file stays whole until the new one is.
 
     Parameters
     ----------
     path : Path
         ``.png`` for one map, ``.tif`` or ``.tiff`` for any number (one page each, tiled, deflated).
     planes : ndarray
-        ``(c, h, w)`` uint8.
+        ``(c, h, w)`` uint8 or float32; floats only into a TIFF.
 
     Raises
     ------
     UserError
-        Another suffix, several maps for a PNG, or the file cannot be written.
+        Another suffix, several maps or floats for a PNG, or the file cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix == ".png":
         if len(planes) != 1:
             raise UserError("A PNG holds one probability map only.", path, "Use a TIFF for more than two classes.")
+        if planes.dtype != np.uint8:
+            raise UserError("A PNG holds no floats.", path, "Use a TIFF, or 8 bits.")
         atomic_write(path, png.encode(np.ascontiguousarray(planes[0])))
         return
     if suffix not in (".tif", ".tiff"):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import itertools
 import math
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -36,25 +39,61 @@ GPU_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says about one image.
+    """What the model says about one image, or about some rows of it.
+
+    Maps are uint8, 255 = 1, or float32 where `PredictConfig.float_maps` asks for it.
 
     Attributes
     ----------
     ids : ndarray
         ``(h, w)`` uint8 class ids.
     prob : ndarray or None
-        uint8, probability × 255: of two classes ``(h, w)``, that of the second; of more ``(c, h, w)`` in the model's
-        order.
+        Probabilities: of two classes ``(h, w)``, that of the second; of more ``(c, h, w)`` in the model's order.
     uncertainty : ndarray or None
-        ``(h, w)`` uint8, entropy of the probabilities, 255 = all classes equally likely.
-    mean_uncertainty : float
-        Mean of it over the image, 0…1; NaN when it was not asked for.
+        ``(h, w)``, entropy of the probabilities, 1 = all classes equally likely.
+    disagreement : ndarray or None
+        ``(h, w)``, how far the answers for the turned and mirrored views lie apart: the entropy of their mean less
+        the mean of their entropies, 1 = as far as can be.
+    mean_uncertainty, mean_disagreement : float
+        Means over the image, 0…1; NaN when not asked for.
     """
 
     ids: NDArray[np.uint8]
-    prob: NDArray[np.uint8] | None = None
-    uncertainty: NDArray[np.uint8] | None = None
+    prob: NDArray[Any] | None = None
+    uncertainty: NDArray[Any] | None = None
+    disagreement: NDArray[Any] | None = None
     mean_uncertainty: float = math.nan
+    mean_disagreement: float = math.nan
+
+    @classmethod
+    def blank(cls, shape: tuple[int, int], classes: int, config: PredictConfig) -> Prediction:
+        """Return one to be filled in."""
+        kind = np.float32 if config.float_maps else np.uint8
+        planes = () if classes == 2 else (classes,)
+        return cls(
+            np.empty(shape, np.uint8),
+            np.empty((*planes, *shape), kind) if config.probabilities else None,
+            np.empty(shape, kind) if config.uncertainty else None,
+            np.empty(shape, kind) if config.disagreement else None,
+        )
+
+    def sums(self) -> NDArray[np.float64]:
+        """Return the sums of uncertainty and disagreement over the pixels."""
+        values = [
+            math.nan if m is None else float(m.sum(dtype=np.float64)) / (255 if m.dtype == np.uint8 else 1)
+            for m in (self.uncertainty, self.disagreement)
+        ]
+        return np.array(values)
+
+
+class Sink(Protocol):
+    """Takes the rows of an image as they come, so that it need not be in memory whole."""
+
+    def start(self, shape: tuple[int, int], classes: int) -> None:
+        """Begin, or begin anew after memory ran out."""
+
+    def put(self, rows: Prediction) -> None:
+        """Take the next rows."""
 
 
 def folded(net: UNet) -> UNet:
@@ -108,6 +147,12 @@ class Predictor:
         if not config.tta:  # without quarter turns: a mirror and its half turn give most of the gain
             views = [view for view in views if view[0] in (0, 2)][: model.views]
         self.views = views
+        self.compared = views if len(views) > 1 else [v for v in _views(model.symmetries) if v[0] in (0, 2)]
+        if config.disagreement and len(self.compared) < 2:
+            raise UserError(
+                "This model was trained without flips, so its answers for flipped images cannot be compared.",
+                hint="Ask for the uncertainty instead.",
+            )
         if self.device.type == "cpu":
             keep_freed_memory()
         net = folded(model.net)
@@ -143,7 +188,7 @@ class Predictor:
         return 1 if self.device.type == "cpu" else 4
 
     def predict(
-        self, source: ImageSource | NDArray, item: int = 0, stats: Stats | None = None
+        self, source: ImageSource | NDArray, item: int = 0, stats: Stats | None = None, sink: Sink | None = None
     ) -> Generator[Event, None, Prediction]:
         """Predict one image.
 
@@ -155,6 +200,8 @@ class Predictor:
             Number to put into the events.
         stats : Stats, optional
             Mean and spread of the image, if already measured.
+        sink : Sink, optional
+            Gets the rows as they are ready; the `Prediction` returned then has only the means.
 
         Yields
         ------
@@ -173,7 +220,7 @@ class Predictor:
             stats = self.measure(source)
         while True:
             try:
-                return (yield from self._predict(source, item, stats))
+                return (yield from self._predict(source, item, stats, sink))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -207,13 +254,11 @@ class Predictor:
         self._warned.add(key)
         return text
 
-    def _predict(self, source: ImageSource | NDArray, item: int, stats: Stats) -> Generator[Event, None, Prediction]:
-        shape = source.shape[:2]
-        ids = np.empty(shape, np.uint8)
-        planes = () if self.arch.classes == 2 else (self.arch.classes,)
-        prob = np.empty((*planes, *shape), np.uint8) if self.config.probabilities else None
-        doubt = np.empty(shape, np.uint8) if self.config.uncertainty else None
-        tiles = plan_tiles(shape, self.tile, self.arch.halo, self.arch.align)
+    def _predict(
+        self, source: ImageSource | NDArray, item: int, stats: Stats, sink: Sink | None
+    ) -> Generator[Event, None, Prediction]:
+        h, w = source.shape[:2]
+        tiles = plan_tiles((h, w), self.tile, self.arch.halo, self.arch.align)
         if len(tiles) > 1 and not self.arch.shift_consistent:
             text = self._once(
                 "aligned",
@@ -222,22 +267,62 @@ class Predictor:
             )
             if text:
                 yield Warned(text)
-        done = 0
-        for group in _groups(tiles, self.batch):
-            for tile, answer in self.answers(source, group, stats):
-                self._store(tile, answer, ids, prob, doubt)
-            done += len(group)
-            yield TileDone(item, done, len(tiles))
-        mean = math.nan if doubt is None else float(doubt.mean(dtype=np.float64)) / 255
-        return Prediction(ids, prob, doubt, mean)
+        if sink is not None:
+            sink.start((h, w), self.arch.classes)
+        done, sums = 0, np.zeros(2)
+        for rows in [tiles] if sink is None else _by_rows(tiles):
+            top, bottom = rows[0].core.y, rows[-1].core.y1
+            part = Prediction.blank((bottom - top, w), self.arch.classes, self.config)
+            for group, batch in self._read_ahead(source, list(_groups(rows, self.batch)), stats):
+                self._compute(source, group, batch, part, top)
+                done += len(group)
+                yield TileDone(item, done, len(tiles))
+            sums += part.sums()
+            if sink is not None:
+                sink.put(part)
+        uncertainty, disagreement = (float(v) for v in sums / (h * w))
+        return dataclasses.replace(part, mean_uncertainty=uncertainty, mean_disagreement=disagreement)
+
+    def _read_ahead(
+        self, source: ImageSource | NDArray, groups: list[list[Tile]], stats: Stats
+    ) -> Iterator[tuple[list[Tile], Tensor]]:
+        """Yield the groups with their pixels, the next group's being read meanwhile where they come from a file."""
+        if isinstance(source, np.ndarray) or len(groups) < 2:
+            yield from ((group, self._load(source, group, stats)) for group in groups)
+            return
+        with ThreadPoolExecutor(1, "read-tiles") as reader:
+            coming = reader.submit(self._load, source, groups[0], stats)
+            for group, after in zip(groups, [*groups[1:], None], strict=True):
+                batch = coming.result()
+                if after is not None:
+                    coming = reader.submit(self._load, source, after, stats)
+                yield group, batch
+
+    def _compute(
+        self, source: ImageSource | NDArray, tiles: list[Tile], batch: Tensor, part: Prediction, top: int
+    ) -> None:
+        """Put the answer for some tiles into the part of the image that begins at row ``top``."""
+        core, views = _core(tiles[0]), self._views_of(source)
+        spread: Tensor | None = None
+        if self.config.disagreement:
+            logits, spread = self.compare(batch, core, views)
+        else:
+            logits = self.logits(batch, core, views)
+        for i, tile in enumerate(tiles):
+            rows, columns = tile.core.slices
+            box = (slice(rows.start - top, rows.stop - top), columns)
+            self._store(box, logits[i], part)
+            if spread is not None and part.disagreement is not None:
+                part.disagreement[box] = _as_map(spread[i], part.disagreement.dtype)
+
+    def _views_of(self, source: ImageSource | NDArray) -> list[tuple[int, bool]]:
+        large = source.shape[0] * source.shape[1] > VIEWED_PIXELS and not self.config.tta
+        return self.views[:1] if large else self.views
 
     def answers(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Iterator[tuple[Tile, Tensor]]:
         """Yield each tile with its logits ``(classes, h, w)``, without the margin. The tiles must lie alike."""
-        x, y = tiles[0].offset
-        core = Box(y, y + tiles[0].core.h, x, x + tiles[0].core.w)
-        large = source.shape[0] * source.shape[1] > VIEWED_PIXELS and not self.config.tta
-        views = self.views[:1] if large else self.views
-        yield from zip(tiles, self.logits(self._load(source, tiles, stats), core, views), strict=True)
+        batch = self._load(source, tiles, stats)
+        yield from zip(tiles, self.logits(batch, _core(tiles[0]), self._views_of(source)), strict=True)
 
     def _load(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Tensor:
         """Return the tiles as the network's input, ``(n, c, h, w)``."""
@@ -267,17 +352,33 @@ class Predictor:
             ``(n, classes, rows, columns)`` float32.
         """
         with torch.inference_mode(), self._autocast():
-            batch = batch.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
             if len(views) == 1:
-                return self._seen(batch, core)
+                return self._seen(self._moved(batch), core)
             total: Tensor | None = None
-            for turns, mirror in views:
-                seen = _turn(batch, turns, mirror).contiguous(memory_format=torch.channels_last)
-                box = _turn_box(core, batch.shape[-2], batch.shape[-1], turns, mirror)
-                p = _turn_back(self._seen(seen, box).softmax(1), turns, mirror)
-                total = p if total is None else total + p
+            for p in self._through(batch, core, views):
+                total = p if total is None else total.add_(p)
             assert total is not None
             return (total / len(views)).clamp_min(1e-12).log()
+
+    def compare(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> tuple[Tensor, Tensor]:
+        """Return what `logits` does, and how far the views lie apart, ``(n, rows, columns)``, 0…1."""
+        with torch.inference_mode(), self._autocast():
+            seen = list(self._through(batch, core, self.compared))
+            said = torch.stack(seen[: len(views)]).mean(0).clamp_min(1e-12).log()
+            apart = _entropy(torch.stack(seen).mean(0)) - torch.stack([_entropy(p) for p in seen]).mean(0)
+        most = math.log(min(len(seen), self.arch.classes))
+        return said, (apart / most).clamp_(0, 1)
+
+    def _moved(self, batch: Tensor) -> Tensor:
+        return batch.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
+
+    def _through(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> Iterator[Tensor]:
+        """Yield the probabilities that each view gives, turned back."""
+        batch = self._moved(batch)
+        for turns, mirror in views:
+            seen = _turn(batch, turns, mirror).contiguous(memory_format=torch.channels_last)
+            box = _turn_box(core, batch.shape[-2], batch.shape[-1], turns, mirror)
+            yield _turn_back(self._seen(seen, box).softmax(1), turns, mirror)
 
     def _seen(self, batch: Tensor, core: Box) -> Tensor:
         """Return the core of the network's logits."""
@@ -292,25 +393,24 @@ class Predictor:
         dtype = torch.bfloat16 if kind == "cpu" or wish == "bf16" else torch.float16
         return torch.autocast(kind, dtype)
 
-    def _store(
-        self,
-        tile: Tile,
-        core: Tensor,
-        ids: NDArray[np.uint8],
-        prob: NDArray[np.uint8] | None,
-        doubt: NDArray[np.uint8] | None,
-    ) -> None:
-        """Decide a tile's pixels and put them into the image."""
-        box = tile.core.slices
+    def _store(self, box: tuple[slice, slice], core: Tensor, part: Prediction) -> None:
+        """Decide a tile's pixels and put them in their place."""
         decided = decide(core, self.offsets).cpu().numpy()
-        ids[box] = decided if self.plain_ids else self.table[decided]
-        if prob is not None or doubt is not None:
-            p = core.softmax(0)
-            if doubt is not None:
-                doubt[box] = _entropy(p).mul(255).round().to(torch.uint8).cpu().numpy()
-            if prob is not None:
-                shown = p[1] if p.shape[0] == 2 else p
-                prob[(..., *box)] = shown.mul(255).round().to(torch.uint8).cpu().numpy()
+        part.ids[box] = decided if self.plain_ids else self.table[decided]
+        if part.prob is None and part.uncertainty is None:
+            return
+        p = core.softmax(0)
+        if part.uncertainty is not None:
+            part.uncertainty[box] = _as_map(_entropy(p) / math.log(p.shape[0]), part.uncertainty.dtype)
+        if part.prob is not None:
+            part.prob[(..., *box)] = _as_map(p[1] if p.shape[0] == 2 else p, part.prob.dtype)
+
+
+def _as_map(values: Tensor, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return numbers 0…1 as they are kept."""
+    if kind == np.uint8:
+        values = values.mul(255).round().to(torch.uint8)
+    return values.cpu().numpy()
 
 
 def decide(logits: Tensor, offsets: Tensor) -> Tensor:
@@ -329,8 +429,19 @@ def decide(logits: Tensor, offsets: Tensor) -> Tensor:
 
 
 def _entropy(p: Tensor) -> Tensor:
-    """Return the entropy of ``(c, h, w)`` probabilities, 1 = all equally likely."""
-    return -(p * p.clamp_min(1e-12).log()).sum(0) / math.log(p.shape[0])
+    """Return the entropy of probabilities ``(…, c, h, w)``."""
+    return -(p * p.clamp_min(1e-12).log()).sum(-3)
+
+
+def _core(tile: Tile) -> Box:
+    """Return where the tile's own pixels lie in its region."""
+    x, y = tile.offset
+    return Box(y, y + tile.core.h, x, x + tile.core.w)
+
+
+def _by_rows(tiles: list[Tile]) -> list[list[Tile]]:
+    """Return the tiles that lie side by side together."""
+    return [list(row) for _, row in itertools.groupby(tiles, key=lambda tile: tile.core.y)]
 
 
 def _groups(tiles: list[Tile], batch: int) -> Iterator[list[Tile]]:

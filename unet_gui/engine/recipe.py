@@ -107,9 +107,11 @@ class SegmentItem:
     out_prob : Path, optional
         Where probabilities go, when they are asked for.
     out_uncertainty : Path, optional
-        Where the uncertainty map (entropy, 0…255) goes, when it is asked for.
+        Where the uncertainty map (entropy) goes, when it is asked for.
     pages : int
         Number of pages the output stack will have (1: an ordinary file).
+    out_disagreement : Path, optional
+        Where the map of how far turned and mirrored views disagree goes, when it is asked for.
     """
 
     path: Path
@@ -118,6 +120,7 @@ class SegmentItem:
     out_prob: Path | None = None
     out_uncertainty: Path | None = None
     pages: int = 1
+    out_disagreement: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +145,11 @@ class PredictConfig:
         Return the probabilities too.
     uncertainty : bool
         Return, for each pixel, how undecided the model is.
+    disagreement : bool
+        Return, for each pixel, how far the answers for turned and mirrored views lie apart. Takes as long as
+        averaging over these views does; the answer itself stays the same.
+    float_maps : bool
+        Probabilities and the maps of doubt as 32-bit floats 0…1 instead of 0…255.
     """
 
     device: str = "auto"
@@ -152,6 +160,8 @@ class PredictConfig:
     precision: str = "auto"
     probabilities: bool = False
     uncertainty: bool = False
+    disagreement: bool = False
+    float_maps: bool = False
 
 
 @dataclass(frozen=True)

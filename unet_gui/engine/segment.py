@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageSource, open_image
+from unet_gui.core.rows import RowsFile, label_rows, map_rows
 from unet_gui.core.store import INDEX, UNLABELLED, Encoding, read_label, write_label
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import (
@@ -31,7 +35,7 @@ from unet_gui.engine.predict import Prediction, Predictor
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 
 READ_WHOLE = 64_000_000
-"""Pixels up to which an image is decoded whole ahead of time; larger ones are read tile by tile."""
+"""Pixels up to which an image is decoded whole ahead of time; larger ones are read, and written, part by part."""
 BEHIND = 2
 """Finished images that may wait to be written; more would fill the memory."""
 
@@ -50,7 +54,8 @@ class _Job:
     number: int
     item: SegmentItem
     started: float
-    uncertainty: float = float("nan")
+    uncertainty: float = math.nan
+    disagreement: float = math.nan
 
 
 def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Event, None, None]:
@@ -83,12 +88,11 @@ def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Ev
 
 def replace_outputs(config: SegmentConfig, items: Sequence[SegmentItem]) -> SegmentConfig:
     """Ask the predictor for what some item wants written."""
-    import dataclasses
-
     return dataclasses.replace(
         config,
         probabilities=config.probabilities or any(i.out_prob for i in items),
         uncertainty=config.uncertainty or any(i.out_uncertainty for i in items),
+        disagreement=config.disagreement or any(i.out_disagreement for i in items),
     )
 
 
@@ -104,15 +108,24 @@ def check_encoding(model: Model, config: SegmentConfig) -> None:
         )
 
 
-def outputs_of(item: SegmentItem) -> tuple[Path, Path | None, Path | None]:
-    """Return where mask, probabilities and uncertainty go: the maps of a stack's pages are files of their own."""
+class Outputs(NamedTuple):
+    """Where an item's files go: the maps of a stack's pages are files of their own."""
+
+    mask: Path
+    prob: Path | None
+    uncertainty: Path | None
+    disagreement: Path | None
+
+
+def outputs_of(item: SegmentItem) -> Outputs:
+    """Return where mask and maps go."""
 
     def own(path: Path | None) -> Path | None:
         if path is None or item.pages <= 1:
             return path
         return path.with_name(f"{path.stem}_{item.page:04d}{path.suffix}")
 
-    return item.out, own(item.out_prob), own(item.out_uncertainty)
+    return Outputs(item.out, own(item.out_prob), own(item.out_uncertainty), own(item.out_disagreement))
 
 
 def is_fresh(item: SegmentItem, model: Path) -> bool:
@@ -143,20 +156,67 @@ def is_up_to_date(item: SegmentItem, model: Path) -> bool:
 
 def write_item(item: SegmentItem, prediction: Prediction, encoding: Encoding) -> None:
     """Write what the item asks for, the maps first: the mask is what says that the image is done."""
-    _, prob, uncertainty = outputs_of(item)
-    if prob is not None and prediction.prob is not None:
-        write_planes(prob, prediction.prob if prediction.prob.ndim == 3 else prediction.prob[None])
-    if uncertainty is not None and prediction.uncertainty is not None:
-        write_planes(uncertainty, prediction.uncertainty[None])
+    outputs = outputs_of(item)
+    for path, values in zip(outputs[1:], maps_of(prediction), strict=True):
+        if path is not None and values is not None:
+            write_planes(path, values if values.ndim == 3 else values[None])
     page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
     write_label(item.out, np.ascontiguousarray(prediction.ids), encoding, page=page, pages=pages)
+
+
+def maps_of(prediction: Prediction) -> tuple[NDArray[Any] | None, ...]:
+    """Return the maps in the order of `Outputs`."""
+    return prediction.prob, prediction.uncertainty, prediction.disagreement
+
+
+class _Files:
+    """The files of a very large image, written while it is computed. Several probabilities wait until the end."""
+
+    def __init__(self, item: SegmentItem, config: SegmentConfig) -> None:
+        self.outputs, self.encoding = outputs_of(item), Encoding(config.encoding)
+        self.kind = np.dtype(np.float32 if config.float_maps else np.uint8)
+        self.files: dict[int, RowsFile] = {}
+        self.kept: list[NDArray[Any]] = []
+
+    def start(self, shape: tuple[int, int], classes: int) -> None:
+        self.abort()
+        self.kept = []
+        for i, path in enumerate(self.outputs):
+            if i == 0:
+                self.files[i] = label_rows(self.outputs.mask, shape, self.encoding)
+            elif path is not None and (i > 1 or classes == 2):
+                self.files[i] = map_rows(path, shape, self.kind)
+
+    def put(self, rows: Prediction) -> None:
+        for i, values in enumerate((rows.ids, *maps_of(rows))):
+            if i in self.files and values is not None:
+                self.files[i].put(values)
+            elif i == 1 and values is not None and self.outputs.prob is not None:
+                self.kept.append(values)
+
+    def finish(self) -> None:
+        """Wait until all is on the disk, the mask last."""
+        try:
+            if self.kept and self.outputs.prob is not None:
+                write_planes(self.outputs.prob, np.concatenate(self.kept, axis=1))
+            for i in sorted(self.files, reverse=True):
+                self.files[i].close()
+        except BaseException:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        for file in self.files.values():
+            file.abort()
+        self.files = {}
 
 
 class _Run:
     """One run over the items: counts, threads and the order of things."""
 
     def __init__(self, items: Sequence[SegmentItem], config: SegmentConfig, predictor: Predictor) -> None:
-        self.items, self.config, self.predictor = items, config, predictor
+        self.items, self.predictor = items, predictor
+        self.config = replace_outputs(config, items)
         self.encoding = Encoding(config.encoding)
         self.written = self.skipped = self.failed = 0
         self.waiting: deque[tuple[_Job, Future[None]]] = deque()
@@ -209,15 +269,27 @@ class _Run:
 
     def _one(self, number: int, item: SegmentItem, read: Future[_Read], writer: ThreadPoolExecutor) -> Iterator[Event]:
         job = _Job(number, item, time.perf_counter())
+        files: _Files | None = None
         try:
             ready = read.result()
             with ready.source:
-                prediction = yield from self.predictor.predict(ready.pixels, number, ready.stats)
+                if isinstance(ready.pixels, ImageSource) and item.pages <= 1:
+                    files = _Files(item, self.config)
+                prediction = yield from self.predictor.predict(ready.pixels, number, ready.stats, files)
         except (UserError, OSError, MemoryError) as error:
+            if files is not None:
+                files.abort()
             yield self._failed(job, error)
             return
-        job = _Job(number, item, job.started, prediction.mean_uncertainty)
-        self.waiting.append((job, writer.submit(self._write, item, prediction)))
+        except BaseException:
+            if files is not None:
+                files.abort()
+            raise
+        job = dataclasses.replace(
+            job, uncertainty=prediction.mean_uncertainty, disagreement=prediction.mean_disagreement
+        )
+        writing = writer.submit(self._write, item, prediction) if files is None else writer.submit(files.finish)
+        self.waiting.append((job, writing))
         while self.waiting and (len(self.waiting) > BEHIND or self.waiting[0][1].done()):
             yield from self._settle()
 
@@ -251,6 +323,7 @@ class _Run:
             self.handled,
             len(self.items),
             job.uncertainty,
+            job.disagreement,
         )
 
     def _failed(self, job: _Job, error: BaseException) -> ImageFailed:

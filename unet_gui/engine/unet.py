@@ -105,13 +105,13 @@ class Arch:
     @property
     def halo(self) -> int:
         """Margin in pixels, a multiple of `align`, beyond which nothing can reach into a tile's answer."""
-        reach = 2 * 2**self.depth  # the two convolutions at the coarsest scale
-        for level in range(self.depth):
-            reach += 4 * 2**level  # two on the way down, two on the way up
-            if self.up != "transposed":
-                reach += 2 ** (level + 1)  # bilinear doubling looks at one coarse neighbour
-        reach *= self.stem
-        return -(-reach // self.align) * self.align
+        x = 0  # the first pixel that is wanted, at the present scale; convolutions reach two pixels a scale
+        for _ in range(self.depth):
+            x = (x - 2) // 2 - (self.up != "transposed")  # bilinear doubling looks at one coarse neighbour
+        x -= 2
+        for _ in range(self.depth):
+            x = 2 * x - 2
+        return -(x * self.stem // self.align) * self.align
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON types."""

@@ -272,3 +272,32 @@ def test_tiles_cover_the_image_and_overlap_by_one_pixel(source):
     assert pixels.shape == (514, 514)
     last = tiles_module.read_tile(source, TileKey(0, 2, 2), default_display(source))
     assert last.shape == (1100 - 1024 + 1, 1500 - 1024 + 1)
+
+
+def test_a_huge_picture_shows_its_parts_as_they_are_read(qtbot, source, monkeypatch):
+    monkeypatch.setattr(tiles_module, "HUGE", 1)
+    monkeypatch.setattr("unet_gui.core.levels.KEPT_PIXELS", 40_000)
+    gate = threading.Event()
+
+    def read(rect: Rect) -> np.ndarray:
+        assert rect.y1 <= 600 or gate.wait(60)
+        return source.read(rect)
+
+    slow = ImageSource(source.path, 0, source.info, read, in_rows=True)
+    v = view(source, 0.06, size=(90, 66))
+    tiles = ImageTiles()
+    tiles.set_source(slow, default_display(source))
+    tiles.request(v)
+    qtbot.waitUntil(lambda: (paint(tiles, v)[10:25, 5:85] != WAITING).all(), timeout=20_000)
+    assert (paint(tiles, v)[45:60, 5:85] == WAITING).all()
+    assert not tiles.is_complete(v)
+    gate.set()
+    qtbot.waitUntil(lambda: tiles.is_complete(v), timeout=20_000)
+    plain = ImageTiles()
+    with open_image(source.path) as again:
+        plain.set_source(again, default_display(again))
+        settle(qtbot, plain, v)
+        np.testing.assert_array_equal(paint(tiles, v), paint(plain, v))
+    assert tiles._glimpse is None
+    tiles.stop()
+    plain.stop()

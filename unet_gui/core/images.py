@@ -7,10 +7,12 @@ a grey picture that was saved with equal colour channels keeps them (`effective_
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,9 +24,10 @@ from unet_gui.core.cv import MAX_PIXELS, cv2
 from unet_gui.core.display import auto_window, thumbnail_of, to_display
 from unet_gui.core.errors import ImageError
 from unet_gui.core.geometry import Rect
-from unet_gui.core.headers import read_bytes, read_size
+from unet_gui.core.headers import open_error, read_bytes, read_size
 from unet_gui.core.levels import LevelCache, level_count, level_shape
 from unet_gui.core.listing import IMAGE_SUFFIXES, LABEL_FOLDERS, list_images, natural_key
+from unet_gui.core.png_stream import FROM_PIXELS, PngStream, can_stream
 from unet_gui.core.tiff import TiffPage, TiffPages
 
 __all__ = [
@@ -144,10 +147,12 @@ class ImageSource:
         Number of levels: level n has ``ceil(size / 2**n)`` pixels; the last one fits in 256 × 256.
     """
 
-    def __init__(self, path: Path, page: int, info: ImageInfo, read: Callable[[Rect], np.ndarray]) -> None:
+    def __init__(
+        self, path: Path, page: int, info: ImageInfo, read: Callable[[Rect], np.ndarray], *, in_rows: bool = False
+    ) -> None:
         self.path, self.page, self.info = path, page, info
         self.levels = level_count((info.height, info.width))
-        self._levels = LevelCache((info.height, info.width), read)
+        self._levels = LevelCache((info.height, info.width), read, in_rows=in_rows)
         self._closers: list[Callable[[], None]] = []
 
     @property
@@ -195,6 +200,29 @@ class ImageSource:
             return np.zeros((0, 0) if self.channels == 1 else (0, 0, self.channels), self.dtype)
         return self._levels.read(rect, level)
 
+    def prepare(self, rect: Rect, level: int) -> Iterator[tuple[Rect, int]]:
+        """Make ready what `read` needs for a region of a coarse level, in portions that can be looked at meanwhile.
+
+        Parameters
+        ----------
+        rect : Rect
+            In pixels of that level; cut to the image.
+        level : int
+            Nothing is yielded for a level that is made directly from the image when it is read.
+
+        Yields
+        ------
+        rect, level
+            A region that has just been made, and the level it is in; reading that is quick now. Portions that
+            another thread makes at the same time are yielded there.
+
+        Raises
+        ------
+        ImageError
+            The pixels cannot be read or decoded.
+        """
+        yield from self._levels.prepare(rect.clip(self.level_shape(level)), level)
+
     def close(self) -> None:
         """Close the file and drop what was decoded."""
         while self._closers:
@@ -210,7 +238,8 @@ class ImageSource:
 def open_image(path: str | os.PathLike[str], page: int = 0) -> ImageSource:
     """Open one image.
 
-    TIFF regions are read tile by tile; other files are decoded whole at the first read and kept until `close`.
+    TIFF regions are read tile by tile, big PNG files are decoded row by row as far as somebody looks, other files
+    whole at the first read; what is decoded of these is kept until `close`.
 
     Raises
     ------
@@ -225,34 +254,67 @@ def open_image(path: str | os.PathLike[str], page: int = 0) -> ImageSource:
         raise ImageError(f"has no page {page + 1}, only 1.", path, "Was the file replaced?")
     info = ImageInfo(size.height, size.width, size.channels, f"uint{size.bits}", 1, size.pixel_size)
     whole = _Decoded(path, info)
-    source = ImageSource(path, page, info, whole.read)
+    source = ImageSource(path, page, info, whole.read, in_rows=True)
     source._closers.append(whole.drop)
     return source
 
 
 class _Decoded:
-    """A picture decoded at the first read."""
+    """A picture decoded at the first read, a big PNG row by row."""
 
     def __init__(self, path: Path, info: ImageInfo) -> None:
         self._path, self._info = path, info
         self._lock = threading.Lock()
         self._array: np.ndarray | None = None
+        self._stream: PngStream | None = None
 
     def read(self, rect: Rect) -> np.ndarray:
         with self._lock:
-            if self._array is None:
-                self._array = self._decode()
-            array = self._array
+            if self._array is None and self._stream is None:
+                self._begin()
+            array, stream = self._array, self._stream
+        if stream is not None:
+            with _whole(self._path):
+                return stream.read(rect)
+        assert array is not None
         return array[rect.slices].copy(order="C")
 
     def drop(self) -> None:
         self._array = None
+        if self._stream is not None:
+            self._stream.close()  # and stays, so that a late reader hears of it
 
-    def _decode(self) -> np.ndarray:
+    def _begin(self) -> None:
+        info = self._info
+        if info.height * info.width >= FROM_PIXELS:
+            with _whole(self._path), open(self._path, "rb") as file:
+                head = file.read(29)
+                if head[:8] == png.SIGNATURE and can_stream(png.read_header(head), info.channels):
+                    self._check(png.read_header(head)[1::-1])
+                    self._stream = PngStream(self._path)
+                    return
         array = decode(read_bytes(self._path), self._path)
-        if array.shape[:2] != (self._info.height, self._info.width):
+        self._check(array.shape[:2])
+        self._array = _with_channels(array, info.channels)
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if shape != (self._info.height, self._info.width):
             raise ImageError("changed while it was open.", self._path, "Open it again.")
-        return _with_channels(array, self._info.channels)
+
+
+@contextlib.contextmanager
+def _whole(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what decoding sets off into an `ImageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise open_error(path, error) from error
+    except (png.Damaged, zlib.error, struct.error) as error:
+        raise ImageError("is damaged or cut off.", path, _AGAIN, str(error)) from error
+    except MemoryError as error:
+        raise ImageError(
+            "does not fit into memory.", path, "Close other programs, or save it as tiled TIFF."
+        ) from error
 
 
 def _with_channels(array: np.ndarray, channels: int) -> np.ndarray:
@@ -286,7 +348,7 @@ def _open_tiff(path: Path, page: int) -> ImageSource:
             return colormap[np.minimum(array, len(colormap) - 1)]
         return np.bitwise_not(array, out=array) if inverted else array
 
-    source = ImageSource(path, page, info, read)
+    source = ImageSource(path, page, info, read, in_rows=plane.in_rows)
     source._closers.append(pages.close)
     return source
 
@@ -313,15 +375,12 @@ def decode(data: bytes, path: str | os.PathLike[str], flags: int = cv2.IMREAD_UN
     ImageError
         The file is cut off or damaged. A half-decoded picture is never returned.
     """
-    try:
+    with _whole(path):
         _check_whole(data)
-        array = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except (png.Damaged, cv2.error, struct.error) as error:
-        raise ImageError("is damaged or cut off.", path, _AGAIN, str(error)) from error
-    except MemoryError as error:
-        raise ImageError(
-            "does not fit into memory.", path, "Close other programs, or save it as tiled TIFF."
-        ) from error
+        try:
+            array = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error as error:
+            raise png.Damaged(str(error)) from error
     if array is None:
         raise ImageError("is damaged or cut off.", path, _AGAIN, "the decoder gave up")
     if array.ndim == 3:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -15,6 +15,7 @@ LAST_SIZE = 256
 KEPT_PIXELS = 2**22
 """From the first level with at most this many pixels on, what was averaged is kept."""
 _BLOCK = 256
+_MISSING, _AT_WORK, _READY = 0, 1, 2
 _BAND_PIXELS = 2**24  # of level 0, averaged at a time
 
 _NATIVE = ("uint8", "uint16", "int16", "float32", "float64")  # types OpenCV averages
@@ -75,7 +76,7 @@ class LevelCache:
 
     Level n up to the kept one is averaged from level 0, each time it is asked for. From the first level with at
     most `KEPT_PIXELS` pixels on, blocks are averaged once and kept, so that a whole view of a very large image reads
-    it once. What comes out does not depend on the regions asked for. Safe in threads.
+    it once. What comes out does not depend on the regions asked for. Threads that need the same blocks share the work.
 
     Parameters
     ----------
@@ -83,17 +84,20 @@ class LevelCache:
         Height and width at level 0.
     read : callable
         Returns a region of level 0 as a new array.
+    in_rows : bool
+        The file holds whole rows one after the other, so reading half a row costs as much as all of it.
     """
 
-    def __init__(self, shape: tuple[int, int], read: Callable[[Rect], np.ndarray]) -> None:
+    def __init__(self, shape: tuple[int, int], read: Callable[[Rect], np.ndarray], *, in_rows: bool = False) -> None:
         self._shape, self._read = shape, read
         self._kept = 1
         while level_shape(shape, self._kept)[0] * level_shape(shape, self._kept)[1] > KEPT_PIXELS:
             self._kept += 1
         self._array: np.ndarray | None = None
         rows, cols = level_shape(shape, self._kept)
-        self._ready = np.zeros((-(-rows // _BLOCK), -(-cols // _BLOCK)), bool)
-        self._lock = threading.Lock()
+        self._block = (_BLOCK // 4, cols) if in_rows else (_BLOCK, _BLOCK)
+        self._state = np.zeros((-(-rows // self._block[0]), -(-cols // self._block[1])), np.uint8)
+        self._change = threading.Condition()
 
     def read(self, rect: Rect, level: int) -> np.ndarray:
         """Return a region (inside the level) at a level."""
@@ -101,27 +105,68 @@ class LevelCache:
             return self._read(rect)
         if level < self._kept:
             return self._average(rect, level)
+        for _ in self.prepare(rect, level):
+            pass
+        assert self._array is not None
+        kept, factor = self._kept_rect(rect, level)
+        return (
+            np.ascontiguousarray(reduce(self._array[kept.slices], factor))
+            if factor > 1
+            else (self._array[kept.slices].copy())
+        )
+
+    def prepare(self, rect: Rect, level: int) -> Iterator[tuple[Rect, int]]:
+        """Average what is missing of the kept level for a region of a level, and yield each block with its level."""
+        if level < self._kept or rect.empty:
+            return
+        kept, _ = self._kept_rect(rect, level)
+        h, w = self._block
+        places = [
+            (row, col)
+            for row in range(kept.y // h, (kept.y1 - 1) // h + 1)
+            for col in range(kept.x // w, (kept.x1 - 1) // w + 1)
+        ]
+        while True:
+            for place in places:
+                if self._claim(place):
+                    yield self._make(place), self._kept
+            with self._change:  # the rest is being made by other threads; where one fails, it is up to this one
+                if all(self._state[place] == _READY for place in places):
+                    return
+                if not any(self._state[place] == _MISSING for place in places):
+                    self._change.wait()
+
+    def _kept_rect(self, rect: Rect, level: int) -> tuple[Rect, int]:
+        """Return a region in pixels of the kept level, and by what they are averaged to get the level."""
         step = level - self._kept
         kept = Rect(rect.x << step, rect.y << step, rect.w << step, rect.h << step)
-        kept = kept.clip(level_shape(self._shape, self._kept))
-        array = self._prepare(kept)
-        return np.ascontiguousarray(reduce(array[kept.slices], 1 << step)) if step else array[kept.slices].copy()
+        return kept.clip(level_shape(self._shape, self._kept)), 1 << step
 
-    def _prepare(self, rect: Rect) -> np.ndarray:
-        """Average the blocks of the kept level that are still missing in this region."""
+    def _claim(self, place: tuple[int, int]) -> bool:
+        with self._change:
+            if self._state[place] != _MISSING:
+                return False
+            self._state[place] = _AT_WORK
+            return True
+
+    def _make(self, place: tuple[int, int]) -> Rect:
+        """Average a block that was claimed and keep it."""
+        h, w = self._block
         shape = level_shape(self._shape, self._kept)
-        for tx, ty in rect.tiles(_BLOCK):
-            if self._ready[ty, tx]:
-                continue
-            block = Rect(tx * _BLOCK, ty * _BLOCK, _BLOCK, _BLOCK).clip(shape)
+        block = Rect(place[1] * w, place[0] * h, w, h).clip(shape)
+        done = _MISSING
+        try:
             pixels = self._average(block, self._kept)
-            with self._lock:
+            with self._change:
                 if self._array is None:
                     self._array = np.zeros((*shape, *pixels.shape[2:]), pixels.dtype)
-                self._array[block.slices] = pixels
-                self._ready[ty, tx] = True
-        assert self._array is not None
-        return self._array
+            self._array[block.slices] = pixels
+            done = _READY
+        finally:
+            with self._change:
+                self._state[place] = done
+                self._change.notify_all()
+        return block
 
     def _average(self, rect: Rect, level: int) -> np.ndarray:
         """Average a region of level 0 in bands, so that memory stays bounded."""

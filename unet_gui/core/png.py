@@ -32,6 +32,7 @@ class Header(NamedTuple):
     height: int
     depth: int
     color: int
+    interlaced: bool
 
     @property
     def channels(self) -> int:
@@ -49,10 +50,10 @@ def read_header(data: bytes) -> Header:
     """
     if len(data) < 29 or data[:8] != SIGNATURE or data[12:16] != b"IHDR":
         raise Damaged("the first chunk is not a PNG header")
-    width, height, depth, color = struct.unpack(">IIBB", data[16:26])
+    width, height, depth, color, _, _, interlace = struct.unpack(">IIBBBBB", data[16:29])
     if color not in _CHANNELS or depth not in (1, 2, 4, 8, 16):
         raise Damaged(f"unknown kind of picture (colour type {color}, {depth} bit)")
-    return Header(width, height, depth, color)
+    return Header(width, height, depth, color, bool(interlace))
 
 
 def chunks(data: bytes, *, check: bool = False) -> Iterator[tuple[bytes, memoryview]]:

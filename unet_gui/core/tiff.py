@@ -227,6 +227,11 @@ class TiffPage:
         tag = self._pages._tif.pages[0 if self._pages._planes else self._page.index].aspage().tags.get(270)
         return tag.value if tag is not None and isinstance(tag.value, str) else ""
 
+    @property
+    def in_rows(self) -> bool:
+        """Whether the file holds whole rows, not tiles."""
+        return not self._key.is_tiled
+
     def read(self, rect: Rect) -> np.ndarray:
         """Return the pixels of a region inside the page.
 

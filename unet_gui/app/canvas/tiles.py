@@ -22,6 +22,8 @@ from unet_gui.core.images import ImageSource
 TILE = 512
 STRETCH = 1.2
 """A coarser level is shown up to this enlargement: the eye sees no difference, and it is a third of the pixels."""
+HUGE = 2**24
+"""Pixels from which an image is shown part by part while it is read."""
 
 
 class TileKey(NamedTuple):
@@ -70,6 +72,7 @@ class _Wanted:
 
 class _Messenger(QObject):
     made = Signal(int, object, object)
+    glimpsed = Signal(int, int, object, object)
     failed = Signal(int, object)
 
 
@@ -85,6 +88,7 @@ class _Job(QRunnable):
         wanted = self._wanted
         while (key := wanted.take()) is not None:
             try:
+                self._show_what_comes(key)
                 pixels = read_tile(wanted.source, key, wanted.display)
             except (UserError, OSError, ValueError, MemoryError) as error:
                 self._messenger.failed.emit(wanted.generation, error)
@@ -96,6 +100,18 @@ class _Job(QRunnable):
             else:
                 self._messenger.made.emit(wanted.generation, key, pixels)
             wanted.done(key)
+
+    def _show_what_comes(self, key: TileKey) -> None:
+        """Prepare a tile of a coarse level and show its parts, if only roughly: a huge picture takes seconds."""
+        wanted, source = self._wanted, self._wanted.source
+        if source.shape[0] * source.shape[1] < HUGE:
+            return
+        area = tile_rect(key, source.level_shape(key.level)).grow(1)
+        for rect, level in source.prepare(area, key.level):
+            if wanted.dropped:
+                return
+            pixels = to_rgb32(source.read(rect, level), wanted.display)
+            self._messenger.glimpsed.emit(wanted.generation, level, rect, pixels)
 
 
 def tile_rect(key: TileKey, shape: tuple[int, int]) -> Rect:
@@ -114,6 +130,24 @@ class _Tile(NamedTuple):
     x: int  # of the first pixel, in the level
     y: int
     generation: int
+
+
+class _Glimpse:
+    """What has come of a picture that is still being read: some level of it, and which parts are there."""
+
+    def __init__(self, level: int, shape: tuple[int, int], generation: int) -> None:
+        self.level = level
+        self.tile = _Tile(np.zeros(shape, np.uint32), 0, 0, generation)
+        self.rects: list[Rect] = []
+
+    def add(self, rect: Rect, pixels: NDArray[np.uint32]) -> None:
+        self.tile.pixels[rect.slices] = pixels
+        last = self.rects[-1] if self.rects else rect
+        both = last.union(rect)
+        if self.rects and both.area == last.area + rect.area:
+            self.rects[-1] = both
+        else:
+            self.rects.append(rect)
 
 
 class ImageTiles(QObject):
@@ -146,10 +180,12 @@ class ImageTiles(QObject):
         self._wanted: _Wanted | None = None
         self._source: ImageSource | None = None
         self._broken = False
+        self._glimpse: _Glimpse | None = None
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(threads)
         self._messenger = _Messenger(self)
         self._messenger.made.connect(self._on_made, Qt.ConnectionType.QueuedConnection)
+        self._messenger.glimpsed.connect(self._on_glimpsed, Qt.ConnectionType.QueuedConnection)
         self._messenger.failed.connect(self._on_failed, Qt.ConnectionType.QueuedConnection)
 
     @property
@@ -219,6 +255,7 @@ class ImageTiles(QObject):
     def _start_over(self, display: Display) -> None:
         self._generation += 1
         self._broken = False
+        self._glimpse = None
         self._wanted = None if self._source is None else _Wanted(self._source, display, self._generation)
 
     def _drop_requests(self) -> None:
@@ -263,6 +300,24 @@ class ImageTiles(QObject):
                 _resample(tile, view, coarser.level, target, frame[target.slices])
                 return
         frame[target.slices] = waiting
+        self._paint_glimpse(frame, view, target)
+
+    def _paint_glimpse(self, frame: NDArray[np.uint32], view: Viewport, target: Rect) -> None:
+        glimpse = self._glimpse
+        if glimpse is None or self._source is None:
+            return
+        for rect in glimpse.rects:
+            area = view.pixels_of(_full_size(rect, glimpse.level, self._source.shape)).intersect(target)
+            if not area.empty:
+                _resample(glimpse.tile, view, glimpse.level, area, frame[area.slices])
+
+    def _on_glimpsed(self, generation: int, level: int, rect: Rect, pixels: NDArray[np.uint32]) -> None:
+        if generation != self._generation or self._source is None:
+            return
+        if self._glimpse is None:
+            self._glimpse = _Glimpse(level, self._source.level_shape(level), generation)
+        self._glimpse.add(rect, pixels)
+        self.ready.emit(_full_size(rect, level, self._source.shape))
 
     def _on_made(self, generation: int, key: TileKey, pixels: NDArray[np.uint32]) -> None:
         if generation != self._generation or self._source is None:
@@ -272,6 +327,8 @@ class ImageTiles(QObject):
         self._tiles[key] = _Tile(pixels, max(0, area.x - 1), max(0, area.y - 1), generation)
         self._nbytes += pixels.nbytes
         whole = self._source.levels - 1
+        if key.level == whole:  # from now on there is something to show of every place
+            self._glimpse = None
         for other in [k for k in self._tiles if k.level != whole]:
             if self._nbytes <= self.cap_bytes:
                 break

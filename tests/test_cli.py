@@ -141,6 +141,14 @@ def test_what_cannot_be_used_is_named_with_exit_code_2(
     assert "Traceback" not in said.err
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there is always a display")
+def test_without_a_display_the_window_says_so(sample: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert main([str(sample)]) == 2
+    assert "no display" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["best_model.pth", "model.safetensors"])
 def test_a_pickle_that_pretends_to_be_a_model_does_not_run(
     name: str, sample: Path, tmp_path: Path, capsys: Capture

@@ -139,9 +139,11 @@ class _Progress:
         if self._terminal:
             self._advance(event.done, event.total, event.path.name, "image")
         elif not event.skipped:
+            page = f" page {event.page + 1}" if event.page else ""
             doubts = {"uncertainty": event.uncertainty, "disagreement": event.disagreement}
             said = "".join(f", {name} {value:.3f}" for name, value in doubts.items() if value == value)
-            self._line(f"[{event.done}/{event.total}] {event.path.name} -> {event.out} ({event.seconds:.2f} s{said})")
+            count = f"[{event.done}/{event.total}]"
+            self._line(f"{count} {event.path.name}{page} -> {event.out} ({event.seconds:.2f} s{said})")
 
     def _show_image_failed(self, event: Any) -> None:
         self._line(f"failed: {event.path}: {event.message} {event.hint}".rstrip())
@@ -156,6 +158,15 @@ def _duration(seconds: float) -> str:
 
 
 def _window(arguments: argparse.Namespace) -> int:
+    if not _has_display() and not os.environ.get(
+        "QT_QPA_PLATFORM"
+    ):  # Qt would end the program with words about plugins
+        from unet_gui.core.errors import UserError
+
+        raise UserError(
+            "There is no display to open the window on.",
+            hint="Far away over ssh: ssh -X. Everything but painting works without: unet-gui --help.",
+        )
     from unet_gui.app.application import run
 
     return run(arguments.folder)

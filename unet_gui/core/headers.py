@@ -45,7 +45,7 @@ def open_error(path: str | os.PathLike[str], error: OSError, what: str = "pictur
     if os.path.isdir(path):
         return ImageError(f"is a folder, not a {what}.", path, "Rename or remove it.", details)
     if isinstance(error, FileNotFoundError):
-        return ImageError("is not there any more.", path, "It may have been moved, renamed or deleted.", details)
+        return ImageError("is not there.", path, "It may have been moved, renamed or deleted.", details)
     if isinstance(error, PermissionError):
         return ImageError("may not be read by you.", path, "Ask its owner for permission, or copy it.", details)
     return ImageError(f"cannot be read: {error.strerror or error}.", path, "Is the disk still connected?", details)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +122,55 @@ def test_a_damaged_file_is_named_and_the_label_left_alone(dataset: Dataset, tmp_
     with pytest.raises(relabel.LabelError, match="damaged"):
         relabel.take_back(dataset, dataset.images[0], OLD, NEW, tmp_path / "keep")
     np.testing.assert_array_equal(labels(dataset)[0], after[0])
+
+
+KILLED = """
+import sys
+import subprocess
+import sys
+from pathlib import Path
+from unet_gui.core import relabel
+from unet_gui.core.palette import ClassInfo
+from unet_gui.core.project import Dataset
+
+folder, keep = Path(sys.argv[1]), Path(sys.argv[2])
+dataset = Dataset.open(folder)
+relabel.note(keep, relabel.Relabelling(2, 1, ClassInfo(2, "c2", "#112233")))
+for ref in dataset.images:
+    print("next", flush=True)
+    relabel.relabel(dataset, ref, 2, 1, keep)
+"""
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_killed_at_any_moment_it_can_be_taken_back_or_finished(dataset: Dataset, tmp_path: Path, after: int) -> None:
+    """A real process, killed for good in the middle: every label is whole, and both ways out lead to their goal."""
+    rng = np.random.default_rng(after)
+    for ref in dataset.images:
+        dataset.save_label(ref, rng.choice(np.array([0, 1, 2, 255], np.uint8), (40, 50)))
+    dataset.save()
+    before = labels(dataset)
+    keep = tmp_path / "keep"
+    job = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path, keep], stdout=subprocess.PIPE, text=True)
+    assert job.stdout is not None
+    for _ in range(1 + after // 2):
+        assert job.stdout.readline() == "next\n"
+    job.kill()  # somewhere inside this image, wherever that is this time
+    job.wait()
+    job.stdout.close()
+    change = relabel.unfinished(keep)
+    assert change is not None
+    assert (change.old, change.new) == (OLD, NEW)
+    for was, ids in zip(before, labels(dataset), strict=True):
+        assert was is not None
+        assert ids is not None
+        np.testing.assert_array_equal(np.where(ids == OLD, NEW, ids), np.where(was == OLD, NEW, was))
+    if after < 3:
+        for ref in dataset.images:
+            relabel.take_back(dataset, ref, OLD, NEW, keep)
+        goal = before
+    else:
+        change_all(dataset, keep)
+        goal = [np.where(was == OLD, NEW, was) for was in before if was is not None]
+    for wanted, ids in zip(goal, labels(dataset), strict=True):
+        np.testing.assert_array_equal(ids, wanted)

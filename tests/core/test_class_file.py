@@ -29,6 +29,9 @@ def test_a_name_a_line(tmp_path: Path) -> None:
         (0, "background"),
         (1, "cat"),
     ]
+    assert read(tmp_path, "labelmap.txt", "# label:color_rgb:parts:actions\ncat:64,128,64::\n") == [
+        (0, "cat", "#408040")
+    ]
     assert read(tmp_path, "camvid.txt", "64 128 64\tAnimal\n192 0 128\t\tArchway\n") == [
         (0, "Animal", "#408040"),
         (1, "Archway", "#C00080"),
@@ -41,6 +44,8 @@ def test_a_name_a_line(tmp_path: Path) -> None:
         "id,name,colour\n3,cell,#ff0000\n7,wall,00FF00\n",
         "3,cell,#FF0000\n7,wall,#00ff00\n",
         "Name;ID;Color\ncell;3;#FF0000\nwall;7;#00FF00\n",
+        "value,id,name,color\n0,3,cell,#FF0000\n1,7,wall,#00FF00\n,255,unlabelled,#000000\n",
+        "name,id,r,g,b\ncell,3,255,0,0\nwall,7,0,255,0\nVoid,9,0,0,0\n",
         "id\tname\tcolor\n3\tcell\t#FF0000\n7\twall\t#00FF00\n",
     ],
 )

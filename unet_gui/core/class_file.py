@@ -19,9 +19,12 @@ _HINT = (
     "or a JSON file."
 )
 _COLOR = re.compile(r"#?([0-9a-fA-F]{6})")
-_RGB_LINE = re.compile(r"(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\S.*)")
+_CAMVID = re.compile(r"(?P<r>\d{1,3})[\s,]+(?P<g>\d{1,3})[\s,]+(?P<b>\d{1,3})[\s,]+(?P<name>\S.*)")
+_CVAT = re.compile(r"(?P<name>[^:]+):(?P<r>\d{1,3}),(?P<g>\d{1,3}),(?P<b>\d{1,3}):.*")
+_NO_CLASS = ("unlabelled", "unlabeled", "void", "ignore", "__ignore__")
 _NAMES = {"id": "id", "index": "id", "number": "id", "class": "name", "name": "name", "label": "name"}
 _NAMES |= {"color": "color", "colour": "color", "hex": "color"}
+_NAMES |= {"r": "r", "g": "g", "b": "b", "red": "r", "green": "g", "blue": "b"}
 
 Row = dict[str, Any]
 
@@ -32,9 +35,10 @@ def read_class_list(path: Path) -> list[ClassInfo]:
     Parameters
     ----------
     path : Path
-        ``.csv``, ``.json``, anything else is text. Understood are also labelme's ``labels.txt`` (``__ignore__`` is no
-        class), ``r g b name`` lines, the categories of a COCO file and the classes of a project file. Without numbers
-        the first class is 0; without colours each gets one of its own.
+        ``.csv``, ``.json``, anything else is text. Understood are also labelme's ``labels.txt``, CamVid's
+        ``label_colors.txt``, CVAT's ``labelmap.txt``, ``class_dict.csv``, the categories of a COCO file and the classes
+        of a project file. What is called void, ignore or unlabelled is no class. Without numbers the first class is 0;
+        without colours each gets one of its own.
 
     Raises
     ------
@@ -89,12 +93,11 @@ def _lines(text: str) -> list[Row]:
     lines = [line.strip() for line in text.splitlines()]
     rows: list[Row] = []
     for line in lines:
-        if not line or line.startswith(("# ", "//")) or line == "__ignore__":
+        if not line or line.startswith(("#", "//")):
             continue
-        with_color = _RGB_LINE.fullmatch(line)
+        with_color = _CAMVID.fullmatch(line) or _CVAT.fullmatch(line)
         if with_color:
-            red, green, blue = (int(part) for part in with_color.groups()[:3])
-            rows.append({"name": with_color[4], "color": f"#{red:02X}{green:02X}{blue:02X}"})
+            rows.append(with_color.groupdict())
         else:
             rows.append({"name": "background" if line == "_background_" else line})
     return rows
@@ -135,12 +138,13 @@ def _json(text: str) -> list[Row]:
 
 
 def _classes(rows: list[Row]) -> list[ClassInfo]:
+    rows = [row for row in rows if str(row["name"]).strip().casefold() not in _NO_CLASS]
     if len(rows) > MAX_CLASSES:
         raise ValueError(f"{len(rows)} classes; there can be {MAX_CLASSES}")
     classes: list[ClassInfo] = []
     for number, row in enumerate(rows):
         class_id, name = int(row.get("id", number)), str(row["name"]).strip()
-        color = row.get("color")
+        color = row.get("color") or ([int(row[part]) for part in "rgb"] if "r" in row else None)
         if isinstance(color, (list, tuple)):
             color = "#{:02X}{:02X}{:02X}".format(*color)
         found = _COLOR.fullmatch(str(color)) if color else None

@@ -16,6 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from tests.app.kit import go_to, on_disk, on_disk_of, open_session, paint, saved, truth, write_folder
 from unet_gui.app import session as session_module
+from unet_gui.app.class_list import new_class
 from unet_gui.app.document import Document
 from unet_gui.app.session import Session
 from unet_gui.core import png
@@ -331,7 +332,10 @@ def test_a_value_can_be_made_to_mean_unlabelled(qtbot: QtBot, tmp_path: Path) ->
 def test_classes_are_kept(qtbot: QtBot, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "x")
     with open_session(qtbot, folder) as (session, _):
-        new = session.add_class()
+        info = new_class(session.classes)
+        assert info is not None
+        session.set_classes([*session.classes, info])
+        new = info.id
         assert new == 2
         session.active_class = 2
         session.active_class = 77

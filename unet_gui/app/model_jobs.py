@@ -18,6 +18,11 @@ from unet_gui.engine.recipe import SegmentConfig, SegmentItem, TrainConfig
 
 Events = Generator[Event, None, Any]
 
+TRAINING_NEEDS = ("torch._dynamo", "torch.utils.tensorboard", "pyqtgraph")
+"""What torch's optimisers and the log import when they are first used, a thousand modules, and what the window draws
+the curves with. Imported then, the window would stand still for parts of it, and their objects would be gone through
+at each collection of garbage, which happens on the window's thread: 100 ms instead of 1."""
+
 
 @dataclass(frozen=True)
 class TrainJob:
@@ -31,7 +36,7 @@ class TrainJob:
 
     def __call__(self) -> Events:
         import_quietly("unet_gui.engine.train")
-        import_quietly("pyqtgraph")  # the window draws the curves with it; imported there it would stand still
+        import_quietly(*TRAINING_NEEDS)
         from unet_gui.engine.train import train
 
         # its own view of the folder: what the window does meanwhile does not disturb it

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
-from unet_gui.app.class_list import classes_of, new_class, put_classes, still_active, still_over
+from unet_gui.app.class_list import classes_of, put_classes, still_active, still_over
 from unet_gui.app.document import Document, first_page, load, load_prediction
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
 from unet_gui.app.histories import Histories
@@ -490,19 +490,9 @@ class Session(QObject):
         self.reopen()  # the same file means something else now
 
     def reopen(self) -> None:
-        """Read the open image's label again: somebody else has written it.
-
-        Also where the image is only being read: what the reader found may be older than that.
-        """
+        """Read the open image's label again, also one that is being read: somebody else has written it since."""
         if not self.key or (self.document is not None and self.document.dirty):
             return
         ref, self.key = ImageRef.parse(self.key), ""
         self._put_away()
         self.open_image(ref)
-
-    def add_class(self) -> int | None:
-        """Add a class with the next free number; return it, None when there are 255."""
-        info = new_class(self.classes)
-        if info is not None and self.folder is not None:
-            self.set_classes([*self.classes, info])
-        return info.id if info else None

@@ -23,22 +23,26 @@ _LIBRARIES = {
 }
 
 
-def import_quietly(module: str) -> None:
-    """Import a module; the import statement that follows finds it done.
+def import_quietly(*modules: str) -> None:
+    """Import modules; the import statements that follow find it done.
 
     Parameters
     ----------
-    module : str
-        E.g. ``"unet_gui.engine.train"``, which brings torch with it.
+    modules : str
+        E.g. ``"unet_gui.engine.train"``, which brings torch with it. One that cannot be imported is left to the import
+        statement, which says why.
     """
-    if module in sys.modules:
+    wanted = [module for module in modules if module not in sys.modules]
+    if not wanted:
         return
-    if module.startswith("unet_gui.engine") and "torch" not in sys.modules:
+    if any(module.startswith("unet_gui.engine") for module in wanted) and "torch" not in sys.modules:
         _load_libraries()
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        importlib.import_module(module)
+        for module in wanted:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
     finally:
         gc.freeze()
         if was_enabled:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PySide6.QtWidgets import QApplication
 
 from tests.e2e.driver import Driver
 from unet_gui.core.cv import cv2
@@ -178,3 +179,68 @@ def label_as_left(d: Driver) -> None:
     wait_for_image(d, key)
     assert np.array_equal(label(d), np.load(d.arguments[2]))
     d.until(lambda: d.window.session.folder.book.status(key) == "done", "its status is done")
+
+
+def merge_classes_and_take_it_back(d: Driver) -> None:
+    """Merge a class by its menu: the figures are said first, every label changes, Ctrl+Z gives every pixel back."""
+    folder, window = Path(d.arguments[0]), d.window
+    wait_for_image(d, "0.png")
+    files = sorted((folder / "label").iterdir())
+    before = {file: file.read_bytes() for file in files}
+    pictures = {file: pixels(file) for file in files}
+    count = sum(int((each == 255).sum()) for each in pictures.values())
+    shown = window.classes.list
+    row = d.ui(lambda: shown.visualItemRect(shown.item(1)).center())
+    d.click(shown.viewport(), row.x(), row.y(), button=3)
+    menu = d.until(lambda: QApplication.activePopupWidget(), "the menu of the class is open")
+    merge = d.ui(lambda: next(action.menu() for action in menu.actions() if action.text() == "Merge into"))
+    d.ui(lambda: merge.actions()[0].trigger())
+    d.ui(menu.close)
+    question = d.until(lambda: window.dialogs._open.get("question"), "it asks")
+    said = d.ui(lambda: question.informativeText())
+    assert f"{count:,}".replace(",", "\u202f") in said, said
+    assert f"in {len(files)} images" in said, said
+    d.shot("merge")
+    assert {file: file.read_bytes() for file in files} == before, "nothing before the person agrees"
+    button = d.ui(lambda: next(each for each in question.buttons() if each.text() == "Merge"))
+    d.click(button)
+    d.until(lambda: len(window.session.classes) == 1 and not window.class_desk.changes.busy, "merged")
+    d.until(lambda: window.session.document is not None, "the image is there again")
+    for file in files:
+        assert not (pixels(file) == 255).any(), file
+    d.shot("merged")
+    d.click(window.stage.canvas, 5, 5, button=2)
+    d.key("ctrl+z")
+    d.until(lambda: len(window.session.classes) == 2 and not window.class_desk.changes.busy, "taken back")
+    for file in files:
+        assert np.array_equal(pixels(file), pictures[file]), file
+
+
+def paint_without_a_mouse(d: Driver) -> None:
+    """A line drawn with real keys alone, undone and drawn again; it is saved."""
+    file, window = Path(d.arguments[0]) / "label" / "0.png", d.window
+    wait_for_image(d, "0.png")
+    d.click(window.stage.canvas, 5, 5, button=2)
+    d.xdo("mousemove", 0, 0)  # out of the way
+    d.until(lambda: window.stage.canvas._hand.pointer is None, "the pointer has left the canvas")
+    before = label(d)
+    d.key("0")
+    d.key("shift+space")
+    for _ in range(6):
+        d.key("shift+Right")
+    d.key("shift+space")
+    d.until(lambda: window.session.document.history.can_undo, "a line is drawn")
+    painted = label(d)
+    changed = painted != before
+    ys, xs = np.nonzero(changed)
+    assert (painted[changed] == 0).all()
+    assert abs(float(ys.mean()) - 256) < 12, "along the middle of the image"
+    assert xs.max() - xs.min() > 30
+    d.shot("keys")
+    d.key("ctrl+z")
+    d.until(lambda: not window.session.document.history.can_undo, "undone")
+    assert np.array_equal(label(d), before)
+    d.key("ctrl+y")
+    d.key("ctrl+s")
+    idle(d)
+    assert np.array_equal((pixels(file) == 255).astype(np.uint8), painted)

@@ -69,3 +69,13 @@ def test_correct_done_restart_label_as_left(isbi: Path, model: Path, play: Play,
     kept = tmp_path / "corrected.npy"
     play("correct_and_done", isbi, first, kept, second)
     play("label_as_left", isbi, first, kept)
+
+
+def test_merge_classes_and_take_it_back(isbi: Path, play: Play) -> None:
+    images = {p: p.read_bytes() for p in (isbi / "image").iterdir()}
+    play("merge_classes_and_take_it_back", isbi)
+    assert {p: p.read_bytes() for p in (isbi / "image").iterdir()} == images
+
+
+def test_paint_without_a_mouse(isbi: Path, play: Play) -> None:
+    play("paint_without_a_mouse", isbi)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from unet_gui.app.class_changes import STORE
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.panels.classes import ID
 from unet_gui.app.widgets import button
+from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import OKABE_ITO, TAB20, ClassInfo, color_of
 from unet_gui.core.project import Dataset
@@ -231,6 +233,42 @@ def test_after_a_crash_in_the_middle_the_person_chooses(
     assert not any("was being changed" in m.text for m in window.stage.messages.messages), "offered once"
     window.class_desk.close()
     assert not any((dataset.state_dir / STORE).iterdir()), "undo of class changes ends with the folder"
+
+
+@pytest.mark.parametrize("answer", ["Go on", "Take it back"])
+def test_stopped_in_the_middle_the_person_chooses(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    window = open_window(three_classes(tmp_path / "x"))
+    before = [on_disk(window.session, n) for n in range(2)]
+    changed, on = threading.Event(), threading.Event()
+
+    def slowly(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | None) -> None:
+        relabel(dataset, ref, old, new, keep)
+        changed.set()
+        on.wait(20)
+
+    monkeypatch.setattr("unet_gui.app.model_jobs.relabel", slowly)
+    window.classes.remove_wanted.emit(2)
+    question(qtbot, window)
+    agree(window, "Remove")
+    qtbot.waitUntil(changed.is_set, timeout=LONG)
+    window.actions_by_id["stop"].trigger()
+    on.set()
+    idle(qtbot, window)
+    assert ids_of(window) == [0, 1, 2]
+    assert before[0] is not None
+    assert before[1] is not None
+    assert not (on_disk(window.session, 0) == 2).any()
+    np.testing.assert_array_equal(on_disk(window.session, 1), before[1])
+    message = next(m for m in window.stage.messages.messages if m.text.startswith("Stopped."))
+    next(offer for offer in message.offers if offer.text == answer).act()
+    idle(qtbot, window)
+    gone = answer == "Go on"
+    assert ids_of(window) == ([0, 1] if gone else [0, 1, 2])
+    for n, was in enumerate(before):
+        assert was is not None
+        np.testing.assert_array_equal(on_disk(window.session, n), np.where(was == 2, UNLABELLED, was) if gone else was)
 
 
 def test_number_keys_follow_the_order_of_the_list(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

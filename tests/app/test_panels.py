@@ -505,3 +505,20 @@ def test_the_style_sheet_names_only_known_colours() -> None:
     for name in re.findall(r"@icons/(\w+\.svg)", text):
         for kind in ("dark", "light"):
             assert resource("icons", kind, name).is_file()
+
+
+@pytest.mark.parametrize(
+    "text", ["Labels: binary, 0 = class 0 and 255 = class 1.", "x", "Wörter, die 3 × 4 breit sind …"]
+)
+def test_a_text_that_has_room_is_not_cut(qtbot: QtBot, window: QMainWindow, actions: ActionTable, text: str) -> None:
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    theme.apply(app, theme.DARK)  # the style sheet puts something around texts
+    status = StatusLine(actions["stop"])
+    window.setStatusBar(status)
+    window.resize(1400, 300)
+    window.show()
+    status.set_idle(text)
+    status.layout().activate()  # type: ignore[union-attr]
+    metrics, room = status.text.fontMetrics(), status.text.contentsRect().width()
+    assert metrics.elidedText(text, Qt.TextElideMode.ElideRight, room) == text

@@ -184,7 +184,8 @@ class Elided(QLabel):
 
     def sizeHint(self) -> QSize:
         hint = super().sizeHint()
-        return QSize(self.fontMetrics().horizontalAdvance(self._text) + 4, hint.height())
+        around = self.width() - self.contentsRect().width()  # what the style sheet puts around the text
+        return QSize(self.fontMetrics().horizontalAdvance(self._text) + around + 2, hint.height())
 
     def minimumSizeHint(self) -> QSize:
         return QSize(self.fontMetrics().averageCharWidth() * 4, super().minimumSizeHint().height())

@@ -87,6 +87,7 @@ class StatusLine(QStatusBar):
         """
         self._said.stop()
         self.job.setText(title)
+        self.job.setVisible(bool(title))
         time_left = duration(left)
         parts = [text, f"{time_left} left" if time_left else ""]
         self.text.set_text(" · ".join(part for part in parts if part) if title else self._idle)

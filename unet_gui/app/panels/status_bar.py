@@ -30,6 +30,7 @@ class StatusLine(QStatusBar):
     def __init__(self, stop: QAction, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setSizeGripEnabled(False)
+        self.setContentsMargins(8, 0, 4, 0)
         self.setAccessibleName("Status")
         self.job = label("", "title")
         self.text = Elided("")

@@ -18,7 +18,7 @@ from unet_gui.app import jobs  # as the window has it
 from unet_gui.app.model_jobs import TrainJob
 from unet_gui.engine.recipe import TrainConfig
 gc.disable()  # as the window does
-folder = Path(sys.argv[1])
+folder, at_first = Path(sys.argv[1]), set(sys.modules)
 events = TrainJob(folder, None, None, folder / "m.safetensors", TrainConfig(minutes=5.0, device="cpu"))()
 before = set(sys.modules)
 gc.collect()
@@ -27,8 +27,9 @@ for event in events:
     if event.kind == "step_done":
         break
 late = sorted(set(sys.modules) - before)
+qt = sorted(m for m in set(sys.modules) - at_first if m.startswith(("PySide6", "shiboken6", "pyqtgraph")))
 gc.collect()
-print(json.dumps({"late": late, "objects": len(gc.get_objects()), "known": known}))
+print(json.dumps({"late": late, "qt": qt, "objects": len(gc.get_objects()), "known": known}))
 """
 
 
@@ -37,6 +38,7 @@ def test_no_large_library_is_imported_while_training(tmp_path: Path) -> None:
     """Each module is milliseconds under Python's lock, and its objects make every collection longer."""
     found = json.loads(run_python(TRAIN, write_folder(tmp_path / "x", images=4, labels=4)))
     assert len(found["late"]) < 40, found["late"]
+    assert not found["qt"], "types of Qt are not made by two threads at once"
     assert found["objects"] < 30_000, "the collector of the window goes through these each time"
 
 

@@ -18,10 +18,11 @@ from unet_gui.engine.recipe import SegmentConfig, SegmentItem, TrainConfig
 
 Events = Generator[Event, None, Any]
 
-TRAINING_NEEDS = ("torch._dynamo", "torch.utils.tensorboard", "pyqtgraph")
-"""What torch's optimisers and the log import when they are first used, a thousand modules, and what the window draws
-the curves with. Imported then, the window would stand still for parts of it, and their objects would be gone through
-at each collection of garbage, which happens on the window's thread: 100 ms instead of 1."""
+TRAINING_NEEDS = ("torch._dynamo", "torch.utils.tensorboard")
+"""What torch's optimisers and the log import when they are first used, a thousand modules. Imported then, the window
+would stand still for parts of it, and their objects would be gone through at each collection of garbage, which happens
+on the window's thread: 100 ms instead of 1. Nothing that touches Qt may be imported here: Qt's names are made when they
+are first used, and not by two threads at once."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
-"""The live curves of a training: loss and validation score. pyqtgraph is imported with the first curve, not before."""
+"""The live curves of a training: loss and validation score.
+
+Painted here and not by a plotting library: those go through all of Qt's names when they are imported, which takes a
+second on the window's thread, and in another thread crashes the program now and then.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from unet_gui.app import theme
@@ -14,9 +16,13 @@ from unet_gui.app.widgets import label, row
 MAX_POINTS = 2000
 """Points of the loss that are drawn; more are thinned, nobody sees the difference."""
 
+_STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000)
+_TOP = 1.08
+"""The value at the upper edge; a score of 1 stays below it."""
+
 
 class Curves(QWidget):
-    """Loss (grey, on a scale of its own) and validation score (accent, 0…1) over seconds, their last values above.
+    """Loss (grey, on a scale of its own) and validation score (accent, 0…1) over time, their last values above.
 
     Attributes
     ----------
@@ -28,20 +34,15 @@ class Curves(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setFixedHeight(140)
-        self.setProperty("role", "curves")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName("Training curves")
         self.loss_text, self.score_text = label("", "muted"), label("", "accent")
         self.loss: list[tuple[float, float]] = []
         self.score: list[tuple[float, float]] = []
         self._score_name = "score"
-        self._plot: Any = None
-        self._items: dict[str, Any] = {}
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
         top = row(self.loss_text, 1, self.score_text)
         top.setContentsMargins(8, 5, 8, 0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(top)
         layout.addStretch(1)
 
@@ -49,72 +50,84 @@ class Curves(QWidget):
         """Begin a new training."""
         self.loss, self.score = [], []
         self._score_name = score_name
-        self._draw()
+        self._tell()
 
     def add_loss(self, seconds: float, loss: float) -> None:
         """Add a point to the loss."""
         self.loss.append((seconds, loss))
         if len(self.loss) > MAX_POINTS:
             self.loss = self.loss[::2]
-        self._draw()
+        self._tell()
 
     def add_score(self, seconds: float, score: float, name: str) -> None:
         """Add a point to the validation score."""
         self._score_name = name
         self.score.append((seconds, score))
-        self._draw()
+        self._tell()
 
     def retheme(self) -> None:
         """Take the colours of the theme of the moment."""
-        if self._plot is not None:
-            self._color()
+        self.update()
 
-    def _build(self) -> None:
-        import pyqtgraph as pg
+    def _tell(self) -> None:
+        self.loss_text.setText(f"loss {self.loss[-1][1]:.3g}" if self.loss else "")
+        self.score_text.setText(f"{self._score_name} {self.score[-1][1]:.3f}" if self.score else "")
+        said = [each.text() for each in (self.loss_text, self.score_text) if each.text()]
+        self.setAccessibleDescription(", ".join(said))
+        self.update()
 
-        self._plot = pg.PlotWidget(self, enableMenu=False)
-        item = self._plot.getPlotItem()
-        item.hideButtons()
-        item.setMouseEnabled(x=False, y=False)
-        item.hideAxis("left")
-        item.setContentsMargins(4, 2, 4, 2)
-        item.getViewBox().setDefaultPadding(0.04)
-        self._plot.setFrameShape(self._plot.Shape.NoFrame)
-        self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._plot.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        for name in ("loss", "score"):
-            self._items[name] = item.plot([], [], antialias=True)
-        self._items["dot"] = pg.ScatterPlotItem(size=7, pen=None)
-        item.addItem(self._items["dot"])
-        item.setYRange(0, 1.08, padding=0)
-        self.layout().addWidget(self._plot, 1000)  # type: ignore[union-attr, call-arg]
-        self._color()
+    def _places(self, points: list[tuple[float, float]], area: QRectF) -> list[QPointF]:
+        """Return where points of (seconds, 0…1) lie in an area."""
+        along, up = area.width() / self._most(), area.height() / _TOP
+        return [QPointF(area.left() + x * along, area.bottom() - min(max(y, 0.0), _TOP) * up) for x, y in points]
 
-    def _color(self) -> None:
-        import pyqtgraph as pg
-
+    def paintEvent(self, event: QPaintEvent) -> None:
         colors = theme.current()
-        self._plot.setBackground(QColor(colors.field))
-        axis = self._plot.getPlotItem().getAxis("bottom")
-        axis.setPen(pg.mkPen(colors.strong_line))
-        axis.setTextPen(pg.mkPen(colors.muted))
-        axis.setStyle(tickLength=-4, maxTickLevel=0)
-        self._plot.getPlotItem().showGrid(x=False, y=True, alpha=0.12)
-        for name, color in (("loss", colors.muted), ("score", colors.accent)):
-            self._items[name].setPen(pg.mkPen(color, width=1.6 if name == "score" else 1.2))
-        self._items["dot"].setBrush(QColor(colors.accent))
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(colors.field))
+        painter.drawRoundedRect(self.rect(), 4, 4)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if self.loss or self.score:
+            height = self.fontMetrics().height()
+            head = self.loss_text.sizeHint().height() + 12
+            area = QRectF(12, head, self.width() - 24, self.height() - head - height - 6)
+            self._paint_axis(painter, area, colors)
+            self._paint_lines(painter, area, colors)
+        painter.end()
 
-    def _draw(self) -> None:
-        if self._plot is None:
-            if not (self.loss or self.score):
-                return
-            self._build()
+    def _most(self) -> float:
+        return max(1.0, *(x for x, _ in [*self.loss[-1:], *self.score[-1:]]))
+
+    def _paint_axis(self, painter: QPainter, area: QRectF, colors: theme.Theme) -> None:
+        grid = QColor(colors.strong_line)
+        painter.setPen(QPen(grid, 1))
+        painter.drawLine(area.bottomLeft(), area.bottomRight())
+        grid.setAlphaF(0.4)
+        painter.setPen(QPen(grid, 1))
+        for value in (0.5, 1.0):
+            y = area.bottom() - value / _TOP * area.height()
+            painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
+        most = self._most()
+        step = next((each for each in _STEPS if most / each <= 4), _STEPS[-1])
+        metrics = self.fontMetrics()
+        painter.setPen(QColor(colors.muted))
+        for seconds in range(0, int(most) + 1, step):
+            text = f"{seconds // 60}:{seconds % 60:02d}"
+            width = metrics.horizontalAdvance(text)
+            x = area.left() + seconds / most * area.width() - width / 2
+            x = min(max(x, 4.0), self.width() - width - 4.0)
+            painter.drawText(QPointF(x, area.bottom() + metrics.ascent() + 3), text)
+
+    def _paint_lines(self, painter: QPainter, area: QRectF, colors: theme.Theme) -> None:
         # the loss has no natural scale: its largest value becomes 1
         top = max((value for _, value in self.loss[1:] or self.loss), default=1.0) or 1.0
-        scaled = [(x, min(y / top, 1.08)) for x, y in self.loss]
-        for name, points in (("loss", scaled), ("score", self.score)):
-            self._items[name].setData([x for x, _ in points], [y for _, y in points])
-        last = self.score[-1:]
-        self._items["dot"].setData([x for x, _ in last], [y for _, y in last])
-        self.loss_text.setText(f"loss {self.loss[-1][1]:.3g}" if self.loss else "")
-        self.score_text.setText(f"{self._score_name} {last[0][1]:.3f}" if last else "")
+        scaled = [(x, y / top) for x, y in self.loss]
+        for points, color, width in ((scaled, colors.muted, 1.2), (self.score, colors.accent, 1.6)):
+            painter.setPen(QPen(QColor(color), width))
+            painter.drawPolyline(QPolygonF(self._places(points, area)))
+        if self.score:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(colors.accent))
+            painter.drawEllipse(self._places(self.score[-1:], area)[0], 3.5, 3.5)

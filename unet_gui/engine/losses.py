@@ -21,7 +21,6 @@ def cross_entropy_dice(
     target: Tensor,
     *,
     class_weights: Tensor | None = None,
-    pixel_weights: Tensor | None = None,
     dice_share: float = 0.5,
     smooth: float = 1.0,
 ) -> Tensor:
@@ -35,8 +34,6 @@ def cross_entropy_dice(
         ``(n, h, w)`` uint8 or long, class ids and 255 for unlabelled.
     class_weights : Tensor, optional
         ``(c,)``; the cross-entropy is the mean weighted by them.
-    pixel_weights : Tensor, optional
-        ``(n, h, w)``, 0 or more, multiplied with the class weights.
     dice_share : float
         Loss = ``(1 - share) * cross-entropy + share * (1 - Dice)``.
     smooth : float
@@ -53,25 +50,41 @@ def cross_entropy_dice(
     absent from one crop, and its Dice there would only say how quiet the network is.
     """
     logits = two_logits(logits).float()
-    classes = logits.shape[1]
     known = target != UNLABELLED
     safe = torch.where(known, target, torch.zeros_like(target)).long()
-    weight = known.float() if pixel_weights is None else known.float() * pixel_weights
-    log_p = F.log_softmax(logits, dim=1)
-    nll = -log_p.gather(1, safe[:, None])[:, 0]
+    weight = known.float()
     balanced = weight if class_weights is None else weight * class_weights[safe]
+    sums = _sums_of_two if logits.shape[1] == 2 else _sums_of_many
+    nll, both, said, truth = sums(logits, safe, weight)
     entropy = (nll * balanced).sum() / balanced.sum().clamp_min(1e-6)
     if dice_share <= 0:
         return entropy
-    p = log_p.exp() * weight[:, None]
-    hot = F.one_hot(safe, classes).movedim(-1, 1)  # sums of products, as adding by index is not repeatable on a GPU
-    both = (p * hot).sum(dim=(0, 2, 3))
-    truth = (hot * weight[:, None]).sum(dim=(0, 2, 3))
-    said = p.sum(dim=(0, 2, 3))
     present = (truth > 0).float()
     dice = (2 * both + smooth) / (said + truth + smooth)
     overlap = ((1 - dice) * present).sum() / present.sum().clamp_min(1)
     return (1 - dice_share) * entropy + dice_share * overlap
+
+
+def _sums_of_two(logits: Tensor, safe: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what `_sums_of_many` does for two classes, where one number a pixel says all: a third of the time."""
+    margin = logits[:, 1] - logits[:, 0]
+    is_one = safe.float()
+    nll = F.softplus(margin * (1 - 2 * is_one))
+    p = margin.sigmoid() * weight
+    every, said, truth, both = weight.sum(), p.sum(), (weight * is_one).sum(), (p * is_one).sum()
+    neither = every - truth - said + both
+    return nll, torch.stack([neither, both]), torch.stack([every - said, said]), torch.stack([every - truth, truth])
+
+
+def _sums_of_many(logits: Tensor, safe: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the loss of each pixel, and for each class the sums of p where it is true, of p, and of truth."""
+    log_p = F.log_softmax(logits, dim=1)
+    nll = -log_p.gather(1, safe[:, None])[:, 0]
+    p = log_p.exp() * weight[:, None]
+    ids = torch.arange(logits.shape[1], device=logits.device)[None, :, None, None]
+    # products and sums, as adding by index is not repeatable on a graphics card
+    hot = torch.empty_like(p).copy_(safe[:, None] == ids) * weight[:, None]
+    return nll, (p * hot).sum(dim=(0, 2, 3)), p.sum(dim=(0, 2, 3)), hot.sum(dim=(0, 2, 3))
 
 
 def masked_bce(logits: Tensor, target: Tensor) -> Tensor:

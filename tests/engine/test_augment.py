@@ -7,10 +7,13 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
 from unet_gui.core.cv import cv2
 from unet_gui.engine import augment
 from unet_gui.engine.augment import Augmentation, cut, recolour
+from unet_gui.engine.augment_gpu import Windows
+from unet_gui.engine.augment_gpu import recolour as recolour_batch
 
 STILL = Augmentation(flip_x=False, flip_y=False, turn=False, warp=0, bend=0)
 
@@ -35,7 +38,7 @@ def test_whole_pixel_crops_equal_resampled_ones(size: int) -> None:
         wanted_label = cv2.remap(
             label, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=(255,) * 4
         )
-        pixels, ids = augment._cut_plain(image, label, center, size, m)
+        pixels, ids = augment.cut_plain(image, label, center, size, m)
         assert np.array_equal(pixels, wanted)
         assert np.array_equal(ids, wanted_label)
 
@@ -104,3 +107,73 @@ def test_colours_stay_numbers() -> None:
         assert out.shape == (32, 32, 3)
         assert out.dtype == np.float32
         assert np.isfinite(out).all()
+
+
+def windows_of(image: np.ndarray, label: np.ndarray, size: int, how: Augmentation, count: int) -> Windows:
+    side = augment.window_side(size, how)
+    middle = ((image.shape[1] - 1) / 2, (image.shape[0] - 1) / 2)
+    pixels, ids = augment.cut_plain(image, label, middle, side, np.eye(2))
+    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    numbers = torch.zeros(2, count, len(planes))
+    numbers[1] = 1
+    return Windows(
+        torch.from_numpy(np.repeat(planes[None], count, axis=0)),
+        torch.from_numpy(np.repeat(ids[None], count, axis=0)),
+        size,
+        numbers,
+        [augment.draw_geometry(size, how, np.random.default_rng(s)) for s in range(count)],
+        [augment.draw_colours(STILL_COLOURS, np.random.default_rng(s)) for s in range(count)],
+    )
+
+
+STILL_COLOURS = dataclasses.replace(STILL, brightness=0, contrast=0, gamma=0, noise=0, blur=0, coarse=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_card_cuts_what_the_processor_cuts(channels: int) -> None:
+    """The same draws give the same crops, but for the last digits of the interpolation."""
+    rng = np.random.default_rng(0)
+    smooth = cv2.GaussianBlur(rng.normal(0, 400, (300, 320)).astype(np.float32), (0, 0), 5)
+    label = (smooth > 0).astype(np.uint8)
+    image = np.clip(smooth + 128, 0, 255).astype(np.uint8)
+    image = image if channels == 1 else np.dstack([image, 255 - image, image // 2])
+    how, middle = Augmentation(warp=1, bend=0.5), (159.5, 149.5)
+    x, y = windows_of(image, label, 64, how, 12).vary(torch.device("cpu"))
+    for i in range(12):
+        pixels, ids = cut(image, label, middle, 64, how, np.random.default_rng(i))
+        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        assert np.abs(x[i].numpy() - planes).mean() < 1.0
+        assert (y[i].numpy() != ids).mean() < 0.01
+
+
+def test_a_card_keeps_what_is_unlabelled() -> None:
+    image, label = picture((40, 40))
+    label[:, :20] = 255
+    _, ids = windows_of(image, label, 64, STILL, 1).vary(torch.device("cpu"))
+    assert ids.dtype == torch.uint8
+    assert np.array_equal(ids[0, 12:52, 12:52].numpy(), label)
+    ids[0, 12:52, 12:52] = 255
+    assert (ids == 255).all()  # beyond the image nothing is labelled
+
+
+def test_a_card_varies_grey_values_as_the_processor_does() -> None:
+    x = cv2.GaussianBlur(np.random.default_rng(0).normal(0, 8, (48, 48)).astype(np.float32), (0, 0), 2)
+    for how in (
+        dataclasses.replace(STILL_COLOURS, blur=1),
+        dataclasses.replace(STILL_COLOURS, coarse=1),
+        dataclasses.replace(STILL_COLOURS, gamma=0.5, invert=0.5),
+        dataclasses.replace(STILL_COLOURS, brightness=0.5, contrast=0.5),
+    ):
+        draws = [augment.draw_colours(how, np.random.default_rng(s)) for s in range(8)]
+        found = recolour_batch(torch.from_numpy(np.repeat(x[None, None], 8, axis=0)), draws)
+        for i in range(8):
+            wanted = recolour(x.copy(), how, np.random.default_rng(i))
+            inside = np.s_[6:-6, 6:-6]
+            # areas of fractions of pixels are weighed in another way
+            assert np.abs(found[i, 0].numpy() - wanted)[inside].mean() < (0.1 if how.coarse else 0.001)
+    noisy = dataclasses.replace(STILL_COLOURS, noise=1)
+    draws = [augment.draw_colours(noisy, np.random.default_rng(s)) for s in range(4)]
+    found = recolour_batch(torch.zeros(4, 1, 48, 48), draws)
+    assert torch.equal(found, recolour_batch(torch.zeros(4, 1, 48, 48), draws))
+    for i, drawn in enumerate(draws):
+        assert float(found[i].std()) == pytest.approx(drawn.noise, rel=0.1)

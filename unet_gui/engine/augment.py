@@ -1,7 +1,12 @@
-"""Crops and their variations: one geometric resampling, then brightness, contrast and the rest. numpy and OpenCV."""
+"""Crops and their variations: one geometric resampling, then brightness, contrast and the rest. numpy and OpenCV.
+
+What is varied is drawn first (`draw_geometry`, `draw_colours`) and then done, here or for a whole batch on a graphics
+card (`augment_gpu`).
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +59,47 @@ class Augmentation:
     invert: float = 0.0
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """How one crop is turned, zoomed and bent.
+
+    Attributes
+    ----------
+    matrix : ndarray
+        ``(2, 2)``: from places in the crop to places in the image, both seen from the middle.
+    nodes : ndarray or None
+        ``(2, k, k)`` float32: displacements of columns and rows in pixels at the nodes of a coarse grid.
+    """
+
+    matrix: NDArray[np.float64]
+    nodes: NDArray[np.float32] | None
+
+
+def draw_geometry(size: int, how: Augmentation, rng: np.random.Generator) -> Geometry:
+    """Draw how a crop of this side is turned, zoomed and bent."""
+    matrix = _linear(how, rng)
+    bent, strength = rng.random() < how.bend, rng.uniform(0.3, 1.0)
+    if not bent or how.elastic <= 0:
+        return Geometry(matrix, None)
+    count = node_count(size, how)
+    nodes = rng.standard_normal((2, count, count), dtype=np.float32)
+    return Geometry(matrix, nodes * np.float32(how.elastic * strength))
+
+
+def node_count(size: int, how: Augmentation) -> int:
+    """Return the nodes along a side of a crop."""
+    return max(4, size // how.grid + 3)
+
+
+def window_side(size: int, how: Augmentation) -> int:
+    """Return the side of a square around the middle that holds every pixel a crop can come from, but for a rare few."""
+    turned = how.warp > 0 and how.rotate > 0
+    angle = math.radians(min(how.rotate, 45.0)) if turned else 0.0
+    reach = size * (math.cos(angle) + math.sin(angle)) * (how.scale if how.warp > 0 else 1.0)
+    bent = 2 * 2.5 * how.elastic if how.bend > 0 else 0.0
+    return 2 * math.ceil((reach + bent) / 2) + 2
+
+
 def cut(
     image: NDArray,
     label: NDArray[np.uint8],
@@ -82,18 +128,19 @@ def cut(
     label : ndarray
         ``(size, size)`` uint8.
     """
-    matrix = _linear(how, rng)
-    shift = _bend(size, how, rng)
-    if shift is None and _is_turn(matrix):
-        return _cut_plain(image, label, center, size, matrix)
+    drawn = draw_geometry(size, how, rng)
+    matrix = drawn.matrix
+    if drawn.nodes is None and _is_turn(matrix):
+        pixels, ids = cut_plain(image, label, center, size, matrix)
+        return pixels.astype(np.float32, copy=False), ids
     axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
     cx, cy = np.float32(center[0]), np.float32(center[1])
     m = matrix.astype(np.float32)
     map_x = (m[0, 0] * axis)[None, :] + (m[0, 1] * axis + cx)[:, None]
     map_y = (m[1, 0] * axis)[None, :] + (m[1, 1] * axis + cy)[:, None]
-    if shift is not None:
-        map_x += shift[0]
-        map_y += shift[1]
+    if drawn.nodes is not None:
+        for axis_map, nodes in zip((map_x, map_y), drawn.nodes, strict=True):
+            axis_map += cv2.resize(nodes, (size, size), interpolation=cv2.INTER_CUBIC)
     image, label = _window(image, label, map_x, map_y)
     pixels = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     ids = cv2.remap(
@@ -141,23 +188,10 @@ def _is_turn(m: NDArray[np.float64]) -> bool:
     return bool(np.isin(np.abs(m), (0.0, 1.0)).all())
 
 
-def _bend(
-    size: int, how: Augmentation, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Draw a smooth displacement, or None."""
-    bent, strength = rng.random() < how.bend, rng.uniform(0.3, 1.0)
-    if not bent or how.elastic <= 0:
-        return None
-    nodes = max(4, size // how.grid + 3)
-    coarse = rng.standard_normal((2, nodes, nodes), dtype=np.float32) * np.float32(how.elastic * strength)
-    fine = [cv2.resize(c, (size, size), interpolation=cv2.INTER_CUBIC) for c in coarse]
-    return fine[0], fine[1]
-
-
-def _cut_plain(
+def cut_plain(
     image: NDArray, label: NDArray[np.uint8], center: tuple[float, float], size: int, m: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Cut without resampling: whole pixels, flips and quarter turns only."""
+    """Cut without resampling: whole pixels, flips and quarter turns only; the image's own type."""
     h, w = label.shape
     x0, y0 = round(center[0] - (size - 1) / 2), round(center[1] - (size - 1) / 2)
     left, top = max(-x0, 0), max(-y0, 0)
@@ -172,7 +206,52 @@ def _cut_plain(
         m = m[::-1]
     fx, fy = (-1 if m[0, 0] < 0 else 1), (-1 if m[1, 1] < 0 else 1)
     pixels, ids = pixels[::fy, ::fx], ids[::fy, ::fx]
-    return np.ascontiguousarray(pixels, dtype=np.float32), np.ascontiguousarray(ids)
+    return np.ascontiguousarray(pixels), np.ascontiguousarray(ids)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How the grey values of one crop are varied.
+
+    Attributes
+    ----------
+    blur : float
+        Standard deviation in pixels; 0 = none.
+    coarse : float
+        Side of the simulated low resolution as a share; 1 = none.
+    invert : bool
+    exponent : float
+        Of the gamma curve; 1 = none.
+    gain, shift : float
+    noise : float
+        Standard deviation; 0 = none.
+    seed : int
+        Of the noise.
+    """
+
+    blur: float
+    coarse: float
+    invert: bool
+    exponent: float
+    gain: float
+    shift: float
+    noise: float
+    seed: int
+
+
+def draw_colours(how: Augmentation, rng: np.random.Generator) -> Colours:
+    """Draw how a crop's grey values are varied."""
+    draw, shift, sizes = rng.random(6), rng.normal(0, 1), rng.random(5)
+    return Colours(
+        blur=0.5 + sizes[0] if draw[0] < how.blur else 0.0,
+        coarse=0.4 + 0.5 * sizes[1] if draw[1] < how.coarse else 1.0,
+        invert=bool(draw[2] < how.invert),
+        exponent=math.exp((2 * sizes[2] - 1) * how.gamma) if how.gamma > 0 and draw[3] < 0.3 else 1.0,
+        gain=math.exp((2 * sizes[3] - 1) * how.contrast),
+        shift=shift * how.brightness,
+        noise=0.05 + 0.25 * sizes[4] if draw[4] < how.noise else 0.0,
+        seed=int(rng.integers(2**31)),
+    )
 
 
 def recolour(x: NDArray[np.float32], how: Augmentation, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -183,25 +262,23 @@ def recolour(x: NDArray[np.float32], how: Augmentation, rng: np.random.Generator
     x : ndarray
         ``(h, w)`` or ``(h, w, c)`` float32; changed in place where possible.
     """
-    draw = rng.random(6)
-    shift, gain, power = rng.normal(0, 1), rng.uniform(-1, 1), rng.uniform(-1, 1)
-    if draw[0] < how.blur:
-        x = cv2.GaussianBlur(x, (0, 0), 0.5 + rng.random())
-    if draw[1] < how.coarse:
+    drawn = draw_colours(how, rng)
+    if drawn.blur:
+        x = cv2.GaussianBlur(x, (0, 0), drawn.blur)
+    if drawn.coarse < 1:
         h, w = x.shape[:2]
-        f = rng.uniform(0.4, 0.9)
-        small = cv2.resize(x, (max(1, int(w * f)), max(1, int(h * f))), interpolation=cv2.INTER_AREA)
+        size = max(1, int(w * drawn.coarse)), max(1, int(h * drawn.coarse))
+        small = cv2.resize(x, size, interpolation=cv2.INTER_AREA)
         x = cv2.resize(small, (w, h), interpolation=cv2.INTER_LINEAR)
-    if draw[2] < how.invert:
+    if drawn.invert:
         x = -x
-    if how.gamma > 0 and draw[3] < 0.3:
+    if drawn.exponent != 1:
         low, high = float(x.min()), float(x.max())
         span = max(high - low, 1e-6)
         mean, std = float(x.mean()), float(x.std())
-        x = cv2.pow((x - low) / span, float(np.exp(power * how.gamma)))
+        x = cv2.pow((x - low) / span, drawn.exponent)
         x = (x - x.mean()) * (std / max(float(x.std()), 1e-6)) + mean
-    if how.brightness > 0 or how.contrast > 0:
-        x = x * np.float32(np.exp(gain * how.contrast)) + np.float32(shift * how.brightness)
-    if draw[4] < how.noise:
-        x = x + rng.standard_normal(x.shape, dtype=np.float32) * np.float32(rng.uniform(0.05, 0.3))
+    x = x * np.float32(drawn.gain) + np.float32(drawn.shift)
+    if drawn.noise:
+        x = x + np.random.default_rng(drawn.seed).standard_normal(x.shape, dtype=np.float32) * np.float32(drawn.noise)
     return x

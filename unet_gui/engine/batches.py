@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unet_gui.core.errors import UserError
-from unet_gui.engine.augment import cut, recolour
+from unet_gui.engine.augment import cut, cut_plain, draw_colours, draw_geometry, recolour, window_side
+from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.data import UNLABELLED, Entry, Picture, Pictures
 from unet_gui.engine.plan import Plan
 
@@ -25,6 +26,10 @@ class Batch:
 
     x: Tensor
     y: Tensor
+
+    def vary(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return both on the device; they are varied already."""
+        return self.x.to(device, non_blocking=True), self.y.to(device, non_blocking=True)
 
 
 class BatchMaker:
@@ -41,6 +46,8 @@ class BatchMaker:
         How often each image comes in one pass, more often for larger ones.
     rank, ranks : int
         This process's number among those that train together.
+    on_card : bool
+        Leave the variations to a graphics card: see `augment_gpu`.
     """
 
     def __init__(
@@ -52,7 +59,9 @@ class BatchMaker:
         repeats: Sequence[int] | None = None,
         rank: int = 0,
         ranks: int = 1,
+        on_card: bool = False,
     ) -> None:
+        self.on_card = on_card and plan.crop > 0
         self.pictures, self.entries, self.plan, self.seed = pictures, tuple(entries), plan, seed
         self.rank, self.ranks, self._shift = rank, ranks, 0
         repeats = repeats or [1] * len(self.entries)
@@ -78,7 +87,7 @@ class BatchMaker:
         """Let a step begin with this sample: so nothing is repeated when a run goes on with more or fewer processes."""
         self._shift = samples - step * self.per_step
 
-    def make(self, step: int) -> Batch:
+    def make(self, step: int) -> Batch | Windows:
         """Return the batch of a step.
 
         Raises
@@ -87,17 +96,22 @@ class BatchMaker:
             An image or label has become unreadable.
         """
         first = self.first_of(step) + self.rank * self.plan.batch
-        crops = [self._sample(first + i) for i in range(self.plan.batch)]
-        x = np.stack([c[0] if c[0].ndim == 3 else c[0][..., None] for c in crops])
-        y = np.stack([c[1] for c in crops])
-        return Batch(torch.from_numpy(np.ascontiguousarray(x)).permute(0, 3, 1, 2), torch.from_numpy(y))
+        numbers = range(first, first + self.plan.batch)
+        if self.on_card:
+            return self._windows(numbers)
+        crops = [self._sample(number) for number in numbers]
+        return Batch(_stacked([c[0] for c in crops]), torch.from_numpy(np.stack([c[1] for c in crops])))
 
-    def _sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Return the sample with this number, counted from the beginning of the training."""
+    def _picture(self, number: int) -> tuple[Picture, np.random.Generator]:
+        """Return the image of a sample, counted from the beginning of the training, and its random numbers."""
         turn, place = divmod(number, len(self.cards))
         order = np.random.default_rng((self.seed, 1, turn)).permutation(len(self.cards))
         picture = self.pictures.load(self.entries[self.cards[order[place]]])
-        rng = np.random.default_rng((self.seed, 2, number))
+        return picture, np.random.default_rng((self.seed, 2, number))
+
+    def _sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return a sample, varied."""
+        picture, rng = self._picture(number)
         if not self.plan.crop:
             return self._whole(picture, rng)
         for attempt in range(3):
@@ -107,6 +121,34 @@ class BatchMaker:
                 break
         pixels = self.plan.normalisation.apply(pixels, picture.stats)
         return recolour(pixels, self.plan.augmentation, rng), label
+
+    def _windows(self, numbers: Sequence[int]) -> Windows:
+        """Return the samples as they are in their images, with what is to be varied."""
+        plan, channels = self.plan, self.plan.arch.in_channels
+        side, still = window_side(plan.crop, plan.augmentation), np.eye(2)
+        middle = slice((side - plan.crop) // 2, (side + plan.crop) // 2)
+        pixels, labels, scales, geometry, colours = [], [], [], [], []
+        for number in numbers:
+            picture, rng = self._picture(number)
+            for attempt in range(3):
+                center = self._center(picture, rng, near=attempt > 0)
+                window, label = cut_plain(picture.pixels, picture.label, center, side, still)
+                if (label[middle, middle] != UNLABELLED).any():
+                    break
+            pixels.append(window)
+            labels.append(label)
+            scales.append(plan.normalisation.numbers(picture.stats, channels))
+            geometry.append(draw_geometry(plan.crop, plan.augmentation, rng))
+            colours.append(draw_colours(plan.augmentation, rng))
+        made = Windows(
+            _stacked(pixels),
+            torch.from_numpy(np.stack(labels)),
+            plan.crop,
+            torch.from_numpy(np.stack(scales, axis=1)),
+            geometry,
+            colours,
+        )
+        return made.pinned() if torch.cuda.is_available() else made
 
     def _whole(self, picture: Picture, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return the whole image, flipped one of four ways (the tutorial)."""
@@ -144,6 +186,12 @@ class BatchMaker:
         return float(x), float(y)
 
 
+def _stacked(pictures: Sequence[NDArray]) -> Tensor:
+    """Return pictures ``(h, w)`` or ``(h, w, c)`` as one tensor ``(n, c, h, w)``."""
+    x = np.stack([p if p.ndim == 3 else p[..., None] for p in pictures])
+    return torch.from_numpy(np.ascontiguousarray(x)).permute(0, 3, 1, 2)
+
+
 class Prefetcher:
     """Makes batches ahead in one thread. Use as a context manager.
 
@@ -153,18 +201,20 @@ class Prefetcher:
         Seconds the training has waited for data.
     """
 
-    def __init__(self, make: Callable[[int], Batch], first: int, *, ahead: int = 4, threaded: bool = True) -> None:
+    def __init__(
+        self, make: Callable[[int], Batch | Windows], first: int, *, ahead: int = 4, threaded: bool = True
+    ) -> None:
         self.waited = 0.0
         self._make, self._next, self._threaded = make, first, threaded
         self._stop = threading.Event()
-        self._queue: queue.Queue[Batch | BaseException] = queue.Queue(ahead)
+        self._queue: queue.Queue[Batch | Windows | BaseException] = queue.Queue(ahead)
         self._thread = threading.Thread(target=self._work, args=(first,), name="batches", daemon=True)
         if threaded:
             self._thread.start()
 
     def _work(self, step: int) -> None:
         while not self._stop.is_set():
-            made: Batch | BaseException
+            made: Batch | Windows | BaseException
             try:
                 made = self._make(step)
             except (UserError, OSError, MemoryError, RuntimeError, ValueError, KeyError, IndexError) as error:
@@ -179,7 +229,7 @@ class Prefetcher:
                 return
             step += 1
 
-    def get(self) -> Batch:
+    def get(self) -> Batch | Windows:
         """Return the next batch; raises what making it raised."""
         start = time.perf_counter()
         made = self._queue.get() if self._threaded else self._make(self._next)

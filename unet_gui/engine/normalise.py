@@ -47,14 +47,19 @@ class Normalisation:
     std: tuple[float, ...] = ()
     floor: float = 0.0
 
+    def numbers(self, stats: Stats, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what is subtracted from each channel, and what it is multiplied with then."""
+        if self.kind == "none":
+            return np.zeros(channels, np.float32), np.ones(channels, np.float32)
+        mean, std = (self.mean, self.std) if self.kind == "dataset" else (stats.mean, stats.std)
+        return np.asarray(mean, np.float32), np.asarray([1 / max(s, self.floor, 1e-6) for s in std], np.float32)
+
     def apply(self, pixels: NDArray, stats: Stats) -> NDArray[np.float32]:
         """Return ``(h, w)`` or ``(h, w, c)`` float32."""
         x = pixels.astype(np.float32)
         if self.kind == "none":
             return x
-        mean, std = (self.mean, self.std) if self.kind == "dataset" else (stats.mean, stats.std)
-        shift = np.asarray(mean, np.float32)
-        scale = np.asarray([1 / max(s, self.floor, 1e-6) for s in std], np.float32)
+        shift, scale = self.numbers(stats, 1 if x.ndim == 2 else x.shape[2])
         if x.ndim == 2:
             shift, scale = shift[0], scale[0]
         x -= shift

@@ -143,6 +143,7 @@ class Run:
             prepared.repeats,
             rank=together.rank,
             ranks=together.count,
+            on_card=device.type == "cuda",
         )
         held_back = [prepared.pictures.load(e) for e in prepared.val] if together.leads else []
         self.keeper = Keeper(self.plan, list(dataset.classes), held_back, out, device)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.batches import Batch
 from unet_gui.engine.device import DeviceChoice
 from unet_gui.engine.losses import cross_entropy_dice, masked_bce
@@ -19,6 +21,8 @@ from unet_gui.engine.schedule import rate_factor
 from unet_gui.engine.together import Together
 from unet_gui.engine.unet import UNet
 
+FIRST_STEPS = 5
+"""Steps on a graphics card before one is recorded: kernels are chosen and memory is taken in them."""
 EXPLODED = 20.0
 """A loss this many times the usual one counts as diverged."""
 
@@ -67,6 +71,9 @@ class Trainer:
         self.usual_loss = math.nan
         self.steps = 0
         self._safe: dict[str, Any] = {}
+        self._rate = torch.zeros((), device=device.torch)  # in memory that a recorded step reads
+        self._recorded: RecordedStep | None = None
+        self._may_record = device.type == "cuda" and plan.crop > 0 and self.together.count == 1
         weights = plan.class_weights or (1.0,) * plan.arch.classes
         self._class_weights = torch.tensor(weights, device=device.torch)
 
@@ -78,14 +85,23 @@ class Trainer:
             self.average.load_state_dict(self.net.state_dict())
         return sum(p.numel() for name, p in self.net.named_parameters() if name in taken)
 
-    def step(self, batch: Batch, progress: float) -> Tensor:
+    def step(self, batch: Batch | Windows, progress: float) -> Tensor:
         """Learn from one batch; return its loss, still on the device."""
         self.net.train()
         rate = self.rate(progress)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        x = batch.x.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
-        y = batch.y.to(self.device.torch, non_blocking=True)
+            group["lr"] = self._rate.fill_(rate) if group.get("capturable") else rate
+        x, y = batch.vary(self.device.torch)
+        x = x.contiguous(memory_format=torch.channels_last)
+        if self._may_record and self._recorded is None and self.steps >= FIRST_STEPS:
+            self._record(x, y)
+        loss = self._learn(x, y) if self._recorded is None else self._recorded.replay(x, y)
+        self.steps += 1
+        self._follow()
+        return loss
+
+    def _learn(self, x: Tensor, y: Tensor) -> Tensor:
+        """Forward, backward, one step of the optimiser; nothing here waits for a graphics card."""
         with self._autocast():
             logits = self.net(x)
         loss = self._loss(logits, y)
@@ -99,9 +115,14 @@ class Trainer:
         if self.plan.clip > 0:
             nn.utils.clip_grad_norm_(self.net.parameters(), self.plan.clip)
         self.optimiser.step()
-        self.steps += 1
-        self._follow()
         return loss
+
+    def _record(self, x: Tensor, y: Tensor) -> None:
+        """Record a step, so that a graphics card does its thousand small kernels without being told each."""
+        try:
+            self._recorded = RecordedStep(self._learn, x, y)
+        except RuntimeError:  # an operation that cannot be recorded: step by step then
+            self._may_record, self._recorded = False, None
 
     def rate(self, progress: float) -> float:
         """Return the learning rate at this point of the run."""
@@ -168,9 +189,29 @@ class Trainer:
         if self.average is not self.net:
             self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:  # the state may come from another kind of device
+            group["capturable"] = self.device.type == "cuda" and self.plan.optimiser == "adamw"
+        self._recorded = None  # it knows the old state only
         self.rate_scale = float(state["rate_scale"])
         self.usual_loss = float(state["usual_loss"])
         self.steps = int(state["steps"])
+
+
+class RecordedStep:
+    """A training step as a CUDA graph."""
+
+    def __init__(self, learn: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> None:
+        self.x, self.y = x.clone(), y.clone()
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+            self.loss = learn(self.x, self.y)
+
+    def replay(self, x: Tensor, y: Tensor) -> Tensor:
+        """Do the step for another batch of the same size."""
+        self.x.copy_(x)
+        self.y.copy_(y)
+        self.graph.replay()
+        return self.loss.clone()
 
 
 def _numbers(net: nn.Module) -> list[Tensor]:
@@ -186,7 +227,9 @@ def _optimiser(net: UNet, plan: Plan, device: DeviceChoice) -> torch.optim.Optim
     matrices = [p for p in net.parameters() if p.ndim > 1]
     vectors = [p for p in net.parameters() if p.ndim <= 1]  # decay would pull scales and shifts to nothing
     groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=plan.learning_rate, fused=device.type in ("cpu", "cuda"))
+    on_card = device.type == "cuda"
+    rate = torch.tensor(plan.learning_rate, device=device.torch) if on_card else plan.learning_rate
+    return torch.optim.AdamW(groups, lr=rate, fused=on_card or device.type == "cpu", capturable=on_card)
 
 
 def fitting_state(net: UNet, model: Model, plan: Plan) -> dict[str, Tensor]:

@@ -166,6 +166,7 @@ def test_a_card_varies_grey_values_as_the_processor_does() -> None:
     ):
         draws = [augment.draw_colours(how, np.random.default_rng(s)) for s in range(8)]
         found = recolour_batch(torch.from_numpy(np.repeat(x[None, None], 8, axis=0)), draws)
+        assert found.dtype == torch.float32
         for i in range(8):
             wanted = recolour(x.copy(), how, np.random.default_rng(i))
             inside = np.s_[6:-6, 6:-6]

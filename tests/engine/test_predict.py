@@ -241,6 +241,20 @@ def test_views_are_tile_independent_and_the_same_as_averaging_by_hand(data: Path
     assert np.abs(by_hand - whole).max() <= 1e-4
 
 
+@pytest.mark.parametrize("tta", [False, True])
+def test_views_together_say_what_they_say_one_by_one(tta: bool) -> None:
+    """How a graphics card does it, tried on the processor."""
+    model = random_model(Arch.plain(1, 3, 8, 2, stem=2))
+    model.info.trained.update(symmetries="turns", views=4)
+    predictor = Predictor(model, PredictConfig(tta=tta), CPU)
+    batch, core = torch.randn(2, 1, 64, 96), Box(8, 56, 16, 80)
+    with torch.inference_mode():
+        together = torch.stack(list(predictor._at_once(batch, core, predictor.views)))
+        one_by_one = torch.stack(list(predictor._through(batch, core, predictor.views)))
+    assert together.shape == (8 if tta else 4, 2, 3, 48, 64)
+    torch.testing.assert_close(together.mean(0), one_by_one.mean(0), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("outputs", [2, 3])
 def test_disagreement_of_views_is_as_by_hand_and_leaves_the_answer_alone(data: Path, outputs: int) -> None:
     with open_image(data / "isbi2012/test/5.png") as source:

@@ -17,6 +17,7 @@ from unet_gui.core.palette import default_classes
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX
 from unet_gui.engine import train as train_module
+from unet_gui.engine.batches import BatchMaker
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
 from unet_gui.engine.events import (
     CheckpointSaved,
@@ -122,6 +123,20 @@ def test_same_seed_same_weights_with_and_without_a_thread(make_folder: Callable[
     a, b, c = (weights(tmp_path / f"{n}.safetensors") for n in "abc")
     assert same(a, b)
     assert not same(a, c)
+
+
+def test_crops_varied_as_on_a_card(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of a graphics card, tried on the processor: the same seed gives the same, and it learns."""
+    monkeypatch.setattr(train_module, "BatchMaker", lambda *a, **k: BatchMaker(*a, **{**k, "on_card": True}))
+    folder = make_folder()
+    for name in ("a", "b"):
+        events = list(train(folder, tmp_path / f"{name}.safetensors", small(steps=150)))
+    finished = [e for e in events if isinstance(e, TrainFinished)]
+    assert finished[0].score > 0.9
+    a, b = (Model.load(tmp_path / f"{n}.safetensors", "cpu").net.state_dict() for n in ("a", "b"))
+    assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_stopping_leaves_no_thread_and_a_usable_state(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:

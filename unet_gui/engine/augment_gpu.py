@@ -103,7 +103,8 @@ def recolour(x: Tensor, colours: Sequence[Colours]) -> Tensor:
         h, w = x.shape[-2:]
         small = (max(1, int(h * colours[i].coarse)), max(1, int(w * colours[i].coarse)))
         x[i : i + 1] = F.interpolate(F.interpolate(x[i : i + 1], small, mode="area"), (h, w), mode="bilinear")
-    drawn = torch.tensor([[-1.0 if c.invert else 1.0, c.exponent, c.gain, c.shift, c.noise] for c in colours])
+    values = [[-1.0 if c.invert else 1.0, c.exponent, c.gain, c.shift, c.noise] for c in colours]
+    drawn = torch.tensor(values, dtype=torch.float32)
     if x.is_cuda:
         drawn = drawn.pin_memory()
     sign, exponent, gain, shift, noise = drawn.to(x.device, non_blocking=True).T[..., None, None, None]

@@ -29,12 +29,14 @@ from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channel
 from unet_gui.engine.recipe import PredictConfig
 from unet_gui.engine.tiles import Tile, plan_tiles
 from unet_gui.engine.unet import Arch, Box, DoubleConv, UNet, pad_to
+from unet_gui.engine.views import turn, turn_back, turn_box, views_of
 
 SMALLEST_TILE = 64
 VIEWED_PIXELS = 4_000_000
 """Larger images are seen from one side only, unless test-time augmentation is asked for: they would take too long."""
 CPU_TILE_BYTES = 400 << 20
 GPU_SHARE = 0.5
+LARGEST_TILE = 4096
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,11 @@ class Predictor:
         self.config = config
         self.device = device or pick_device(config.device)
         self.info, self.arch, self.normalisation = model.info, model.arch, model.normalisation
-        views = list(_views(model.symmetries))
+        views = list(views_of(model.symmetries))
         if not config.tta:  # without quarter turns: a mirror and its half turn give most of the gain
             views = [view for view in views if view[0] in (0, 2)][: model.views]
         self.views = views
-        self.compared = views if len(views) > 1 else [v for v in _views(model.symmetries) if v[0] in (0, 2)]
+        self.compared = views if len(views) > 1 else [v for v in views_of(model.symmetries) if v[0] in (0, 2)]
         if config.disagreement and len(self.compared) < 2:
             raise UserError(
                 "This model was trained without flips, so its answers for flipped images cannot be compared.",
@@ -167,13 +169,15 @@ class Predictor:
         self.table = np.zeros(256, np.uint8)
         self.table[: len(self.info.classes)] = [c.id for c in self.info.classes]
         self.plain_ids = [c.id for c in self.info.classes] == list(range(len(self.info.classes)))
-        self.tile, self.batch = config.tile or self._best_tile(), config.batch or self._best_batch()
+        self._side = torch.cuda.Stream(self.device.torch) if self.device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self.batch = config.batch or (1 if self.device.type == "cpu" else 4)
+        self.tile = config.tile or self._best_tile()
         self._warned: set[str] = set()
 
     def _best_tile(self) -> int:
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device.torch)
-            budget = free * GPU_SHARE / 2
+            budget = free * GPU_SHARE / (self.batch * len(self.compared if self.config.disagreement else self.views))
         elif self.device.type == "mps":
             budget = torch.mps.recommended_max_memory() * GPU_SHARE / 4
         else:
@@ -182,10 +186,7 @@ class Predictor:
             budget = max(budget, physical_memory() / 4) if self.device.type == "cpu" else budget
             return max(SMALLEST_TILE, int(math.sqrt(budget / bytes_per_pixel(self.arch))))
         side = int(math.sqrt(budget / bytes_per_pixel(self.arch))) - 2 * self.arch.halo
-        return max(SMALLEST_TILE, min(side, 4096) // self.arch.align * self.arch.align)
-
-    def _best_batch(self) -> int:
-        return 1 if self.device.type == "cpu" else 4
+        return max(SMALLEST_TILE, min(side, LARGEST_TILE) // self.arch.align * self.arch.align)
 
     def predict(
         self, source: ImageSource | NDArray, item: int = 0, stats: Stats | None = None, sink: Sink | None = None
@@ -325,15 +326,21 @@ class Predictor:
         yield from zip(tiles, self.logits(batch, _core(tiles[0]), self._views_of(source)), strict=True)
 
     def _load(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Tensor:
-        """Return the tiles as the network's input, ``(n, c, h, w)``."""
+        """Return the tiles as the network's input, ``(n, c, h, w)``; on its way to a graphics card, if there is one."""
         arrays = []
         for tile in tiles:
             rect = tile.region.clip(source.shape[:2])
             pixels = source[rect.slices] if isinstance(source, np.ndarray) else source.read(rect)
-            x = self.normalisation.apply(finite(to_channels(pixels, self.arch.in_channels)), stats)
+            x = finite(to_channels(pixels, self.arch.in_channels))
+            x = self.normalisation.apply(x, stats) if self._side is None else x
             arrays.append(x[..., None] if x.ndim == 2 else x)
         batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
-        return pad_to(batch, self.arch.align)
+        if self._side is None:
+            return pad_to(batch, self.arch.align)
+        shift, scale = (torch.from_numpy(v).pin_memory() for v in self.normalisation.numbers(stats, batch.shape[1]))
+        with torch.cuda.stream(self._side):  # fetched and made floats while the tiles before are computed
+            raw, less, times = (v.to(self.device.torch, non_blocking=True) for v in (batch.pin_memory(), shift, scale))
+            return pad_to((raw.float() - less[:, None, None]) * times[:, None, None], self.arch.align)
 
     def logits(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> Tensor:
         """Return the ``core`` of the logits of an aligned batch, or of log-probabilities over several views.
@@ -370,15 +377,33 @@ class Predictor:
         return said, (apart / most).clamp_(0, 1)
 
     def _moved(self, batch: Tensor) -> Tensor:
+        """Return the batch as the device wants it."""
+        if self._side is not None and batch.is_cuda:
+            now = torch.cuda.current_stream(self.device.torch)
+            now.wait_stream(self._side)
+            batch.record_stream(now)
         return batch.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
 
     def _through(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> Iterator[Tensor]:
         """Yield the probabilities that each view gives, turned back."""
         batch = self._moved(batch)
+        if self.device.type == "cuda":
+            yield from self._at_once(batch, core, views)
+            return
         for turns, mirror in views:
-            seen = _turn(batch, turns, mirror).contiguous(memory_format=torch.channels_last)
-            box = _turn_box(core, batch.shape[-2], batch.shape[-1], turns, mirror)
-            yield _turn_back(self._seen(seen, box).softmax(1), turns, mirror)
+            seen = turn(batch, turns, mirror).contiguous(memory_format=torch.channels_last)
+            box = turn_box(core, batch.shape[-2], batch.shape[-1], turns, mirror)
+            yield turn_back(self._seen(seen, box).softmax(1), turns, mirror)
+
+    def _at_once(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> Iterator[Tensor]:
+        """Do the same for views of one shape together: a card is idle between the kernels of a small picture."""
+        for odd in (0, 1):
+            alike = [view for view in views if view[0] % 2 == odd]
+            if alike:
+                seen = torch.cat([turn(batch, *view) for view in alike])
+                answer = self.net.aligned(seen.contiguous(memory_format=torch.channels_last))
+                p = two_logits(answer).float().softmax(1)
+                yield from (core.cut(turn_back(part, *v)) for part, v in zip(p.chunk(len(alike)), alike, strict=True))
 
     def _seen(self, batch: Tensor, core: Box) -> Tensor:
         """Return the core of the network's logits."""
@@ -456,36 +481,6 @@ def _groups(tiles: list[Tile], batch: int) -> Iterator[list[Tile]]:
     for same in alike.values():
         for i in range(0, len(same), batch):
             yield same[i : i + batch]
-
-
-def _views(symmetries: str) -> Iterator[tuple[int, bool]]:
-    """Yield (quarter turns, mirrored) of each view of the picture, as it is first."""
-    if not symmetries:
-        yield 0, False
-        return
-    turns = {"turns": (0, 1, 2, 3), "flips": (0, 2)}.get(symmetries, (0,))
-    for k in turns:
-        yield k, False
-        yield k, True
-
-
-def _turn(x: Tensor, turns: int, mirror: bool) -> Tensor:
-    x = x.flip(-1) if mirror else x
-    return torch.rot90(x, turns, (-2, -1))
-
-
-def _turn_back(x: Tensor, turns: int, mirror: bool) -> Tensor:
-    x = torch.rot90(x, -turns, (-2, -1))
-    return x.flip(-1) if mirror else x
-
-
-def _turn_box(box: Box, h: int, w: int, turns: int, mirror: bool) -> Box:
-    """Return where a box of a picture of ``h × w`` lies in the view that `_turn` makes."""
-    if mirror:
-        box = Box(box.top, box.bottom, w - box.right, w - box.left)
-    for _ in range(turns):
-        box, h, w = Box(w - box.right, w - box.left, box.top, box.bottom), w, h
-    return box
 
 
 def run(steps: Generator[Event, None, Prediction]) -> Prediction:

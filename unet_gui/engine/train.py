@@ -83,6 +83,8 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
     together, device = join(config.device)
     if device.type == "cpu":
         keep_freed_memory()
+    free_order = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = config.deterministic
     try:
         prepared = yield from _quiet(prepare(dataset, config, device), together)
         run = Run(dataset, out, config, device, prepared, started, together)
@@ -91,6 +93,7 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
         finally:
             run.close()
     finally:
+        torch.backends.cudnn.deterministic = free_order
         together.part()
 
 

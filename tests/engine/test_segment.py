@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from tests.engine.conftest import blobs
 from unet_gui.core.cv import cv2
@@ -96,13 +97,13 @@ def test_only_what_is_missing_or_old(pictures: list[Path], tmp_path: Path, tiny_
 
 def test_stopping_leaves_whole_files_and_no_thread(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
     items = items_for(pictures, tmp_path / "out")
-    config = SegmentConfig(tiny_model, device="cpu", tile=64)
+    config = SegmentConfig(tiny_model, device="cpu", tile=64, batch=1)
     run = segment(items, config)
     for event in run:
         if isinstance(event, TileDone) and event.item == 2:
             break
     run.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith(("read-ahead", "write-behind"))]
+    assert not [t for t in threading.enumerate() if t.name.startswith(("read-ahead", "write-"))]
     out = sorted((tmp_path / "out").iterdir())
     assert len(out) < 4
     for path in out:
@@ -110,6 +111,65 @@ def test_stopping_leaves_whole_files_and_no_thread(pictures: list[Path], tmp_pat
     last = finish(list(segment(items, config)))
     assert last.done + last.skipped == 4
     assert last.skipped == len(out)
+
+
+def test_small_images_together_are_as_each_alone(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
+    folder = pictures[0].parent
+    (folder / "1b.png").write_bytes(pictures[0].read_bytes()[:2000])  # a bad one in the middle
+    cv2.imwrite(str(folder / "5.png"), blobs(5, (64, 64))[0])  # another size
+    paths = sorted(folder.iterdir())
+    found = {}
+    for batch in (None, 1):
+        out = tmp_path / f"out{batch}"
+        items = [SegmentItem(p, 0, out / p.name, out / f"{p.stem}.p.tif", out / f"{p.stem}.u.tif") for p in paths]
+        config = SegmentConfig(tiny_model, device="cpu", batch=batch, float_maps=True)
+        events = list(segment(items, config))
+        last = finish(events)
+        assert (last.done, last.failed) == (5, 1)
+        told = [e for e in events if isinstance(e, (ImageDone, ImageFailed))]
+        assert sorted(e.item for e in told) == list(range(6))
+        assert len([e for e in events if isinstance(e, TileDone)]) == 5
+        found[batch] = {
+            i.path.name: (read_label(i.out, INDEX), tifffile.imread(i.out_prob), tifffile.imread(i.out_uncertainty))
+            for i in items
+            if i.out.exists()
+        }
+        doubts = {e.path.name: e.uncertainty for e in told if isinstance(e, ImageDone)}
+        for name, (_, _, doubt) in found[batch].items():
+            assert doubts[name] == pytest.approx(float(doubt.mean()), abs=1e-5)
+    assert found[None].keys() == found[1].keys() == {"0.png", "1.png", "2.png", "3.png", "5.png"}
+    for name, (ids, prob, doubt) in found[None].items():
+        assert (ids != found[1][name][0]).mean() < 1e-3
+        assert np.abs(prob - found[1][name][1]).max() < 1e-4
+        assert np.abs(doubt - found[1][name][2]).max() < 1e-3
+
+
+def test_memory_that_runs_out_for_many_small_images(
+    pictures: list[Path], tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = Predictor.logits
+
+    def short(self: Predictor, batch: torch.Tensor, *more: object) -> torch.Tensor:
+        if len(batch) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return true(self, batch, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Predictor, "logits", short)
+    events = list(segment(items_for(pictures, tmp_path / "out"), SegmentConfig(tiny_model, device="cpu")))
+    assert finish(events).done == 4
+    assert len([e for e in events if isinstance(e, Warned)]) == 1, "said once"
+
+
+def test_a_large_image_between_small_ones(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read ahead waits for room in the order of the images, or the first would wait for the last."""
+    monkeypatch.setattr(segment_module, "AHEAD_PIXELS", 10_000)
+    paths = []
+    for i in range(24):
+        paths.append(tmp_path / f"{i}.png")
+        cv2.imwrite(str(paths[-1]), blobs(i, (150, 160) if i % 5 == 3 else (48, 48))[0])
+    events = list(segment(items_for(paths, tmp_path / "out"), SegmentConfig(tiny_model, device="cpu")))
+    assert finish(events).done == 24
+    assert [e.item for e in events if isinstance(e, ImageDone)] == list(range(24))
 
 
 def test_maps(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
@@ -130,7 +190,7 @@ def test_stacks(tmp_path: Path, tiny_model: Path) -> None:
     tifffile.imwrite(stack, np.stack([blobs(i, (64, 72))[0] for i in range(9)]), photometric="minisblack")
     out = tmp_path / "out" / "stack.tif"
     items = [SegmentItem(stack, page, out, tmp_path / "out" / "p.png", None, 9) for page in range(9)]
-    config = SegmentConfig(tiny_model, device="cpu")
+    config = SegmentConfig(tiny_model, device="cpu", batch=1)
     run = segment(items, config)
     assert any(isinstance(e, ImageDone) and e.item == 0 for e in run)  # stopped after the first page
     run.close()

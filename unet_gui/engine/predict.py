@@ -35,6 +35,8 @@ SMALLEST_TILE = 64
 VIEWED_PIXELS = 4_000_000
 """Larger images are seen from one side only, unless test-time augmentation is asked for: they would take too long."""
 CPU_TILE_BYTES = 400 << 20
+TOGETHER_PIXELS = 512 * 512
+"""Small images are computed together up to so many pixels on a processor, 16 times as many on a graphics card."""
 GPU_SHARE = 0.5
 LARGEST_TILE = 4096
 
@@ -78,6 +80,15 @@ class Prediction:
             np.empty(shape, kind) if config.uncertainty else None,
             np.empty(shape, kind) if config.disagreement else None,
         )
+
+    def rows(self, start: int, stop: int) -> Prediction:
+        """Return some rows as an image of their own, with its means."""
+        prob, *doubts = (
+            None if m is None else m[..., start:stop, :] for m in (self.prob, self.uncertainty, self.disagreement)
+        )
+        part = Prediction(self.ids[start:stop], prob, doubts[0], doubts[1])
+        uncertainty, disagreement = (float(v) for v in part.sums() / part.ids.size)
+        return dataclasses.replace(part, mean_uncertainty=uncertainty, mean_disagreement=disagreement)
 
     def sums(self) -> NDArray[np.float64]:
         """Return the sums of uncertainty and disagreement over the pixels."""
@@ -172,6 +183,7 @@ class Predictor:
         self._side = torch.cuda.Stream(self.device.torch) if self.device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.batch = config.batch or (1 if self.device.type == "cpu" else 4)
         self.tile = config.tile or self._best_tile()
+        self.together_pixels = TOGETHER_PIXELS * (1 if self.device.type == "cpu" else 16)
         self._warned: set[str] = set()
 
     def _best_tile(self) -> int:
@@ -230,6 +242,55 @@ class Predictor:
                 torch.cuda.empty_cache()
             if message:
                 yield Warned(message)
+
+    def together(self, shape: tuple[int, int]) -> int:
+        """Return how many images of this size `predict_alike` should get at once."""
+        if len(plan_tiles(shape, self.tile, self.arch.halo, self.arch.align)) > 1:
+            return 1
+        return self.config.batch or max(1, self.together_pixels // (shape[0] * shape[1]))
+
+    def predict_alike(
+        self, sources: Sequence[NDArray], items: Sequence[int], stats: Sequence[Stats]
+    ) -> Generator[Event, None, list[Prediction]]:
+        """Predict images of one size, each not larger than a tile, at once: as `predict` of each, in less time.
+
+        Every layer of the network costs some time however small the picture is.
+        """
+        if len(sources) == 1:
+            return [(yield from self.predict(sources[0], items[0], stats[0]))]
+        try:
+            found = self._predict_alike(sources, stats)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            yield from (TileDone(item, 1, 1) for item in items)
+            return found
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = len(sources) // 2
+        self.together_pixels = half * sources[0].shape[0] * sources[0].shape[1]
+        text = self._once("batch", "Memory ran out: computing fewer images at once. The result is the same.")
+        if text:
+            yield Warned(text)
+        first = yield from self.predict_alike(sources[:half], items[:half], stats[:half])
+        return first + (yield from self.predict_alike(sources[half:], items[half:], stats[half:]))
+
+    def _predict_alike(self, sources: Sequence[NDArray], stats: Sequence[Stats]) -> list[Prediction]:
+        h, w = sources[0].shape[:2]
+        tiles = plan_tiles((h, w), self.tile, self.arch.halo, self.arch.align)
+        batch = torch.cat([self._load(source, tiles, s) for source, s in zip(sources, stats, strict=True)])
+        core, views, count = _core(tiles[0]), self._views_of(sources[0]), len(sources)
+        spread: Tensor | None = None
+        if self.config.disagreement:
+            logits, spread = self.compare(batch, core, views)
+        else:
+            logits = self.logits(batch, core, views)
+        whole = Prediction.blank((count * h, w), self.arch.classes, self.config)  # one below the other
+        self._store((slice(None), slice(None)), logits.transpose(0, 1).reshape(-1, count * h, w), whole)
+        if spread is not None and whole.disagreement is not None:
+            whole.disagreement[:] = _as_map(spread.reshape(count * h, w), whole.disagreement.dtype)
+        return [whole.rows(i * h, (i + 1) * h) for i in range(count)]
 
     def measure(self, source: ImageSource | NDArray) -> Stats:
         """Return the image's mean and spread as the model wants them."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -36,17 +38,69 @@ from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 
 READ_WHOLE = 64_000_000
 """Pixels up to which an image is decoded whole ahead of time; larger ones are read, and written, part by part."""
+AHEAD = 512
+"""Images that may be read ahead, as long as they are small."""
+AHEAD_PIXELS = 8_000_000
+"""Pixels that may be read ahead; an image that is larger is read ahead alone."""
 BEHIND = 2
-"""Finished images that may wait to be written; more would fill the memory."""
+"""Finished images that may wait to be written, whatever their size; more would fill the memory."""
+READERS = WRITERS = 4
+"""Threads. A write waits for the disk most of the time, and many waits at once take hardly longer than one."""
 
 
 @dataclass(frozen=True)
 class _Read:
     """An image decoded ahead of time."""
 
-    source: ImageSource
     pixels: ImageSource | NDArray
     stats: Stats
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    def close(self) -> None:
+        if isinstance(self.pixels, ImageSource):
+            self.pixels.close()
+
+
+class _Ahead(NamedTuple):
+    """An image on its way into memory."""
+
+    number: int
+    item: SegmentItem
+    read: Future[_Read]
+
+
+class _Room:
+    """Pixels that may be in memory ahead of time, given away in the order of the images."""
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels, self.used, self.turn, self.closed = pixels, 0, 0, False
+        self.changed = threading.Condition()
+
+    def take(self, turn: int, pixels: int) -> None:
+        """Wait for one's turn and for room. Whatever was read before must not need this one to be given back."""
+
+        def ready() -> bool:
+            return self.closed or (self.turn == turn and (not self.used or self.used + pixels <= self.pixels))
+
+        with self.changed:
+            self.changed.wait_for(ready)
+            self.turn += 1
+            self.used += pixels
+            self.changed.notify_all()
+
+    def give(self, pixels: int) -> None:
+        with self.changed:
+            self.used -= pixels
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
 
 
 @dataclass(frozen=True)
@@ -54,6 +108,7 @@ class _Job:
     number: int
     item: SegmentItem
     started: float
+    pixels: int = 0
     uncertainty: float = math.nan
     disagreement: float = math.nan
 
@@ -220,6 +275,13 @@ class _Run:
         self.encoding = Encoding(config.encoding)
         self.written = self.skipped = self.failed = 0
         self.waiting: deque[tuple[_Job, Future[None]]] = deque()
+        self.behind = 0
+        self.room = _Room(AHEAD_PIXELS)
+        self.readers, self.writers = (
+            ThreadPoolExecutor(READERS, "read-ahead"),
+            ThreadPoolExecutor(WRITERS, "write-behind"),
+        )
+        self.stacks = ThreadPoolExecutor(1, "write-stacks")  # pages of one file, in their order
         # a stack from an older model or image is begun anew, or a stop half-way would leave pages of both
         stacks = [i for i in items if i.pages > 1]
         stale = {i.out for i in stacks if config.overwrite or not _is_newer(i.out, i.path, config.model)}
@@ -231,10 +293,8 @@ class _Run:
 
     def events(self) -> Iterator[Event]:
         start = time.perf_counter()
-        reader = ThreadPoolExecutor(1, "read-ahead")
-        writer = ThreadPoolExecutor(1, "write-behind")
         todo: deque[tuple[int, SegmentItem]] = deque()
-        ahead: deque[tuple[int, SegmentItem, Future[_Read]]] = deque()
+        ahead: deque[_Ahead] = deque()
         try:
             for number, item in enumerate(self.items):
                 if not self.config.overwrite and is_up_to_date(item, self.config.model):
@@ -242,40 +302,88 @@ class _Run:
                     yield self._done(_Job(number, item, time.perf_counter()), skipped=True)
                 else:
                     todo.append((number, item))
+            turns = itertools.count()
             while todo or ahead:
-                while todo and len(ahead) < 2:
+                while todo and len(ahead) < AHEAD:
                     number, item = todo.popleft()
-                    ahead.append((number, item, reader.submit(self._read, item)))
-                number, item, read = ahead.popleft()
-                yield from self._one(number, item, read, writer)
+                    ahead.append(_Ahead(number, item, self.readers.submit(self._read, item, next(turns))))
+                yield from self._next(ahead)
             while self.waiting:
                 yield from self._settle()
             yield SegmentFinished(self.written, self.skipped, self.failed, time.perf_counter() - start)
         finally:
-            reader.shutdown(wait=True, cancel_futures=True)
-            writer.shutdown(wait=True, cancel_futures=False)
-            for _, _, read in ahead:
-                _close(read)
+            self.room.close()
+            self.readers.shutdown(wait=True, cancel_futures=True)
+            for pool in (self.writers, self.stacks):
+                pool.shutdown(wait=True, cancel_futures=False)
+            for image in ahead:
+                _close(image.read)
 
-    def _read(self, item: SegmentItem) -> _Read:
-        source = open_image(item.path, item.page)
+    def _read(self, item: SegmentItem, turn: int) -> _Read:
+        source: ImageSource | None = None
+        held = 0
         try:
-            h, w = source.shape
-            pixels: ImageSource | NDArray = source.read() if h * w <= READ_WHOLE else source
-            return _Read(source, pixels, self.predictor.measure(pixels))
-        except BaseException:
+            try:
+                source = open_image(item.path, item.page)
+                held = source.shape[0] * source.shape[1]
+            finally:  # the next one's turn comes also after a file that cannot be opened
+                self.room.take(turn, held)
+            if held > READ_WHOLE:
+                return _Read(source, self.predictor.measure(source))
+            pixels = source.read()
             source.close()
+            return _Read(pixels, self.predictor.measure(pixels))
+        except BaseException:
+            self.room.give(held)
+            if source is not None:
+                source.close()
             raise
 
-    def _one(self, number: int, item: SegmentItem, read: Future[_Read], writer: ThreadPoolExecutor) -> Iterator[Event]:
-        job = _Job(number, item, time.perf_counter())
+    def _next(self, ahead: deque[_Ahead]) -> Iterator[Event]:
+        """Predict the next image, or the next few if they are small and of one size."""
+        group: list[tuple[_Job, _Read]] = []
+        most = 1
+        while ahead and len(group) < most:
+            number, item, read = ahead[0]
+            try:
+                ready = read.result()
+            except (UserError, OSError, MemoryError) as error:
+                if group:
+                    break  # told in its turn
+                ahead.popleft()
+                yield self._failed(_Job(number, item, time.perf_counter()), error)
+                return
+            whole = isinstance(ready.pixels, np.ndarray)
+            if group and not (whole and ready.size == group[0][1].size):
+                break
+            ahead.popleft()
+            self.room.give(ready.size[0] * ready.size[1])
+            group.append((_Job(number, item, time.perf_counter(), ready.size[0] * ready.size[1]), ready))
+            most = self.predictor.together(ready.size) if whole else 1
+        if len(group) > 1:
+            yield from self._alike(group)
+        else:
+            yield from self._one(*group[0])
+
+    def _alike(self, group: list[tuple[_Job, _Read]]) -> Iterator[Event]:
+        pixels = [ready.pixels for _, ready in group if isinstance(ready.pixels, np.ndarray)]
+        numbers, stats = [job.number for job, _ in group], [ready.stats for _, ready in group]
+        try:
+            predictions = yield from self.predictor.predict_alike(pixels, numbers, stats)
+        except (UserError, OSError, MemoryError):  # one after the other, to tell which
+            for job, ready in group:
+                yield from self._one(job, ready)
+            return
+        for (job, _), prediction in zip(group, predictions, strict=True):
+            yield from self._hand_over(job, prediction, None)
+
+    def _one(self, job: _Job, ready: _Read) -> Iterator[Event]:
         files: _Files | None = None
         try:
-            ready = read.result()
-            with ready.source:
-                if isinstance(ready.pixels, ImageSource) and item.pages <= 1:
-                    files = _Files(item, self.config)
-                prediction = yield from self.predictor.predict(ready.pixels, number, ready.stats, files)
+            with contextlib.closing(ready):
+                if isinstance(ready.pixels, ImageSource) and job.item.pages <= 1:
+                    files = _Files(job.item, self.config)
+                prediction = yield from self.predictor.predict(ready.pixels, job.number, ready.stats, files)
         except (UserError, OSError, MemoryError) as error:
             if files is not None:
                 files.abort()
@@ -285,13 +393,25 @@ class _Run:
             if files is not None:
                 files.abort()
             raise
+        yield from self._hand_over(job, prediction, files)
+
+    def _hand_over(self, job: _Job, prediction: Prediction, files: _Files | None) -> Iterator[Event]:
+        """Have it written; tell of what is on the disk by now."""
         job = dataclasses.replace(
             job, uncertainty=prediction.mean_uncertainty, disagreement=prediction.mean_disagreement
         )
-        writing = writer.submit(self._write, item, prediction) if files is None else writer.submit(files.finish)
+        if files is not None:
+            writing = self.writers.submit(files.finish)
+        else:
+            pool = self.stacks if job.item.pages > 1 else self.writers
+            writing = pool.submit(self._write, job.item, prediction)
         self.waiting.append((job, writing))
-        while self.waiting and (len(self.waiting) > BEHIND or self.waiting[0][1].done()):
+        self.behind += job.pixels
+        while self.waiting and (self.waiting[0][1].done() or self._is_far_behind()):
             yield from self._settle()
+
+    def _is_far_behind(self) -> bool:
+        return len(self.waiting) > BEHIND and self.behind > AHEAD_PIXELS
 
     def _write(self, item: SegmentItem, prediction: Prediction) -> None:
         if item.out in self.renew:
@@ -302,6 +422,7 @@ class _Run:
     def _settle(self) -> Iterator[Event]:
         """Wait for the oldest write and tell how it went."""
         job, writing = self.waiting.popleft()
+        self.behind -= job.pixels
         try:
             writing.result()
         except (UserError, OSError, MemoryError) as error:
@@ -340,4 +461,4 @@ def _close(read: Future[_Read]) -> None:
     if read.cancelled():
         return
     with contextlib.suppress(UserError, OSError, MemoryError):
-        read.result().source.close()
+        read.result().close()

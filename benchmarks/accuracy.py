@@ -175,11 +175,8 @@ def one(name: str, config: TrainConfig, work: Path, report: str, tta: bool) -> d
             finished = event
     assert finished is not None
     seconds = time.perf_counter() - start
-    masks = [work / "masks" / f"{name}-{i}.png" for i in range(len(pairs))]
-    items = [SegmentItem(image, 0, mask) for (image, _), mask in zip(pairs, masks, strict=True)]
     begin = time.perf_counter()
-    for event in segment(items, SegmentConfig(model, device=config.device, overwrite=True, tta=tta)):
-        assert not isinstance(event, ImageFailed), event
+    masks = segmented_pairs(pairs, model, work / "masks", config.device, tta)
     return {
         "data": name,
         "recipe": config.recipe,
@@ -195,6 +192,17 @@ def one(name: str, config: TrainConfig, work: Path, report: str, tta: bool) -> d
         "tta": tta,
         "course": validated[:: max(1, len(validated) // 10)],
     }
+
+
+def segmented_pairs(
+    pairs: list[tuple[Path, Path]], model: Path, out: Path, device: str = "auto", tta: bool = False
+) -> list[Path]:
+    """Segment the images of held-out pairs; return the masks."""
+    masks = [out / f"{i}.png" for i in range(len(pairs))]
+    items = [SegmentItem(image, 0, mask) for (image, _), mask in zip(pairs, masks, strict=True)]
+    for event in segment(items, SegmentConfig(model=model, device=device, overwrite=True, tta=tta)):
+        assert not isinstance(event, ImageFailed), event
+    return masks
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:

@@ -54,14 +54,27 @@ def multiply_adds(arch: Arch, side: int) -> int:
 
 
 def product(device: str) -> float:
-    """Return multiply-adds a second of a large matrix product in 32 bits."""
-    a, b = torch.randn(2048, 2048, device=device), torch.randn(2048, 2048, device=device)
+    """Return multiply-adds a second of a large matrix product: in 32 bits, on a graphics card in 16."""
+    on_card = device.startswith("cuda")
+    side, kind = (8192, torch.float16) if on_card else (2048, torch.float32)
+    a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     best = float("inf")
-    for _ in range(5):
+    for _ in range(8):
         begin = time.perf_counter()
         float((a @ b)[0, 0])
         best = min(best, time.perf_counter() - begin)
-    return 2048**3 / best
+    return side**3 / best
+
+
+def copied(device: str) -> float:
+    """Return bytes a second, read and written, of a large copy on the device."""
+    a = torch.zeros((1 << 30) if device.startswith("cuda") else (1 << 27), dtype=torch.float32, device=device)
+    b, best = torch.empty_like(a), float("inf")
+    for _ in range(8):
+        begin = time.perf_counter()
+        float(b.copy_(a)[-1])
+        best = min(best, time.perf_counter() - begin)
+    return 2 * a.nbytes / best
 
 
 def big_image(side: int, device: str) -> None:
@@ -119,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--side", type=int, default=512, help="of the image, 512 by default")
     parser.add_argument("--big", type=int, metavar="SIDE", help="instead: one image of this size, memory and rate")
     arguments = parser.parse_args()
     choice = pick_device(arguments.device)
@@ -130,6 +144,8 @@ def main() -> None:
             image = source.read()
     else:
         image = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
+    side, times_over = arguments.side, -(-arguments.side // 512)
+    image = np.ascontiguousarray(np.tile(image, (times_over, times_over))[:side, :side])
     torch.manual_seed(0)
     net = UNet(Arch.tutorial()).to(choice.torch).eval()
     same = Predictor(Model(net, tutorial_info(net.arch)), PredictConfig(precision="fp32"), choice)
@@ -156,11 +172,13 @@ def main() -> None:
             if number:
                 times[name].append(time.perf_counter() - begin)
     base, peak = statistics.median(times["reference"]), product(choice.name)
+    rates = {"product_giga_multiply_adds_per_s": round(peak / 1e9), "copy_gb_per_s": round(copied(choice.name) / 1e9)}
+    print(json.dumps({"what": "what the machine can do", "device": choice.note, **rates}), flush=True)
     for name, (_, arch) in ways.items():
         median = statistics.median(times[name])
-        speed = multiply_adds(arch, 512) / median
+        speed = multiply_adds(arch, side) / median
         line = {
-            "what": "predicted 512² image",
+            "what": f"predicted {side}² image",
             "name": name,
             "device": choice.name,
             "threads": torch.get_num_threads(),

@@ -203,6 +203,21 @@ def _open_dataset(arguments: argparse.Namespace) -> Dataset:
     return dataset
 
 
+TRAINING_CHOICES: dict[str, tuple[type, str, str]] = {
+    "width": (int, "N", "channels at the finest scale"),
+    "depth": (int, "N", "how often the picture is halved"),
+    "stem": (int, "1|2|4", "side of the blocks of pixels the network works on"),
+    "crop": (int, "PIXELS", "side of the crops"),
+    "batch": (int, "N", "crops a step"),
+    "learning_rate": (float, "X", "highest learning rate"),
+    "channels": (int, "1|3", "colour channels the network takes"),
+    "normalisation": (str, "image|dataset", "measure grey values for each image or once for all"),
+    "patience": (int, "N", "validations without a better score until it stops; 0 = never"),
+    "precision": (str, "auto|fp32|bf16", "numbers to compute with (default: measured)"),
+}
+"""Fields of `TrainConfig` that are chosen by themselves: type, placeholder, help."""
+
+
 def _train(arguments: argparse.Namespace) -> int:
     from unet_gui.engine.recipe import TrainConfig
     from unet_gui.engine.train import train
@@ -219,6 +234,7 @@ def _train(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         resume=arguments.resume,
         init=arguments.init,
+        **{k: v for k in TRAINING_CHOICES if (v := getattr(arguments, k)) is not None},
     )
     for event in _Progress(arguments.json).follow(train(dataset, arguments.out, config)):
         if event.kind == "train_finished" and not arguments.json:
@@ -460,6 +476,9 @@ def _add_train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--init", type=Path, metavar="M", help="start from this model; what fits is kept")
     sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
     sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
+    choices = sub.add_argument_group("choices", "made from the images and said before training, unless given here")
+    for name, (kind, metavar, text) in TRAINING_CHOICES.items():
+        choices.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
     _common(sub)
 
 

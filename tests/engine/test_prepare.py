@@ -64,12 +64,14 @@ def test_nuclei_of_mixed_kinds(data: Path) -> None:
         label = cv2.imread(str(data / "nuclei" / "instances" / path.name), cv2.IMREAD_UNCHANGED)
         pictures.append(make_picture(str(i), image, (label > 0).astype(np.uint8), 2))
     prints = fingerprint([traits_of(p) for p in pictures], 3)
-    assert not prints.even
+    assert 0.5 < prints.brighter[1] < 1  # fluorescence is bright on dark, stains are dark on bright
+    assert prints.brighter[0] == pytest.approx(1 - prints.brighter[1])
     assert not prints.upright
     assert prints.thickness[1] > 4
     plan, words = make_plan(TrainConfig(), prints, "dice", 0, "cpu")
     assert plan.arch.in_channels == 3
     assert all(words)
+    assert any("darker in the others" in word for word in words)
 
 
 def test_really_grey_images_take_one_channel(tmp_path: Path) -> None:
@@ -86,12 +88,18 @@ def test_really_grey_images_take_one_channel(tmp_path: Path) -> None:
 
 
 def test_wishes_win(make_folder: Callable[..., Dataset]) -> None:
-    got = prepared(make_folder(), width=6, depth=1, crop=40, batch=3, learning_rate=0.5, channels=3, score="rand")
+    got_folder = make_folder()
+    got = prepared(got_folder, width=6, depth=1, crop=40, batch=3, learning_rate=0.5, channels=3, score="rand")
     plan = got.plan
     assert plan.arch.widths == (6, 12)
     assert plan.arch.in_channels == 3
     assert (plan.batch, plan.learning_rate, plan.score) == (3, 0.5, "rand")
     assert plan.crop == 40
+    plan = prepared(got_folder, stem=4, normalisation="dataset").plan
+    assert plan.arch.stem == 4
+    assert plan.normalisation.kind == "dataset"
+    assert 60 < plan.normalisation.mean[0] < 180
+    assert plan.batch * plan.crop**2 == pytest.approx(8 * 128**2, rel=0.2)
 
 
 def _maker(label: np.ndarray, **changes: object) -> BatchMaker:

@@ -29,6 +29,7 @@ from unet_gui.engine.events import (
     Validated,
     Warned,
 )
+from unet_gui.engine.keeper import Keeper
 from unet_gui.engine.model import Model
 from unet_gui.engine.predict import Predictor, run
 from unet_gui.engine.recipe import TrainConfig
@@ -95,16 +96,25 @@ def test_a_yield_after_every_step(make_folder: Callable[..., Dataset], tmp_path:
     assert len(told) <= 1 + 10 * events[-1].seconds + 1  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("stop_after", [1, 17, 40])
-def test_resume_is_exact(make_folder: Callable[..., Dataset], tmp_path: Path, stop_after: int) -> None:
+@pytest.mark.parametrize("stop_after", [1, 17, "validation"])
+def test_resume_is_exact(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int | str
+) -> None:
+    """Stopped after any step, or in the middle of a validation."""
     dataset = make_folder()
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     list(train(dataset, whole, small(steps=48)))
     job = train(dataset, parts, small(steps=48))
-    seen = 0
+    seen, inside, validate = 0, [], Keeper.validate
+
+    def watched(*arguments: object) -> object:
+        inside.append(1)
+        return validate(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Keeper, "validate", watched)
     for event in job:
         seen += type(event).__name__ in ("Tick", "StepDone")
-        if seen > stop_after + 6:  # six images were read before
+        if len(inside) == 9 if stop_after == "validation" else seen > int(stop_after) + 6:  # six images read before
             break
     job.close()
     assert parts.exists(), "a usable model after every stop"
@@ -158,6 +168,22 @@ def test_time_budget(make_folder: Callable[..., Dataset], tmp_path: Path) -> Non
     assert steps[-1].learning_rate < 0.02 * max(e.learning_rate for e in steps)
     assert isinstance(events[-1], TrainFinished)
     assert events[-1].reason == "The time is over."
+
+
+def test_stops_when_nothing_more_comes(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the usual time, by itself; the rate falls first, which takes a few steps more."""
+    monkeypatch.setattr(train_module, "DEFAULT_MINUTES", 0)
+    monkeypatch.setattr(train_module, "PATIENCE", 2)
+    folder = make_folder()
+    events = list(train(folder, tmp_path / "m.safetensors", small(steps=300, learning_rate=1e-9)))
+    (last,) = [e for e in events if isinstance(e, TrainFinished)]
+    assert last.steps < 300
+    assert any("no longer improves" in e.text for e in events if isinstance(e, Warned))
+    events = list(train(folder, tmp_path / "n.safetensors", small(steps=300, learning_rate=1e-9, patience=0)))
+    (last,) = [e for e in events if isinstance(e, TrainFinished)]
+    assert last.steps == 300
 
 
 def test_part_of_a_single_image_is_held_back(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:

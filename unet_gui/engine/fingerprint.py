@@ -39,8 +39,11 @@ class Fingerprint:
         The same for left and right.
     spread : float
         Median over the images of the standard deviation of grey values.
-    even : bool
-        The images have about the same brightness and contrast.
+    mean, std : tuple of float
+        Medians over the images of the mean and spread of each channel.
+    brighter : tuple of float
+        For each class, the share of images in which it is brighter than the rest (NaN: unknown). Near 0 or 1 where all
+        images have one polarity.
     """
 
     images: int
@@ -53,7 +56,9 @@ class Fingerprint:
     upright: bool
     handed: bool
     spread: float
-    even: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    brighter: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ class Traits:
         See `Fingerprint`.
     vertical, horizontal : ndarray or None
         Class shares in the first third minus those in the last.
+    brighter : tuple of float
+        For each class, its mean grey value minus that of the rest (NaN where either is missing).
     """
 
     key: str
@@ -81,6 +88,7 @@ class Traits:
     thickness: tuple[float, ...]
     vertical: NDArray[np.float64] | None
     horizontal: NDArray[np.float64] | None
+    brighter: tuple[float, ...]
 
 
 def traits_of(picture: Picture) -> Traits:
@@ -94,6 +102,7 @@ def traits_of(picture: Picture) -> Traits:
         tuple(_thickness(label, classes)),
         _ends(label, classes),
         _ends(label.T, classes),
+        _brighter(picture.pixels, label, classes),
     )
 
 
@@ -103,9 +112,8 @@ def fingerprint(traits: Sequence[Traits], channels: int) -> Fingerprint:
     total = counts.sum(0)
     sides = sorted(np.sqrt(t.size) for t in traits)
     thick = np.array([t.thickness for t in traits])
-    means = np.array([np.mean(t.stats.mean) for t in traits])
-    stds = np.array([np.mean(t.stats.std) for t in traits])
-    spread = float(np.median(stds))
+    spread = float(np.median([np.mean(t.stats.std) for t in traits]))
+    brighter = np.array([t.brighter for t in traits])
     return Fingerprint(
         images=len(traits),
         channels=channels,
@@ -117,8 +125,29 @@ def fingerprint(traits: Sequence[Traits], channels: int) -> Fingerprint:
         upright=_differ([t.vertical for t in traits]),
         handed=_differ([t.horizontal for t in traits]),
         spread=spread,
-        even=bool(means.std() < 0.5 * spread and stds.std() < 0.3 * spread),
+        mean=tuple(float(v) for v in np.median([t.stats.mean for t in traits], axis=0)),
+        std=tuple(float(v) for v in np.median([t.stats.std for t in traits], axis=0)),
+        brighter=tuple(_share_above(column) for column in brighter.T),
     )
+
+
+def _share_above(values: NDArray[np.float64]) -> float:
+    """Return the share of the known numbers that are above 0."""
+    known = values[~np.isnan(values)]
+    return float((known > 0).mean()) if known.size else float("nan")
+
+
+def _brighter(pixels: NDArray, label: NDArray[np.uint8], classes: int) -> tuple[float, ...]:
+    """Return for each class its mean grey value minus that of the other labelled pixels, from some of the pixels."""
+    step = max(1, round((label.size / 250_000) ** 0.5))
+    ids = label[::step, ::step].ravel()
+    grey = pixels[::step, ::step].reshape(ids.size, -1).mean(1, dtype=np.float64)
+    known = ids != UNLABELLED
+    counts = np.bincount(ids[known], minlength=classes)[:classes].astype(float)
+    sums = np.bincount(ids[known], weights=grey[known], minlength=classes)[:classes]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        inside, outside = sums / counts, (sums.sum() - sums) / (counts.sum() - counts)
+    return tuple(float(v) for v in inside - outside)
 
 
 def _median(values: NDArray[np.float64]) -> float:

@@ -150,6 +150,12 @@ def _check(config: TrainConfig) -> None:
         "learning_rate": (1e-9, 10.0),
         "channels": (1, 4),
     }
+    if config.stem not in (None, 1, 2, 4):
+        raise UserError(f"Pixel blocks can be 1, 2 or 4 pixels wide, not {config.stem}.")
+    if config.precision not in ("auto", "fp32", "bf16"):
+        raise UserError(f"There is no precision called “{config.precision}”.", hint="Use auto, fp32 or bf16.")
+    if config.normalisation not in (None, "image", "dataset"):
+        raise UserError(f"There is no normalisation called “{config.normalisation}”.", hint="Use image or dataset.")
     for name, (low, high) in limits.items():
         value = getattr(config, name)
         if value is not None and not low <= value <= high:
@@ -212,7 +218,7 @@ NO_CHANGE = Augmentation(
 
 def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device: str) -> tuple[Plan, tuple[str, ...]]:
     """Return choices that learn most in little time."""
-    stem, why_stem = _stem(prints, device)
+    stem, why_stem = _stem(config, prints)
     depth = 3 if config.depth is None else config.depth
     width = config.width or (16 if device == "cpu" else 32)
     classes = len(prints.shares)
@@ -222,7 +228,7 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
     plan = Plan(
         recipe="fast",
         arch=arch,
-        normalisation=Normalisation("image", floor=0.1 * prints.spread),
+        normalisation=_normalisation(config, prints),
         crop=crop,
         batch=config.batch or _batch(crop, device),
         learning_rate=config.learning_rate or 3e-3,
@@ -236,8 +242,17 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
     return plan, _words(plan, prints, why_stem)
 
 
-def _stem(prints: Fingerprint, device: str) -> tuple[int, str]:
+def _normalisation(config: TrainConfig, prints: Fingerprint) -> Normalisation:
+    """Choose how grey values are measured: for each image, as exposure and staining differ even within a folder."""
+    if config.normalisation == "dataset":
+        return Normalisation("dataset", prints.mean, prints.std)
+    return Normalisation("image", floor=0.1 * prints.spread)
+
+
+def _stem(config: TrainConfig, prints: Fingerprint) -> tuple[int, str]:
     """Choose the working scale by the thinnest things there are."""
+    if config.stem is not None:
+        return config.stem, f"Pixels are looked at in blocks of {config.stem} × {config.stem}, as asked."
     known = [t for t in prints.thickness if t > 0]
     thin = min(known, default=0.0)
     if thin and thin < 3 and len(prints.shares) <= 2:
@@ -305,9 +320,20 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
     return (
         f"{prints.images} labelled image{'s' if prints.images != 1 else ''}, {colour}, "
         f"{prints.labelled:.0%} of the pixels labelled.",
+        *_grey_words(plan, prints),
         why_stem,
         upright,
         f"Network with {plan.arch.widths[0]} to {plan.arch.widths[-1]} channels; "
         f"{plan.batch} crops of {plan.crop} × {plan.crop} pixels a step.",
         score,
     )
+
+
+def _grey_words(plan: Plan, prints: Fingerprint) -> tuple[str, ...]:
+    """Say how grey values are measured, and which are on which side."""
+    of = "each image" if plan.normalisation.kind == "image" else "all images together"
+    said = [f"Brightness and contrast are evened out for {of}."]
+    share = prints.brighter[-1] if len(prints.brighter) == 2 else float("nan")
+    if 0.05 < share < 0.95:
+        said.append(f"The second class is brighter than the first in {share:.0%} of the images, darker in the others.")
+    return tuple(said)

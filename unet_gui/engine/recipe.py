@@ -37,10 +37,13 @@ class TrainConfig:
         Go on from the checkpoint beside ``out`` if there is one; the budget is then the whole, not an addition.
     init : Path, optional
         Model to start from; what fits is kept.
-    width, depth, crop, batch, learning_rate, channels : optional
-        Base channels, levels of pooling, crop side in pixels, crops a step, peak rate, input channels (1 or 3).
+    width, depth, stem, crop, batch, learning_rate, channels : optional
+        Base channels, levels of pooling, side of the pixel blocks (1, 2 or 4), crop side in pixels, crops a step,
+        peak rate, input channels (1 or 3).
+    normalisation : {"image", "dataset"}, optional
+        Grey values are measured for each image, or once for all.
     patience : int, optional
-        Validations without improvement before it stops; 0 = never.
+        Validations without improvement before it stops; 0 = never. None: 12, but not in the first ten minutes.
     checkpoint_seconds : float
         At least this long between two checkpoints.
     workers : int
@@ -65,10 +68,12 @@ class TrainConfig:
     init: Path | None = None
     width: int | None = None
     depth: int | None = None
+    stem: int | None = None
     crop: int | None = None
     batch: int | None = None
     learning_rate: float | None = None
     channels: int | None = None
+    normalisation: str | None = None
     patience: int | None = None
     checkpoint_seconds: float = 30.0
     workers: int = 1

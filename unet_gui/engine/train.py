@@ -45,6 +45,7 @@ VALIDATIONS = 12
 MOST_VALIDATIONS = 30
 VALIDATION_SHARE = 0.12
 REMEMBER_EVERY = 50
+PATIENCE = 12
 MAX_ROLLBACKS = 6
 COOL_DOWN = 0.85
 
@@ -221,6 +222,8 @@ class Run:
         teller = _Teller(self)
         saved = time.perf_counter()
         self._looping = True
+        if self._due():  # it was stopped in the middle of a validation
+            yield from self._validate(final=False)
         with Prefetcher(self.maker.make, self.clock.step, threaded=self.config.workers > 0) as feed:
             while not self._end_of_run():
                 begin = time.perf_counter()
@@ -323,8 +326,16 @@ class Run:
             outcome.dice,
             outcome.offsets,
         )
-        if self.config.patience and keeper.stale >= self.config.patience and not final:
+        if not final and keeper.stale >= self._patience():
             yield from self._give_up()
+
+    def _patience(self) -> float:
+        """Return how many validations without improvement are borne."""
+        wish = self.config.patience
+        if wish is None:  # within the usual time, what is left of it is worth more than an early end
+            patient = self.elapsed < DEFAULT_MINUTES * 60 or self.plan.recipe == "tutorial"
+            return math.inf if patient else PATIENCE
+        return wish or math.inf
 
     def _give_up(self) -> Generator[Event, None, None]:
         """Begin the end: the rate falls to nothing, which usually brings a last gain."""

@@ -103,8 +103,9 @@ def test_resume_is_exact(
     """Stopped after any step, or in the middle of a validation."""
     dataset = make_folder()
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
-    list(train(dataset, whole, small(steps=48)))
+    at_once = list(train(dataset, whole, small(steps=48)))
     job = train(dataset, parts, small(steps=48))
+    before: list[Event] = []
     seen, inside, validate = 0, [], Keeper.validate
 
     def watched(*arguments: object) -> object:
@@ -113,6 +114,7 @@ def test_resume_is_exact(
 
     monkeypatch.setattr(Keeper, "validate", watched)
     for event in job:
+        before.append(event)
         seen += type(event).__name__ in ("Tick", "StepDone")
         if len(inside) == 9 if stop_after == "validation" else seen > int(stop_after) + 6:  # six images read before
             break
@@ -121,6 +123,8 @@ def test_resume_is_exact(
     assert 0 < load_checkpoint(checkpoint_path(parts))["clock"]["step"] < 48
     events = list(train(dataset, parts, small(steps=48, resume=True)))
     assert isinstance(events[-1], TrainFinished)
+    validated = [[e.step for e in run if isinstance(e, Validated)] for run in (at_once, before + events)]
+    assert validated[0] == validated[1]
     assert same(weights(whole), weights(parts))
     assert same(Model.load(whole, "cpu").net.state_dict(), Model.load(parts, "cpu").net.state_dict())
     assert Model.load(whole, "cpu").offsets == Model.load(parts, "cpu").offsets

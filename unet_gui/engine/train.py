@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
@@ -20,9 +19,7 @@ from unet_gui.engine.device import DeviceChoice, bf16_pays, keep_freed_memory
 from unet_gui.engine.events import (
     TICK,
     CheckpointSaved,
-    EpochDone,
     Event,
-    StepDone,
     TrainFinished,
     TrainStarted,
     Validated,
@@ -35,12 +32,12 @@ from unet_gui.engine.plan import DEFAULT_MINUTES, TUTORIAL_EPOCHS, Plan
 from unet_gui.engine.prepare import Prepared, prepare
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.schedule import Clock
+from unet_gui.engine.teller import Teller
 from unet_gui.engine.together import Together, join
 from unet_gui.engine.trainer import Trainer
 from unet_gui.engine.unet import count_parameters
 from unet_gui.engine.validate import Answer, Outcome, decided
 
-TELL_EVERY = 0.1
 VALIDATIONS = 12
 MOST_VALIDATIONS = 30
 VALIDATION_SHARE = 0.12
@@ -219,7 +216,7 @@ class Run:
         yield self._tell_start()
         for note in self.notes:
             yield Warned(note)
-        teller = _Teller(self)
+        teller = Teller(self)
         saved = time.perf_counter()
         self._looping = True
         if self._due():  # it was stopped in the middle of a validation
@@ -252,7 +249,7 @@ class Run:
         self.clock.progress = progress
         return bool(stopped) or self.clock.done
 
-    def _time_to_look(self, teller: _Teller) -> bool:
+    def _time_to_look(self, teller: Teller) -> bool:
         """Whether to look at the loss, which waits for a graphics card: not at every step."""
         if self.device.type == "cpu":
             return True
@@ -468,51 +465,3 @@ class Run:
         said = decided(found[0].logits, outcome.offsets).astype("uint8")
         shown = self.keeper.pictures[0]
         self.log.picture(self.clock.step, shown.pixels, said, shown.label, list(self.dataset.classes))
-
-
-class _Teller:
-    """Turns steps into events, few enough for whoever listens."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.told, self.first = time.perf_counter(), run.clock.step
-        self.losses: list[Tensor] = []
-        self.epoch_losses: list[float] = []
-
-    def is_due(self) -> bool:
-        """Whether it is time for a `StepDone`."""
-        return time.perf_counter() - self.told > TELL_EVERY
-
-    def forget(self) -> None:
-        """Drop losses that were not numbers."""
-        self.losses.clear()
-
-    def step(self, loss: Tensor) -> Generator[Event, None, None]:
-        """Tell about one step."""
-        clock, per_epoch = self.run.clock, self.run.maker.steps_per_epoch
-        self.losses.append(loss)
-        ends = clock.step % per_epoch == 0
-        if self.is_due() or clock.done or ends:
-            values = torch.stack(self.losses).float().tolist()  # waits for the device
-            self.epoch_losses.extend(values)
-            if self.is_due() or clock.done:
-                yield self._step_done(sum(self.epoch_losses[-len(values) :]) / len(values))
-                self.told, self.first = time.perf_counter(), clock.step
-            self.losses.clear()
-        else:
-            yield TICK
-        if ends:
-            epochs = None if clock.total is None else -(-clock.total // per_epoch)
-            mean = sum(self.epoch_losses) / max(1, len(self.epoch_losses))
-            self.epoch_losses.clear()
-            yield EpochDone(clock.step // per_epoch, epochs, clock.step, mean, self.run.elapsed)
-
-    def _step_done(self, loss: float) -> Event:
-        run, clock = self.run, self.run.clock
-        rate = run.trainer.rate(clock.progress)
-        seconds = time.perf_counter() - self.told
-        speed = (clock.step - self.first) * run.maker.per_step / max(seconds, 1e-9)
-        left = clock.steps_left * clock.pace if clock.total is not None else max(0.0, clock.seconds - run.elapsed)
-        run.log.scalars(clock.step, {"train/loss": loss, "train/rate": rate, "train/images_per_second": speed})
-        total = clock.total if clock.total is not None else clock.step + clock.steps_left
-        return StepDone(clock.step, total, loss, rate, speed, run.elapsed, 0.0 if math.isnan(left) else left)

@@ -1,0 +1,66 @@
+"""What a training tells while it runs: few events, so that nobody waits for a graphics card because of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from unet_gui.engine.events import TICK, EpochDone, Event, StepDone
+
+if TYPE_CHECKING:
+    from unet_gui.engine.train import Run
+
+TELL_EVERY = 0.1
+
+
+class Teller:
+    """Turns steps into events, few enough for whoever listens."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.told, self.first = time.perf_counter(), run.clock.step
+        self.losses: list[Tensor] = []
+        self.epoch_losses: list[float] = []
+
+    def is_due(self) -> bool:
+        """Whether it is time for a `StepDone`."""
+        return time.perf_counter() - self.told > TELL_EVERY
+
+    def forget(self) -> None:
+        """Drop losses that were not numbers."""
+        self.losses.clear()
+
+    def step(self, loss: Tensor) -> Generator[Event, None, None]:
+        """Tell about one step."""
+        clock, per_epoch = self.run.clock, self.run.maker.steps_per_epoch
+        self.losses.append(loss)
+        ends = clock.step % per_epoch == 0
+        if self.is_due() or clock.done or ends:
+            values = torch.stack(self.losses).float().tolist()  # waits for the device
+            self.epoch_losses.extend(values)
+            if self.is_due() or clock.done:
+                yield self._step_done(sum(self.epoch_losses[-len(values) :]) / len(values))
+                self.told, self.first = time.perf_counter(), clock.step
+            self.losses.clear()
+        else:
+            yield TICK
+        if ends:
+            epochs = None if clock.total is None else -(-clock.total // per_epoch)
+            mean = sum(self.epoch_losses) / max(1, len(self.epoch_losses))
+            self.epoch_losses.clear()
+            yield EpochDone(clock.step // per_epoch, epochs, clock.step, mean, self.run.elapsed)
+
+    def _step_done(self, loss: float) -> Event:
+        run, clock = self.run, self.run.clock
+        rate = run.trainer.rate(clock.progress)
+        seconds = time.perf_counter() - self.told
+        speed = (clock.step - self.first) * run.maker.per_step / max(seconds, 1e-9)
+        left = clock.steps_left * clock.pace if clock.total is not None else max(0.0, clock.seconds - run.elapsed)
+        run.log.scalars(clock.step, {"train/loss": loss, "train/rate": rate, "train/images_per_second": speed})
+        total = clock.total if clock.total is not None else clock.step + clock.steps_left
+        return StepDone(clock.step, total, loss, rate, speed, run.elapsed, 0.0 if math.isnan(left) else left)

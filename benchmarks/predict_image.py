@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import unet_gui  # noqa: F401  before torch: it says how torch's threads wait  # isort: skip
+
 import numpy as np
 import torch
 
@@ -77,7 +79,7 @@ def copied(device: str) -> float:
     return 2 * a.nbytes / best
 
 
-def big_image(side: int, device: str) -> None:
+def big_image(side: int, device: str, rounds: int) -> None:
     """Segment one large image and as many pixels of 512² ones; print rates and the peak of memory."""
     import resource
     import tempfile
@@ -111,10 +113,13 @@ def big_image(side: int, device: str) -> None:
             return pixels / (time.perf_counter() - begin)
 
         pixel_rate(small[:4], 1, ".png")
-        rates = {"small": [], "big": []}  # type: dict[str, list[float]]
-        for _ in range(2):
+        rates: dict[str, list[float]] = {"small": [], "big": []}
+        for _ in range(rounds):
             rates["small"].append(pixel_rate(small, 48 * 512 * 512, ".png"))
             rates["big"].append(pixel_rate([root / "big.tif"], side * side, ".png"))
+        rates["small"].append(pixel_rate(small, 48 * 512 * 512, ".png"))
+        before, after = rates["small"][:-1], rates["small"][1:]
+        ratios = [2 * b / (s + t) for s, b, t in zip(before, rates["big"], after, strict=True)]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         line = {
             "what": f"segmented {side}² image",
@@ -122,6 +127,7 @@ def big_image(side: int, device: str) -> None:
             "megapixels_per_s": round(max(rates["big"]) / 1e6, 2),
             "megapixels_per_s_of_512": round(max(rates["small"]) / 1e6, 2),
             "ratio": round(max(rates["big"]) / max(rates["small"]), 3),
+            "median_ratio_to_neighbours": round(statistics.median(ratios), 3),
             "peak_memory_mib": round(peak),
         }
         print(json.dumps(line), flush=True)
@@ -137,7 +143,7 @@ def main() -> None:
     arguments = parser.parse_args()
     choice = pick_device(arguments.device)
     if arguments.big:
-        big_image(arguments.big, choice.name)
+        big_image(arguments.big, choice.name, arguments.rounds)
         return
     if IMAGE.exists():
         with open_image(IMAGE) as source:

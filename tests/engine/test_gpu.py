@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ from tests.engine.conftest import blobs
 from unet_gui.core.project import Dataset
 from unet_gui.engine import trainer
 from unet_gui.engine.device import pick_device
-from unet_gui.engine.events import TrainFinished, Warned
+from unet_gui.engine.events import Event, TrainFinished, Warned
 from unet_gui.engine.model import Model
-from unet_gui.engine.predict import Predictor, run
+from unet_gui.engine.predict import Prediction, Predictor, run
 from unet_gui.engine.recipe import PredictConfig, TrainConfig
 from unet_gui.engine.train import train
 
@@ -96,6 +96,26 @@ def test_a_card_says_what_the_processor_says(
     assert card.prob is not None
     assert plain.prob is not None
     assert np.abs(card.prob - plain.prob).max() <= most
+
+
+def test_images_together_are_the_same_as_one_by_one(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    finished(make_folder(), out, CONFIG)
+    predictor = Predictor(Model.load(out, "cpu"), PredictConfig(probabilities=True), pick_device("cuda"))
+    images = [blobs(i, (128, 160))[0] for i in range(12)]
+    stats = [predictor.measure(image) for image in images]
+    steps = predictor.predict_alike(images, range(12), stats)
+    found: list[Prediction] = []
+
+    def follow() -> Iterator[Event]:
+        found.extend((yield from steps))
+
+    list(follow())
+    for image, together in zip(images, found, strict=True):
+        alone = run(predictor.predict(image))
+        assert together.prob is not None
+        assert alone.prob is not None
+        assert np.abs(together.prob.astype(int) - alone.prob.astype(int)).max() <= 8  # of 255, in 16 bits
 
 
 def test_little_memory_gives_the_same(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:

@@ -279,7 +279,9 @@ class Predictor:
     def _predict_alike(self, sources: Sequence[NDArray], stats: Sequence[Stats]) -> list[Prediction]:
         h, w = sources[0].shape[:2]
         tiles = plan_tiles((h, w), self.tile, self.arch.halo, self.arch.align)
-        batch = torch.cat([self._load(source, tiles, s) for source, s in zip(sources, stats, strict=True)])
+        each = [self._load(source, tiles, s) for source, s in zip(sources, stats, strict=True)]
+        with torch.cuda.stream(self._side) if self._side is not None else nullcontext():  # where they are on their way
+            batch = torch.cat(each)
         core, views, count = _core(tiles[0]), self._views_of(sources[0]), len(sources)
         spread: Tensor | None = None
         if self.config.disagreement:

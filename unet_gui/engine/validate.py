@@ -17,7 +17,7 @@ from unet_gui.engine.tiles import plan_tiles
 
 SCAN = tuple(float(v) for v in np.arange(-3.0, 5.01, 0.5))
 """Thresholds tried, as logits of class 1 against class 0."""
-AS_GOOD = 0.003
+AS_GOOD = 0.01
 """Difference in Rand F between thresholds that is left to chance on a handful of images."""
 POINTS = 200_000
 """Pixels on which the offsets of many classes are searched."""
@@ -110,20 +110,25 @@ class Judge:
     # --- regions
 
     def _rand(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, tuple[float, ...]]:
-        """Try thresholds; of those that are as good as the best, the one nearest to the plain decision wins.
+        """Try thresholds; the middle of the range in which they are as good as the best wins.
 
-        Scores are smoothed first, as a lone peak is luck. On few images, extreme thresholds score a hair better by
-        chance and make membranes much too thick.
+        Scores are smoothed first, as a lone peak is luck. On easy images thresholds are as good from the plain decision
+        up to very high ones; on harder ones, which are still to come, cells merge near its low end.
         """
         scan = list(SCAN)
         if near is not None:
             scan = [near[self.net] + d for d in (-1.0, -0.5, 0.0, 0.5, 1.0)]
-        scores = np.array([self._rand_at(found, t) for t in scan])
+        scores = [self._rand_at(found, t) for t in scan]
         padded = np.pad(scores, 1, mode="edge")
         smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-        good = np.flatnonzero(smooth >= smooth.max() - AS_GOOD)
-        best = int(good[np.abs(np.take(scan, good)).argmin()])
-        return float(scores[best]), tuple(scan[best] if c == self.net else 0.0 for c in range(self.classes))
+        best = low = high = int(smooth.argmax())
+        while low > 0 and smooth[low - 1] >= smooth[best] - AS_GOOD:
+            low -= 1
+        while high < len(scan) - 1 and smooth[high + 1] >= smooth[best] - AS_GOOD:
+            high += 1
+        chosen = (scan[low] + scan[high]) / 2
+        score = scores[(low + high) // 2] if (low + high) % 2 == 0 else self._rand_at(found, chosen)
+        return score, tuple(chosen if c == self.net else 0.0 for c in range(self.classes))
 
     def _rand_at(self, found: Sequence[Answer], offset: float) -> float:
         """Return the mean Rand F where the net gets this offset and the other classes none."""

@@ -25,12 +25,13 @@ NOTHING = [Answer(np.zeros((2, 4, 4), np.float32), np.zeros((4, 4), np.uint8))]
 @pytest.mark.parametrize(
     ("points", "low", "high"),
     [
-        ({-3: 0.3, 0: 0.97, 3: 0.97, 5: 0.5}, 1.2, 1.8),  # as good over a wide range: its middle
+        ({-3: 0.3, 0: 0.97, 3: 0.97, 5: 0.5}, 2.0, 2.0),  # as good over a wide range: where cells rarely merge
+        ({-3: 0.3, -1.5: 0.97, 0: 0.97, 1: 0.5, 5: 0.4}, -0.5, 0.0),  # where membranes must be thin: the nearest to it
         ({-3: 0.3, 1: 0.8, 2.5: 0.96, 4: 0.8, 5: 0.5}, 2.3, 2.7),  # a peak
         ({-3: 0.9, 0: 0.5, 5: 0.5}, -3.0, -2.4),  # at the end of what is tried
     ],
 )
-def test_the_middle_of_what_is_good(points: dict[float, float], low: float, high: float) -> None:
+def test_the_safest_of_what_is_good(points: dict[float, float], low: float, high: float) -> None:
     judge = Curve(points)
     outcome = judge.judge(NOTHING)
     assert low <= outcome.offsets[0] <= high

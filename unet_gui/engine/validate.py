@@ -20,7 +20,7 @@ SCAN = tuple(float(v) for v in np.arange(-3.0, 5.01, 0.5))
 AS_GOOD = 0.01
 """Difference in Rand F between thresholds that is left to chance on a handful of images."""
 SAFE = 2.0
-"""Threshold in favour of the separating class that is taken where nothing speaks against it: cells rarely merge there."""
+"""Threshold in favour of the separating class that is taken where it is as good: cells rarely merge there."""
 POINTS = 200_000
 """Pixels on which the offsets of many classes are searched."""
 

@@ -67,6 +67,21 @@ def test_train_segment_evaluate_say_what_they_did(sample: Path, model: Path, tmp
     assert scores
 
 
+def test_choices_of_a_training_can_be_overridden(sample: Path, tmp_path: Path, capsys: Capture) -> None:
+    """All ten at once; a wrong one is said and nothing is trained."""
+    out = tmp_path / "m.safetensors"
+    words = ["train", str(sample), "--out", str(out), "--epochs", "1", "--device", "cpu", "--json"]
+    wishes = "--width 6 --depth 1 --stem 4 --crop 64 --batch 3 --learning-rate 0.001 --channels 3".split()
+    more = "--normalisation dataset --patience 3 --precision fp32".split()
+    assert main([*words, *wishes, *more]) == 0
+    (started,) = [e for e in map(json.loads, capsys.readouterr().out.splitlines()) if e["kind"] == "train_started"]
+    plan = " ".join(started["plan"])
+    for text in ("6 to 12 channels", "3 crops of 64", "blocks of 4 × 4", "3 colour channels", "all images together"):
+        assert text in plan
+    assert main([*words, "--stem", "3"]) == 2
+    assert "1, 2 or 4" in capsys.readouterr().err
+
+
 def test_maps_of_probability_and_doubt(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     wishes = ["--probabilities", "--uncertainty", "--disagreement", "--float", "--json"]
     assert (

@@ -71,8 +71,23 @@ def test_choices_of_a_training_can_be_overridden(sample: Path, tmp_path: Path, c
     """All ten at once; a wrong one is said and nothing is trained."""
     out = tmp_path / "m.safetensors"
     words = ["train", str(sample), "--out", str(out), "--epochs", "1", "--device", "cpu", "--json"]
-    wishes = "--width 6 --depth 1 --stem 4 --crop 64 --batch 3 --learning-rate 0.001 --channels 3".split()
-    more = "--normalisation dataset --patience 3 --precision fp32".split()
+    wishes = [
+        "--width",
+        "6",
+        "--depth",
+        "1",
+        "--stem",
+        "4",
+        "--crop",
+        "64",
+        "--batch",
+        "3",
+        "--learning-rate",
+        "0.001",
+        "--channels",
+        "3",
+    ]
+    more = ["--normalisation", "dataset", "--patience", "3", "--precision", "fp32"]
     assert main([*words, *wishes, *more]) == 0
     (started,) = [e for e in map(json.loads, capsys.readouterr().out.splitlines()) if e["kind"] == "train_started"]
     plan = " ".join(started["plan"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +20,6 @@ from unet_gui.engine.data import (
     UNLABELLED,
     ClassTable,
     Entry,
-    Picture,
     Pictures,
     effective,
     labelled_images,
@@ -32,6 +33,12 @@ from unet_gui.engine.split import Split, choose, hold_back_part, select
 
 VAL_PIXELS = {"cpu": 8_000_000, "mps": 30_000_000, "cuda": 80_000_000}
 """Pixels looked at in one validation; of more, an even choice of the images."""
+
+
+READERS = 4
+"""Threads that read images and labels; decoding and measuring leave Python's lock alone most of the time."""
+_Looked = tuple[Traits, tuple[int, tuple[int, ...]]]
+"""What is kept of an image, and a mark by which the same picture is known again."""
 
 
 @dataclass(frozen=True)
@@ -115,17 +122,17 @@ def _scan(pictures: Pictures, refs: Sequence[ImageRef]) -> Generator[Event, None
     usable: list[tuple[Entry, Traits]] = []
     last: UserError | None = None
     seen: dict[tuple[int, tuple[int, ...]], Entry] = {}
-    for ref in refs[::step]:
+    for ref, reading in _read_ahead(pictures, refs[::step]):
         entry = Entry(ref)
         try:
-            picture = pictures.load(entry)
+            traits, mark = reading.result()
         except (UserError, MemoryError) as error:
             last = error if isinstance(error, UserError) else UserError("does not fit into memory.", ref.key)
             yield Warned(f"{ref.key} is left out: {last}")
             continue
-        if sum(picture.counts):
-            usable.append((entry, traits_of(picture)))
-            yield from _check_twin(pictures, entry, picture, seen)
+        if sum(traits.counts):
+            usable.append((entry, traits))
+            yield from _check_twin(pictures, entry, seen.setdefault(mark, entry))
         yield TICK
     if not usable:
         if last is not None:
@@ -136,15 +143,31 @@ def _scan(pictures: Pictures, refs: Sequence[ImageRef]) -> Generator[Event, None
     return usable
 
 
-def _check_twin(
-    pictures: Pictures, entry: Entry, picture: Picture, seen: dict[tuple[int, tuple[int, ...]], Entry]
-) -> Generator[Event, None, None]:
+def _read_ahead(pictures: Pictures, refs: Sequence[ImageRef]) -> Iterator[tuple[ImageRef, Future[_Looked]]]:
+    """Yield each image with what is found out about it, a few being read meanwhile."""
+
+    def look(ref: ImageRef) -> _Looked:
+        picture = pictures.load(Entry(ref))
+        return traits_of(picture), (zlib.crc32(np.ascontiguousarray(picture.pixels).tobytes()), picture.pixels.shape)
+
+    with ThreadPoolExecutor(READERS, "read-labels") as pool:
+        ahead: deque[tuple[ImageRef, Future[_Looked]]] = deque()
+        try:
+            for ref in refs:
+                ahead.append((ref, pool.submit(look, ref)))
+                if len(ahead) > 2 * READERS:
+                    yield ahead.popleft()
+            while ahead:
+                yield ahead.popleft()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check_twin(pictures: Pictures, entry: Entry, other: Entry) -> Generator[Event, None, None]:
     """Tell when the same picture is there twice, with labels that contradict each other."""
-    key = (zlib.crc32(np.ascontiguousarray(picture.pixels).tobytes()), picture.pixels.shape)
-    other = seen.setdefault(key, entry)
     if other is entry:
         return
-    twin = pictures.load(other)
+    picture, twin = pictures.load(entry), pictures.load(other)
     both = (twin.label != UNLABELLED) & (picture.label != UNLABELLED)
     wrong = float((twin.label[both] != picture.label[both]).mean()) if both.any() else 0.0
     if wrong > 0.01:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QEvent, Qt
 from pytestqt.qtbot import QtBot
 
 from tests.app.canvas_driver import Driver, picture
+from unet_gui.app.canvas import blob_tools
 from unet_gui.app.canvas.blob_tools import area_text
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED, LabelImage
@@ -210,3 +211,24 @@ def test_shrinking_leaves_what_surrounds_the_blob(driver: Driver) -> None:
     driver.view.set_tool("grow")
     driver.drag([(180, 75), (162, 75)])
     assert driver.ids[75, 151] == 0
+
+
+def test_a_blob_larger_than_what_hovering_looks_at(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hovering says that there is more of it, a click takes all of it, dragging refuses to tear it at the window."""
+    monkeypatch.setattr(blob_tools, "NEAR", 40)
+    monkeypatch.setattr(blob_tools.GrowTool, "_WINDOW", 40)
+    with driver.doc.labels.edit("wide") as edit:
+        edit.paint(Rect(10, 180, 280, 10), None, 2)
+    driver.leave()
+    driver.hover(150, 185)
+    overlay = driver.view._bench.overlay
+    assert overlay is not None
+    assert overlay.text == "class 2 · more than 400 px"
+    driver.tool("grow")
+    before = driver.ids.copy()
+    driver.drag([(150, 185), (170, 185)])
+    np.testing.assert_array_equal(driver.ids, before)
+    driver.tool("blob")
+    driver.doc.active_class = 1
+    driver.click(150, 185)
+    assert (driver.ids[180:190, 10:290] == 1).all()

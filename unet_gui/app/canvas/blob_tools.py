@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from unet_gui.app.canvas.model_tools import FAR, NEAR, window_around
+from unet_gui.app.canvas.model_tools import NEAR, window_around
 from unet_gui.app.canvas.shape_tools import box_corners
 from unet_gui.app.canvas.tool import Clip, Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.blobs import Specks, grown, holes, specks, surrounding
@@ -23,9 +23,10 @@ class _LabelBlobTool(Tool):
         super().__init__(canvas)
         self._shown: Shape = NOTHING
         self._revision = -1
+        self._is_cut = False
 
-    def blob_at(self, pointer: Pointer, window: int) -> tuple[Shape, int]:
-        """Return the labelled blob under the pointer, as far as a window around it goes, and its class."""
+    def blob_at(self, pointer: Pointer, window: int | None = None) -> tuple[Shape, int]:
+        """Return the labelled blob under the pointer and its class; if asked, no more of it than is in a window."""
         labels = self.target.labels
         x, y = pointer.pixel
         if labels is None or not (0 <= y < labels.shape[0] and 0 <= x < labels.shape[1]):
@@ -33,7 +34,10 @@ class _LabelBlobTool(Tool):
         class_id = int(labels.ids[y, x])
         if class_id == UNLABELLED:
             return NOTHING, UNLABELLED
-        return flood(labels.ids, x, y, limit=window_around(x, y, window)), class_id
+        limit = None if window is None else window_around(x, y, window)
+        blob = flood(labels.ids, x, y, limit=limit)
+        self._is_cut = limit is not None and _leaves(blob[0], limit, labels.shape)
+        return blob, class_id
 
     def hover(self, pointer: Pointer) -> None:
         labels = self.target.labels
@@ -86,7 +90,7 @@ class BlobTool(_LabelBlobTool):
         if self._pasting:
             self._paste_at(event)
         elif not dragged:
-            blob, _ = self.blob_at(press, FAR)
+            blob, _ = self.blob_at(press)
             self.cancel()
             self._pointer = press
             class_id = self.class_for(press)
@@ -131,7 +135,7 @@ class BlobTool(_LabelBlobTool):
         if labels is None:
             return False
         if self._box.empty:
-            rect, mask = NOTHING if self._pointer is None else self.blob_at(self._pointer, FAR)[0]
+            rect, mask = NOTHING if self._pointer is None else self.blob_at(self._pointer)[0]
         else:
             rect = self._box.clip(labels.shape)
             mask = labels.ids[rect.slices] != UNLABELLED
@@ -153,7 +157,8 @@ class BlobTool(_LabelBlobTool):
             self._show_paste(self._pointer)
 
     def describe(self, blob: Shape, class_id: int) -> Overlay:
-        text = f"{self.canvas.class_name(class_id)} · {area_text(int(blob[1].sum()), self._pixel_size())}"
+        area = area_text(int(blob[1].sum()), self._pixel_size())
+        text = f"{self.canvas.class_name(class_id)} · {'more than ' if self._is_cut else ''}{area}"
         return Overlay(shape=blob, class_id=class_id, text=text)
 
     def _pixel_size(self) -> float | None:
@@ -168,7 +173,7 @@ class BlobTool(_LabelBlobTool):
             box = self._box.clip(labels.shape)
             shape = box, np.ones((box.h, box.w), bool)
         elif self._pointer is not None:
-            shape, _ = self.blob_at(self._pointer, FAR)
+            shape, _ = self.blob_at(self._pointer)
         else:
             return
         self.cancel()
@@ -211,7 +216,7 @@ class HolesTool(_LabelBlobTool):
     )
 
     def gesture(self, press: Pointer) -> Gesture:
-        blob, class_id = self.blob_at(press, FAR)
+        blob, class_id = self.blob_at(press)
         self.cancel()
         if not blob[0].empty:
             self.apply("Fill holes", [holes(*blob)], class_id)
@@ -311,6 +316,9 @@ class GrowTool(_LabelBlobTool):
         labels = self.target.labels
         if blob[0].empty or labels is None:
             return
+        if self._is_cut:  # where the window ends it has no border of its own to grow or shrink at
+            self.canvas.say("This blob is too large to be dragged; Label ▸ Whole image grows and shrinks it")
+            return
         self.cancel()
         outside = surrounding(labels.ids, *blob)
         event, distance, shape = press, 0, blob
@@ -333,6 +341,13 @@ class GrowTool(_LabelBlobTool):
 
     def describe(self, blob: Shape, class_id: int) -> Overlay:
         return Overlay(shape=blob, class_id=class_id, text=self.canvas.class_name(class_id))
+
+
+def _leaves(rect: Rect, window: Rect, shape: tuple[int, int]) -> bool:
+    """Whether what was found in a window of an image may go on outside."""
+    at_left, at_top = rect.x <= window.x > 0, rect.y <= window.y > 0
+    at_right, at_bottom = rect.x1 >= window.x1 < shape[1], rect.y1 >= window.y1 < shape[0]
+    return not rect.empty and (at_left or at_top or at_right or at_bottom)
 
 
 def without(shape: Shape, other: Shape) -> Shape:

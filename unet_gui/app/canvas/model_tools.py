@@ -15,7 +15,6 @@ from unet_gui.core.labels import UNLABELLED, Edit
 from unet_gui.core.strokes import Shape, capsule, flood
 
 NEAR = 1024  # a blob under the pointer is looked for in a window of this size, to stay live
-FAR = 8192  # and for a click in one of this size
 
 NO_PREDICTION = "The model has not looked at this image yet (R)"
 NO_PROBABILITIES = "The model's probabilities were not kept; let it look at this image again (R)"
@@ -133,7 +132,7 @@ class TakeOverTool(Tool):
         x, y = press.pixel
         if prediction is None:
             return
-        rect, mask = flood(prediction, x, y, limit=window_around(x, y, FAR))
+        rect, mask = flood(prediction, x, y)
         if rect.empty:
             return
         if press.erase:

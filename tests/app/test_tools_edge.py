@@ -185,3 +185,33 @@ def test_box_proposal_of_nothing_says_so(driver: Driver) -> None:
     driver.drag([(10, 10), (11, 10)])
     driver.key(Qt.Key.Key_Return)
     assert not driver.labelled().any()
+
+
+def test_box_proposals_of_real_nuclei(qtbot: QtBot, tmp_path: Path, data: Path) -> None:
+    """Neighbours that look like the thing in the box must not make all of it background."""
+    found = []
+    names = sorted(p.name for p in (data / "nuclei" / "instances").glob("*.png"))
+    for name in names[::33]:
+        instances = cv2.imread(str(data / "nuclei" / "instances" / name), cv2.IMREAD_UNCHANGED)
+        inner = instances[8:-8, 8:-8]  # whole ones
+        border = instances.copy()
+        border[8:-8, 8:-8] = 0
+        whole = np.setdiff1d(inner, border)
+        whole = whole[whole > 0]
+        sizes = [(instances == i).sum() for i in whole]
+        nucleus = instances == whole[int(np.argsort(sizes)[len(sizes) // 2])]
+        rows, columns = np.nonzero(nucleus)
+        driver = Driver(qtbot, data / "nuclei" / "image" / name, size=(600, 400))
+        driver.tool("grabcut")
+        driver.view.center_on(float(columns.mean()), float(rows.mean()))
+        driver.settle()
+        driver.drag([(columns.min() - 3, rows.min() - 3), (columns.max() + 4, rows.max() + 4)])
+        overlay = driver.view._bench.overlay
+        assert overlay is not None, name
+        rect, mask = overlay.shape
+        proposed = np.zeros_like(nucleus)
+        proposed[rect.slices] = mask
+        found.append(dice(proposed, nucleus))
+        driver.close()
+    assert len(found) == 9
+    assert np.mean(found) > 0.8

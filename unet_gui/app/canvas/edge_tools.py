@@ -196,6 +196,9 @@ class GrabCutTool(Tool):
         "elsewhere refuses. Alt makes it unlabelled.",
         "grabcut",
     )
+    _CORE: ClassVar[float] = (
+        0.2  # semi-axes of the ellipse in the middle that is taken for granted, as shares of the box
+    )
     _SIDE: ClassVar[int] = 256  # the picture in the box is looked at with this many pixels at most, to be quick
 
     def __init__(self, canvas: ToolCanvas) -> None:
@@ -251,10 +254,14 @@ class GrabCutTool(Tool):
         kinds[inner.slices] = cv2.GC_PR_FGD
         if wide.empty or not (kinds == cv2.GC_BGD).any():
             return NOTHING
+        # the middle of the box is surely the thing: without it, neighbours that look like it make all of it background
+        middle = inner.x + inner.w // 2, inner.y + inner.h // 2
+        axes = max(1, round(inner.w * self._CORE)), max(1, round(inner.h * self._CORE))
+        cv2.ellipse(kinds, middle, axes, 0, 0, 360, cv2.GC_FGD, cv2.FILLED)
         cv2.setRNGSeed(0)  # the same box proposes the same
         models = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.grabCut(self.canvas.picture(wide, level), kinds, None, *models, 3, cv2.GC_INIT_WITH_MASK)
-        found = np.where(kinds == cv2.GC_PR_FGD, np.uint8(255), np.uint8(0))
+        found = np.where((kinds == cv2.GC_PR_FGD) | (kinds == cv2.GC_FGD), np.uint8(255), np.uint8(0))
         size = 1 << level
         full = cv2.resize(found, (wide.w * size, wide.h * size), interpolation=cv2.INTER_LINEAR) > 127
         inside = box.shift(-wide.x * size, -wide.y * size).clip(full.shape)

@@ -62,7 +62,8 @@ def scribbled(label: NDArray[np.uint8], share: float, rng: np.random.Generator) 
 def scribble_folder(dataset: Dataset, root: Path, seed: int) -> Dataset:
     """Return a copy of the folder with scribbles for labels."""
     rng = np.random.default_rng(seed)
-    (root / "image").mkdir(parents=True)
+    for name in ("image", "label"):
+        (root / name).mkdir(parents=True)
     copies = {}
     for ref in dataset.images:
         label = dataset.load_label(ref)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from unet_gui.core.cv import cv2
 from unet_gui.core.regions import grow
 from unet_gui.engine.data import UNLABELLED, Picture
 from unet_gui.engine.predict import Predictor
+from unet_gui.engine.strokes import are_strokes, stand_for
 from unet_gui.engine.tiles import plan_tiles
 
 SCAN = tuple(float(v) for v in np.arange(-3.0, 5.01, 0.5))
@@ -49,10 +51,31 @@ class Outcome:
 
 @dataclass
 class Answer:
-    """The network's logits for one validation image and what is true there."""
+    """The network's logits for one validation image and what is true there.
+
+    Attributes
+    ----------
+    logits : ndarray
+        ``(classes, h, w)``.
+    label : ndarray
+        ``(h, w)``, class ids and 255.
+    weight : ndarray or None
+        ``(h, w)``: for how many pixels each painted one stands; None: each for itself.
+    """
 
     logits: NDArray[np.float32]
     label: NDArray[np.uint8]
+    weight: NDArray[np.float32] | None = None
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where something is painted."""
+        return self.label != UNLABELLED
+
+    def weights(self) -> NDArray[np.float32]:
+        """Return the weights of the painted pixels, in the order of ``label[known]``."""
+        known = self.known
+        return np.ones(int(known.sum()), np.float32) if self.weight is None else self.weight[known]
 
 
 def answers(predictor: Predictor, pictures: Sequence[Picture]) -> list[Answer]:
@@ -96,9 +119,15 @@ class Judge:
         if self.score == "rand":
             score, offsets = self._rand(found, near)
             return Outcome(score, self._dice_at(found, offsets), cross_entropy(found), offsets)
-        offsets = self._two(found) if self.classes == 2 else self._many(found, near)
+        if are_strokes([a.label for a in found]):
+            found = weighed(found, near or self._overlap(weighed(found, self._overlap(found, None)), None))
+        offsets = self._overlap(found, near)
         dice = self._dice_at(found, offsets)
         return Outcome(mean_known(dice), dice, cross_entropy(found), offsets)
+
+    def _overlap(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, ...]:
+        """Return the operating point with the best mean Dice."""
+        return self._two(found) if self.classes == 2 else self._many(found, near)
 
     def at(self, found: Sequence[Answer], offsets: tuple[float, ...]) -> Outcome:
         """Score at a given operating point."""
@@ -151,9 +180,11 @@ class Judge:
         edges = np.linspace(-6, 6, 97)
         hist = np.zeros((2, len(edges) + 1))
         for a in found:
-            bins = np.searchsorted(edges, (a.logits[1] - a.logits[0]).ravel(), side="right")
+            known, weight = a.known, a.weights()
+            bins = np.searchsorted(edges, (a.logits[1] - a.logits[0])[known], side="right")
             for c in (0, 1):
-                hist[c] += np.bincount(bins[a.label.ravel() == c], minlength=len(edges) + 1)
+                at = a.label[known] == c
+                hist[c] += np.bincount(bins[at], weight[at], len(edges) + 1)
         below = hist.cumsum(1)[:, :-1]  # of each class, below each edge: called class 0
         total = hist.sum(1)
         hit0, hit1 = below[0], total[1] - below[1]
@@ -172,49 +203,57 @@ class Judge:
         offsets = np.zeros(self.classes)
         if near is not None:
             return tuple(near)
-        logits, truth = self._some(found)
+        logits, truth, weight = self._some(found)
         if not truth.size:
             return tuple(offsets.tolist())
-        best = self._mean_dice(logits, truth, offsets)
+        best = self._mean_dice(logits, truth, weight, offsets)
         for _ in range(2):
             for c in range(self.classes):
                 for step in (-1.0, -0.5, 0.5, 1.0):
                     trial = offsets.copy()
                     trial[c] += step
-                    value = self._mean_dice(logits, truth, trial)
+                    value = self._mean_dice(logits, truth, weight, trial)
                     if value > best + 1e-3:
                         best, offsets = value, trial
         return tuple(float(v) for v in offsets)
 
-    def _some(self, found: Sequence[Answer]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        known = sum(int((a.label != UNLABELLED).sum()) for a in found)
-        step = max(1, known // POINTS)
-        logits, truth = [], []
+    def _some(self, found: Sequence[Answer]) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
+        step = max(1, sum(int(a.known.sum()) for a in found) // POINTS)
+        logits, truth, weight = [], [], []
         for a in found:
-            at = np.flatnonzero(a.label.ravel() != UNLABELLED)[::step]
+            at = np.flatnonzero(a.known)[::step]
             logits.append(a.logits.reshape(self.classes, -1)[:, at])
             truth.append(a.label.ravel()[at])
-        return np.concatenate(logits, axis=1), np.concatenate(truth)
+            weight.append(a.weights()[::step])
+        return np.concatenate(logits, axis=1), np.concatenate(truth), np.concatenate(weight)
 
-    def _mean_dice(self, logits: NDArray[np.float32], truth: NDArray[np.uint8], offsets: NDArray) -> float:
+    def _mean_dice(
+        self, logits: NDArray[np.float32], truth: NDArray[np.uint8], weight: NDArray[np.float32], offsets: NDArray
+    ) -> float:
         said = (logits + offsets[:, None].astype(np.float32)).argmax(0)
-        return mean_known(
-            self._dice(np.bincount(truth.astype(np.int64) * self.classes + said, minlength=self.classes**2))
-        )
+        return mean_known(self._dice(self._table(truth, said, weight)))
 
     def _dice_at(self, found: Sequence[Answer], offsets: Sequence[float]) -> tuple[float, ...]:
-        table = np.zeros(self.classes**2, np.int64)
+        table = np.zeros((self.classes, self.classes))
         for a in found:
-            said = decided(a.logits, offsets)
-            known = a.label != UNLABELLED
-            pairs = a.label[known].astype(np.int64) * self.classes + said[known]
-            table += np.bincount(pairs, minlength=self.classes**2)
+            table += self._table(a.label[a.known], decided(a.logits, offsets)[a.known], a.weights())
         return self._dice(table)
 
-    def _dice(self, flat: NDArray[np.int64]) -> tuple[float, ...]:
-        table = flat.reshape(self.classes, self.classes)
+    def _table(self, truth: NDArray[np.uint8], said: NDArray[np.int64], weight: NDArray[np.float32]) -> NDArray:
+        """Return how much is of each class (rows) and said to be of each class (columns)."""
+        pairs = truth.astype(np.int64) * self.classes + said
+        return np.bincount(pairs, weight, self.classes**2).reshape(self.classes, self.classes)
+
+    def _dice(self, table: NDArray[np.float64]) -> tuple[float, ...]:
         hits, sums = np.diag(table), table.sum(0) + table.sum(1)
         return tuple(float(2 * h / s) if s else float("nan") for h, s in zip(hits, sums, strict=True))
+
+
+def weighed(found: Sequence[Answer], offsets: tuple[float, ...]) -> list[Answer]:
+    """Return the answers with what each painted pixel stands for, seen from an operating point."""
+    said = [decided(a.logits, offsets) for a in found]
+    weights = stand_for([a.logits for a in found], [a.label for a in found], said)
+    return [dataclasses.replace(a, weight=w) for a, w in zip(found, weights, strict=True)]
 
 
 def decided(logits: NDArray[np.float32], offsets: Sequence[float]) -> NDArray[np.int64]:
@@ -232,14 +271,13 @@ def mean_known(values: Sequence[float]) -> float:
 
 def cross_entropy(found: Sequence[Answer]) -> float:
     """Return the mean cross-entropy over the labelled pixels."""
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     for a in found:
-        label = torch.from_numpy(a.label.astype(np.int64))
-        logits = torch.from_numpy(a.logits)[None]
-        known = int((a.label != UNLABELLED).sum())
-        if known:
-            loss = torch.nn.functional.cross_entropy(logits, label[None], ignore_index=UNLABELLED, reduction="sum")
-            total, count = total + float(loss), count + known
+        known, weight = a.known, a.weights()
+        logits, truth = torch.from_numpy(a.logits[:, known].T), torch.from_numpy(a.label[known].astype(np.int64))
+        loss = torch.nn.functional.cross_entropy(logits, truth, reduction="none")
+        total += float((loss * torch.from_numpy(weight)).sum())
+        count += float(weight.sum())
     return total / count if count else float("nan")
 
 

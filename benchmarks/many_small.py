@@ -4,7 +4,8 @@
 
 The images are made by the program, read as PNG files, segmented and written as PNG files. In between, every
 ``--chunk`` images, the network alone gets the same pixels, already normalised and in memory, in the same batches
-(``ratio``) and one after the other (``ratio_one_by_one``), so that both sides see the same machine.
+(``ratio``) and one after the other (``ratio_one_by_one``), so that both sides see the same machine. A model that was
+trained on turned and mirrored images (``--symmetries turns``, the usual case) is asked for four views of each.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from unet_gui.engine.normalise import Normalisation
 from unet_gui.engine.predict import Predictor
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 from unet_gui.engine.segment import segment
-from unet_gui.engine.unet import UNet
+from unet_gui.engine.unet import Box, UNet
 
 
 def pictures(count: int, side: int) -> list[NDArray[np.uint8]]:
@@ -56,11 +57,11 @@ def network_alone(predictor: Predictor, arrays: list[NDArray[np.uint8]], batch: 
     """Return the seconds the network takes for pictures that are ready for it."""
     inputs = np.stack([predictor.normalisation.apply(a, predictor.measure(a)) for a in arrays])[:, None]
     groups = [torch.from_numpy(inputs[i : i + batch]) for i in range(0, len(inputs), batch)]
+    whole = Box(0, inputs.shape[-2], 0, inputs.shape[-1])
     begin = time.perf_counter()
-    with torch.inference_mode(), predictor._autocast():
-        for group in groups:
-            seen = predictor.net.aligned(predictor._moved(group))
-        float(seen[0, 0, 0, 0])
+    for group in groups:
+        seen = predictor.logits(group, whole, predictor.views)
+    float(seen[0, 0, 0, 0])
     return time.perf_counter() - begin
 
 
@@ -70,10 +71,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--chunk", type=int, default=1000)
+    parser.add_argument("--symmetries", choices=["none", "mirror", "turns"], default="turns")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     choice = pick_device(arguments.device)
-    info = ModelInfo(FAST.to_json(), default_classes(2), 1, Normalisation("image").to_json(), [0.0, 0.0])
+    symmetries = "" if arguments.symmetries == "none" else arguments.symmetries
+    trained = {"symmetries": symmetries, "views": 4 if symmetries else 1}
+    grey = Normalisation("image").to_json()
+    info = ModelInfo(FAST.to_json(), default_classes(2), 1, grey, [0.0, 0.0], trained=trained)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -103,6 +108,7 @@ def main() -> None:
             "what": f"segmented {arguments.images} images of {arguments.side}²",
             "device": choice.name,
             "batch": batch,
+            "views": len(predictor.views),
             "images_per_s": round(arguments.images / whole, 1),
             "ms_an_image": round(1000 * whole / arguments.images, 3),
             "cpu_ms_an_image": round(1000 * used / arguments.images, 3),

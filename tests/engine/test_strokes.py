@@ -62,7 +62,7 @@ def test_shares_are_those_of_the_whole_images() -> None:
 def test_score_and_operating_point_are_those_of_the_whole_images(classes: int) -> None:
     strokes, whole = painted(classes)
     judge = Judge("dice", classes)
-    true, found = judge.judge(whole), judge.judge(strokes)
+    true, found = judge.settle(whole), judge.settle(strokes)
     naive = judge.at(strokes, true.offsets).score
     assert abs(naive - true.score) > 0.02  # strokes alone say something else
     assert found.score == pytest.approx(true.score, abs=0.015)

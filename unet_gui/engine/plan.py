@@ -13,6 +13,7 @@ from unet_gui.engine.augment import Augmentation
 from unet_gui.engine.fingerprint import Fingerprint
 from unet_gui.engine.normalise import Normalisation
 from unet_gui.engine.recipe import RECIPES, TrainConfig
+from unet_gui.engine.strokes import SPARSE
 from unet_gui.engine.unet import Arch
 
 DEFAULT_MINUTES = 10.0
@@ -53,7 +54,10 @@ class Plan:
     score : {"dice", "rand"}
     net : int
         For ``"rand"``: the separating class.
-    keep : {"best-score", "lowest-loss"}
+    keep : {"best-score", "last", "lowest-loss"}
+        Which weights are kept. The score of a few strokes is too unsteady to choose by.
+    strokes : bool
+        Only strokes are painted: a painted pixel counts for those that it stands for.
     """
 
     recipe: str
@@ -78,6 +82,7 @@ class Plan:
     symmetries: str = "turns"
     net: int = 0
     keep: str = "best-score"
+    strokes: bool = False
 
     @property
     def views(self) -> int:
@@ -234,10 +239,12 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
         learning_rate=config.learning_rate or 3e-3,
         score=score,
         class_weights=_weights(prints.shares),
-        balance=0.5 if prints.labelled < 0.5 or min(prints.shares) < 0.05 else 0.0,
+        balance=0.5 if prints.labelled < SPARSE or min(prints.shares) < 0.05 else 0.0,
         augmentation=augmentation,
         symmetries=symmetries,
         net=net,
+        keep="last" if prints.labelled < SPARSE else "best-score",
+        strokes=prints.labelled < SPARSE,
     )
     return plan, _words(plan, prints, why_stem)
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from unet_gui.core.cv import cv2
 
@@ -22,6 +24,8 @@ RINGS = (0.5, 2.5)
 FEW = 20
 """Painted pixels of a class in a ring that say nothing about it."""
 ROUNDS = 300
+MOST = 10.0
+"""A painted pixel is not worth more than so many average ones, nor less than their inverse, in learning."""
 
 
 def are_strokes(labels: Sequence[NDArray[np.uint8]]) -> bool:
@@ -33,7 +37,25 @@ def are_strokes(labels: Sequence[NDArray[np.uint8]]) -> bool:
 def stand_for(
     logits: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8]], said: Sequence[NDArray[np.int64]]
 ) -> list[NDArray[np.float32]]:
-    """Return the weight of each pixel.
+    """Return the weight of each pixel; see `ring_weights`.
+
+    Returns
+    -------
+    list of ndarray
+        ``(h, w)`` for each image, 0 where nothing is painted; the sum of all is the number of pixels, as far as every
+        ring has painted ones.
+    """
+    places = [rings_of(ids) for ids in said]
+    weights = ring_weights(logits, labels, places)
+    by_id = np.zeros((len(weights), 256), np.float32)
+    by_id[:, : weights.shape[1]] = weights
+    return [by_id[place, label] for place, label in zip(places, labels, strict=True)]
+
+
+def ring_weights(
+    logits: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8]], places: Sequence[NDArray[np.uint8]]
+) -> NDArray[np.float64]:
+    """Return for how many pixels a painted one stands, by its ring and class.
 
     Parameters
     ----------
@@ -41,14 +63,13 @@ def stand_for(
         For each image ``(classes, h, w)``.
     labels : sequence of ndarray
         ``(h, w)``, class ids and 255.
-    said : sequence of ndarray
-        ``(h, w)``, the class ids that are answered at some operating point.
+    places : sequence of ndarray
+        ``(h, w)``, the ring of each pixel: see `rings_of`.
 
     Returns
     -------
-    list of ndarray
-        ``(h, w)`` for each image, 0 where nothing is painted; the sum of all is the number of pixels, as far as every
-        ring has painted ones.
+    ndarray
+        ``(rings, classes)``.
 
     Notes
     -----
@@ -61,7 +82,6 @@ def stand_for(
     painted = np.zeros((rings, classes))
     answers = np.zeros((rings, classes, classes))  # ring, true class, answered class
     everything = np.zeros((rings, classes))
-    places = [_rings(ids) for ids in said]
     for raw, label, place in zip(logits, labels, places, strict=True):
         p = np.exp(raw - raw.max(0))
         p /= p.sum(0)
@@ -71,19 +91,50 @@ def stand_for(
         for c in range(classes):
             answers[:, :, c] += np.bincount(group, p[c][known], rings * classes).reshape(rings, classes)
             everything[:, c] += np.bincount(place.ravel(), p[c].ravel(), rings)
-    weights = np.stack([_weights(*of) for of in zip(painted, answers, everything, strict=True)])
-    by_id = np.zeros((rings, 256), np.float32)
-    by_id[:, :classes] = weights
-    return [by_id[place, label] for place, label in zip(places, labels, strict=True)]
+    return np.stack([_weights(*of) for of in zip(painted, answers, everything, strict=True)])
 
 
-def _rings(said: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return for each pixel how far the next border of the answer is: 0, 1, …"""
+def lesson_weights(
+    logits: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8]], said: Sequence[NDArray[np.int64]]
+) -> NDArray[np.float32]:
+    """Return how much a painted pixel counts in learning, by its ring and class: around 1, `MOST` at most."""
+    places = [rings_of(ids) for ids in said]
+    usual = sum(label.size for label in labels) / max(sum(int((label != UNLABELLED).sum()) for label in labels), 1)
+    return np.clip(ring_weights(logits, labels, places) / usual, 1 / MOST, MOST).astype(np.float32)
+
+
+def rings_of(said: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return for each pixel of an answer ``(h, w)`` how far its next border is: 0 beside it, 1 near it, 2 elsewhere."""
     inner = np.ones(said.shape, np.uint8)
     down, across = said[1:] != said[:-1], said[:, 1:] != said[:, :-1]
     inner[1:][down] = inner[:-1][down] = 0
     inner[:, 1:][across] = inner[:, :-1][across] = 0
     return np.digitize(cv2.distanceTransform(inner, cv2.DIST_L2, 3), RINGS).astype(np.uint8)
+
+
+def rings_of_batch(said: Tensor) -> Tensor:
+    """Return what `rings_of` does for answers ``(n, h, w)`` on any device, as long; near is a square here."""
+    beside = torch.zeros(said.shape, dtype=torch.bool, device=said.device)
+    down, across = said[:, 1:] != said[:, :-1], said[:, :, 1:] != said[:, :, :-1]
+    beside[:, 1:] |= down
+    beside[:, :-1] |= down
+    beside[:, :, 1:] |= across
+    beside[:, :, :-1] |= across
+    near = beside
+    for _ in range(int(RINGS[1])):
+        near = _grown(near)
+    return 2 - near.long() - beside.long()
+
+
+def _grown(mask: Tensor) -> Tensor:
+    """Return masks ``(n, h, w)`` one pixel larger on every side; several times faster than pooling on a processor."""
+    tall = mask.clone()
+    tall[:, 1:] |= mask[:, :-1]
+    tall[:, :-1] |= mask[:, 1:]
+    wide = tall.clone()
+    wide[:, :, 1:] |= tall[:, :, :-1]
+    wide[:, :, :-1] |= tall[:, :, 1:]
+    return wide
 
 
 def _weights(

@@ -119,11 +119,20 @@ class Judge:
         if self.score == "rand":
             score, offsets = self._rand(found, near)
             return Outcome(score, self._dice_at(found, offsets), cross_entropy(found), offsets)
-        if are_strokes([a.label for a in found]):
-            found = weighed(found, near or self._overlap(weighed(found, self._overlap(found, None)), None))
         offsets = self._overlap(found, near)
         dice = self._dice_at(found, offsets)
         return Outcome(mean_known(dice), dice, cross_entropy(found), offsets)
+
+    def settle(self, found: Sequence[Answer]) -> Outcome:
+        """Choose the operating point over the whole range, and score.
+
+        Where only strokes are painted, as for whole images. While it learns, a network is judged by the painted pixels
+        as they are: few of them stand for most of the borders, and that estimate is too unsteady to compare by.
+        """
+        if self.score == "dice" and are_strokes([a.label for a in found]):
+            for _ in range(2):  # the borders of the answer move with the operating point
+                found = weighed(found, self._overlap(found, None))
+        return self.judge(found)
 
     def _overlap(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, ...]:
         """Return the operating point with the best mean Dice."""

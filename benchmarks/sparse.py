@@ -19,6 +19,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,41 +81,46 @@ def scribble_folder(dataset: Dataset, root: Path, seed: int) -> Dataset:
 
 
 def main() -> None:
-    """Train on both and print the ratio."""
+    """Train on both and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=sorted(TASKS), default=["isbi", "nuclei", "camvid"])
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     for name in arguments.data:
-        make, score = TASKS[name]
-        with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder)
-            dataset, wishes, pairs = make(work, "test")
-            config = TrainConfig(
-                minutes=arguments.seconds / 60, seed=arguments.seed, device=arguments.device, logs=False, score="dice"
-            )
-            config = dataclasses.replace(config, **wishes)
-            found = {}
-            begin = time.perf_counter()
-            for kind in ("full", "scribbles"):
-                used = dataset if kind == "full" else scribble_folder(dataset, work / "scribbles", arguments.seed)
-                model = work / f"{kind}.safetensors"
-                (last,) = [e for e in train(used, model, config) if isinstance(e, TrainFinished)]
-                masks = segmented_pairs(pairs, model, work / kind, arguments.device)
-                found[kind] = {**score(pairs, masks), "steps": last.steps}
-            line = {
-                "data": name,
-                "seconds_each": arguments.seconds,
-                "share_labelled": SHARE,
-                "dice_full": round(found["full"]["dice"], 4),
-                "dice_scribbles": round(found["scribbles"]["dice"], 4),
-                "ratio": round(found["scribbles"]["dice"] / found["full"]["dice"], 4),
-                "steps": [found["full"]["steps"], found["scribbles"]["steps"]],
-                "seconds": round(time.perf_counter() - begin),
+        for seed in arguments.seeds:
+            print(json.dumps(one(name, arguments.seconds, seed, arguments.device)), flush=True)
+
+
+def one(name: str, seconds: float, seed: int, device: str) -> dict[str, Any]:
+    """Train on both and score."""
+    make, score = TASKS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        dataset, wishes, pairs = make(work, "test")
+        config = TrainConfig(minutes=seconds / 60, seed=seed, device=device, logs=False, score="dice")
+        config = dataclasses.replace(config, **wishes)
+        found: dict[str, dict[str, float]] = {}
+        begin = time.perf_counter()
+        for kind in ("full", "scribbles"):
+            used = dataset if kind == "full" else scribble_folder(dataset, work / "scribbles", seed)
+            model = work / f"{kind}.safetensors"
+            (last,) = [e for e in train(used, model, config) if isinstance(e, TrainFinished)]
+            masks = segmented_pairs(pairs, model, work / kind, device)
+            found[kind] = {**score(pairs, masks), "steps": last.steps}
+    line: dict[str, Any] = {"data": name, "seconds_each": seconds, "seed": seed, "share_labelled": SHARE}
+    for key in ("dice", "dice_per_image"):
+        if key in found["full"]:
+            full, few = found["full"][key], found["scribbles"][key]
+            line |= {
+                f"{key}_full": round(full, 4),
+                f"{key}_scribbles": round(few, 4),
+                f"{key}_ratio": round(few / full, 4),
             }
-            print(json.dumps(line), flush=True)
+    line["steps"] = [found["full"]["steps"], found["scribbles"]["steps"]]
+    line["seconds"] = round(time.perf_counter() - begin)
+    return line
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.sparse import scribbled
 from unet_gui.core.cv import cv2
 from unet_gui.core.project import Dataset
+from unet_gui.core.store import INDEX
 from unet_gui.engine.model import Model
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.train import train
@@ -25,6 +27,16 @@ def blobs(seed: int, size: tuple[int, int] = (96, 96)) -> tuple[np.ndarray, np.n
         cv2.circle(label, (x, y), r, 1, -1)
     image = 70 + 90 * label.astype(np.float32) + rng.normal(0, 12, size)
     return np.clip(image, 0, 255).astype(np.uint8), label
+
+
+def scribble(dataset: Dataset, share: float = 0.04) -> None:
+    """Leave only some strokes of the labels."""
+    labels = {ref: dataset.load_label(ref) for ref in dataset.images}
+    dataset.set_encoding(INDEX)
+    rng = np.random.default_rng(0)
+    for ref, label in labels.items():
+        assert label is not None
+        dataset.save_label(ref, scribbled(label, share, rng), overwrite=True)
 
 
 @pytest.fixture

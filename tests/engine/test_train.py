@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engine.conftest import scribble
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
 from unet_gui.core.palette import default_classes
@@ -96,12 +97,20 @@ def test_a_yield_after_every_step(make_folder: Callable[..., Dataset], tmp_path:
     assert len(told) <= 1 + 10 * events[-1].seconds + 1  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("stop_after", [1, 17, "validation"])
+@pytest.mark.parametrize(
+    ("stop_after", "strokes"), [(1, False), (17, False), ("validation", False), (31, True), ("validation", True)]
+)
 def test_resume_is_exact(
-    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int | str
+    make_folder: Callable[..., Dataset],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: int | str,
+    strokes: bool,
 ) -> None:
     """Stopped after any step, or in the middle of a validation."""
     dataset = make_folder()
+    if strokes:
+        scribble(dataset)
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     at_once = list(train(dataset, whole, small(steps=48)))
     job = train(dataset, parts, small(steps=48))
@@ -221,6 +230,25 @@ def test_scribbles(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
     image, truth = blobs(77)
     ids = run(Predictor(model).predict(image)).ids
     assert 2 * ((ids == 1) & (truth == 1)).sum() / ((ids == 1).sum() + (truth == 1).sum()) > 0.85
+
+
+def test_of_strokes_the_score_is_that_of_whole_images(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset, out = make_folder(), tmp_path / "m.safetensors"
+    labels = {ref.key: dataset.load_label(ref) for ref in dataset.images}
+    scribble(dataset)
+    events = list(train(dataset, out, small(steps=60)))
+    assert any("Only strokes" in line for line in started(events).plan)
+    last = events[-1]
+    assert isinstance(last, TrainFinished)
+    predictor, told = Predictor(Model.load(out, "cpu")), started(events).val_images
+    hits = sums = 0
+    for ref in dataset.images:
+        truth = labels[ref.key]
+        if ref.key in told and truth is not None:
+            with dataset.open_image(ref) as source:
+                ids = run(predictor.predict(source.read())).ids
+            hits, sums = hits + 2 * int(((ids == 1) & (truth == 1)).sum()), sums + int(ids.sum()) + int(truth.sum())
+    assert last.dice[1] == pytest.approx(hits / sums, abs=0.05)
 
 
 # --- the tutorial's recipe

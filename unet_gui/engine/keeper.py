@@ -9,9 +9,6 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from unet_gui import __version__
 from unet_gui.core.model_info import ModelInfo
 from unet_gui.core.palette import ClassInfo
@@ -22,16 +19,15 @@ from unet_gui.engine.model import TUTORIAL_LOGIT, Model
 from unet_gui.engine.plan import Plan
 from unet_gui.engine.predict import Predictor
 from unet_gui.engine.recipe import PredictConfig
-from unet_gui.engine.strokes import lesson_weights
 from unet_gui.engine.unet import UNet
-from unet_gui.engine.validate import Answer, Judge, Outcome, answers, decided
+from unet_gui.engine.validate import Answer, Judge, Outcome, answers
 
 BEST_MODEL = "best_model.pth"
 NOTHING = Outcome(math.nan, (), math.nan, ())
 
 
 class Keeper:
-    """Keeps the weights with the best smoothed score, the last ones, or those with the lowest training loss.
+    """Keeps the weights with the best smoothed score, or with the lowest training loss.
 
     Parameters
     ----------
@@ -56,8 +52,6 @@ class Keeper:
     cost : float
         Seconds a validation takes, smoothed.
     lowest_loss : float
-    stands_for : ndarray or None
-        What a painted pixel counts, where only strokes are painted: see `strokes.lesson_weights`.
     """
 
     def __init__(
@@ -69,10 +63,9 @@ class Keeper:
         self.state: dict[str, Any] = {}
         self.smoothed, self.stale, self.cost = math.nan, 0, 0.0
         self.lowest_loss = math.inf
-        self.stands_for: NDArray[np.float32] | None = None
 
     def validate(self, net: UNet, final: bool) -> Generator[Event, None, tuple[Outcome, bool, list[Answer]]]:
-        """Try a network; return how good it is, whether it is kept, and its answers."""
+        """Try a network; return how good it is, whether it is the best, and its answers."""
         begin = time.perf_counter()
         found = yield from self._answers(net)
         near = self.outcome.offsets if self.outcome.offsets and not final else None
@@ -81,18 +74,13 @@ class Keeper:
         self.smoothed = 0.5 * previous + 0.5 * outcome.score
         is_best = self.smoothed > self.best
         self.stale = 0 if is_best else self.stale + 1
-        self.best = max(self.best, self.smoothed)
-        is_kept = is_best or self.plan.keep == "last"
-        if is_kept:
-            self.outcome = outcome
-            if self.plan.keep != "lowest-loss":
+        if is_best:
+            self.best, self.outcome = self.smoothed, outcome
+            if self.plan.keep == "best-score":
                 self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
-        if self.plan.strokes and not final:
-            said = [decided(a.logits, outcome.offsets) for a in found]
-            self.stands_for = lesson_weights([a.logits for a in found], [a.label for a in found], said)
         took = time.perf_counter() - begin
         self.cost = took if not self.cost else 0.5 * self.cost + 0.5 * took
-        return outcome, is_kept, found
+        return outcome, is_best, found
 
     def settle(self) -> Generator[Event, None, None]:
         """Search the operating point of the weights that are kept over the whole range, as they will predict."""

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unet_gui.engine.strokes import rings_of_batch
-
 UNLABELLED = 255
 
 
@@ -23,7 +21,6 @@ def cross_entropy_dice(
     target: Tensor,
     *,
     class_weights: Tensor | None = None,
-    stands_for: Tensor | None = None,
     dice_share: float = 0.5,
     smooth: float = 1.0,
 ) -> Tensor:
@@ -37,8 +34,6 @@ def cross_entropy_dice(
         ``(n, h, w)`` uint8 or long, class ids and 255 for unlabelled.
     class_weights : Tensor, optional
         ``(c,)``; the cross-entropy is the mean weighted by them.
-    stands_for : Tensor, optional
-        ``(rings, c)``; where only strokes are painted, what a painted pixel counts: see `strokes`.
     dice_share : float
         Loss = ``(1 - share) * cross-entropy + share * (1 - Dice)``.
     smooth : float
@@ -58,9 +53,6 @@ def cross_entropy_dice(
     known = target != UNLABELLED
     safe = torch.where(known, target, torch.zeros_like(target)).long()
     weight = known.float()
-    if stands_for is not None:
-        said = logits[:, 1] > logits[:, 0] if logits.shape[1] == 2 else logits.argmax(1)
-        weight = weight * stands_for[rings_of_batch(said), safe]
     balanced = weight if class_weights is None else weight * class_weights[safe]
     sums = _sums_of_two if logits.shape[1] == 2 else _sums_of_many
     nll, both, said, truth = sums(logits, safe, weight)

@@ -13,7 +13,7 @@ from unet_gui.engine.augment import Augmentation
 from unet_gui.engine.fingerprint import Fingerprint
 from unet_gui.engine.normalise import Normalisation
 from unet_gui.engine.recipe import RECIPES, TrainConfig
-from unet_gui.engine.strokes import SPARSE
+from unet_gui.engine.scribbles import SPARSE
 from unet_gui.engine.unet import Arch
 
 DEFAULT_MINUTES = 10.0
@@ -54,10 +54,7 @@ class Plan:
     score : {"dice", "rand"}
     net : int
         For ``"rand"``: the separating class.
-    keep : {"best-score", "last", "lowest-loss"}
-        Which weights are kept. The score of a few strokes is too unsteady to choose by.
-    strokes : bool
-        Only strokes are painted: a painted pixel counts for those that it stands for.
+    keep : {"best-score", "lowest-loss"}
     """
 
     recipe: str
@@ -82,7 +79,6 @@ class Plan:
     symmetries: str = "turns"
     net: int = 0
     keep: str = "best-score"
-    strokes: bool = False
 
     @property
     def views(self) -> int:
@@ -243,8 +239,6 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
         augmentation=augmentation,
         symmetries=symmetries,
         net=net,
-        keep="last" if prints.labelled < SPARSE else "best-score",
-        strokes=prints.labelled < SPARSE,
     )
     return plan, _words(plan, prints, why_stem)
 
@@ -327,6 +321,7 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
     return (
         f"{prints.images} labelled image{'s' if prints.images != 1 else ''}, {colour}, "
         f"{prints.labelled:.0%} of the pixels labelled.",
+        *_stroke_words(prints),
         *_grey_words(plan, prints),
         why_stem,
         upright,
@@ -334,6 +329,13 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
         f"{plan.batch} crops of {plan.crop} × {plan.crop} pixels a step.",
         score,
     )
+
+
+def _stroke_words(prints: Fingerprint) -> tuple[str, ...]:
+    """Say what is done about strokes, which are no fair sample."""
+    if prints.labelled >= SPARSE:
+        return ()
+    return ("Only strokes are painted: the threshold is chosen so that it fits whole images.",)
 
 
 def _grey_words(plan: Plan, prints: Fingerprint) -> tuple[str, ...]:

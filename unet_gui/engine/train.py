@@ -45,8 +45,6 @@ REMEMBER_EVERY = 50
 PATIENCE = 12
 MAX_ROLLBACKS = 6
 COOL_DOWN = 0.85
-WEIGH_FROM = 0.15
-"""Progress from which strokes are weighed by the answer: before, its borders say nothing."""
 
 
 def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, None, None]:
@@ -249,7 +247,6 @@ class Run:
         """Whether it is over; all processes hear of the leading one how far they are."""
         progress, stopped = self.together.agree(self.clock.progress, 0.0)
         self.clock.progress = progress
-        self.trainer.share_weights()
         return bool(stopped) or self.clock.done
 
     def _time_to_look(self, teller: Teller) -> bool:
@@ -309,11 +306,9 @@ class Run:
     def _validate(self, final: bool) -> Generator[Event, None, None]:
         """Try the running average on the images held back; write it if it is the best."""
         keeper = self.keeper
-        outcome, is_kept, found = yield from keeper.validate(self.trainer.average, final)
+        outcome, is_best, found = yield from keeper.validate(self.trainer.average, final)
         self.validations = int(self.clock.progress * self._planned_validations() + 1e-6)
-        if keeper.stands_for is not None and self.clock.progress >= WEIGH_FROM and not final:
-            self.trainer.weigh(keeper.stands_for)
-        if is_kept and self.plan.keep != "lowest-loss":
+        if is_best and self.plan.keep == "best-score":
             keeper.save(self.trainer.average, self._trained())
         self._log_validation(outcome, found)
         yield Validated(
@@ -323,7 +318,7 @@ class Run:
             outcome.score,
             keeper.smoothed,
             keeper.best,
-            is_kept,
+            is_best,
             outcome.loss,
             outcome.dice,
             outcome.offsets,

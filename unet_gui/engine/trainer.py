@@ -8,9 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unet_gui.engine.augment_gpu import Windows
@@ -20,7 +18,6 @@ from unet_gui.engine.losses import cross_entropy_dice, masked_bce
 from unet_gui.engine.model import Model
 from unet_gui.engine.plan import Plan
 from unet_gui.engine.schedule import rate_factor
-from unet_gui.engine.strokes import RINGS
 from unet_gui.engine.together import Together
 from unet_gui.engine.unet import UNet
 
@@ -79,7 +76,6 @@ class Trainer:
         self._may_record = device.type == "cuda" and plan.crop > 0 and self.together.count == 1
         weights = plan.class_weights or (1.0,) * plan.arch.classes
         self._class_weights = torch.tensor(weights, device=device.torch)
-        self._stands_for = torch.ones(len(RINGS) + 1, plan.arch.classes, device=device.torch)
 
     def start_from(self, model: Model) -> int:
         """Take over what fits of another model; return how many of the weights did."""
@@ -135,25 +131,7 @@ class Trainer:
     def _loss(self, logits: Tensor, y: Tensor) -> Tensor:
         if self.plan.loss == "bce":
             return masked_bce(logits, y)
-        return cross_entropy_dice(
-            logits,
-            y,
-            class_weights=self._class_weights,
-            stands_for=self._stands_for if self.plan.strokes else None,
-            dice_share=self.plan.dice_share,
-        )
-
-    def weigh(self, weights: NDArray[np.float32]) -> None:
-        """Let painted pixels count by the pixels they stand for, half as just found, half as before."""
-        found = torch.from_numpy(weights).to(self._stands_for.device)
-        share = 1.0 if bool((self._stands_for == 1).all()) else 0.5
-        self._stands_for.lerp_(found, share)  # in place: a recorded step reads it
-
-    def share_weights(self) -> None:
-        """Take over the leading process's weights of painted pixels."""
-        if self.plan.strokes and self.together.count > 1:
-            shared = self.together.agree(*self._stands_for.flatten().tolist())
-            self._stands_for.copy_(torch.tensor(shared).reshape(self._stands_for.shape))
+        return cross_entropy_dice(logits, y, class_weights=self._class_weights, dice_share=self.plan.dice_share)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if not self.reduced:
@@ -203,7 +181,6 @@ class Trainer:
             "rate_scale": self.rate_scale,
             "usual_loss": self.usual_loss,
             "steps": self.steps,
-            "stands_for": self._stands_for,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -218,8 +195,6 @@ class Trainer:
         self.rate_scale = float(state["rate_scale"])
         self.usual_loss = float(state["usual_loss"])
         self.steps = int(state["steps"])
-        if "stands_for" in state:
-            self._stands_for.copy_(state["stands_for"])
 
 
 class RecordedStep:

@@ -14,7 +14,7 @@ from unet_gui.core.cv import cv2
 from unet_gui.core.regions import grow
 from unet_gui.engine.data import UNLABELLED, Picture
 from unet_gui.engine.predict import Predictor
-from unet_gui.engine.strokes import are_strokes, stand_for
+from unet_gui.engine.scribbles import are_strokes, stand_for
 from unet_gui.engine.tiles import plan_tiles
 
 SCAN = tuple(float(v) for v in np.arange(-3.0, 5.01, 0.5))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.sparse import scribbled
 from unet_gui.core.cv import cv2
-from unet_gui.engine.strokes import are_strokes, stand_for
+from unet_gui.engine.scribbles import are_strokes, rings_of, stand_for
 from unet_gui.engine.validate import Answer, Judge, weighed
 
 SIDE = 384
@@ -67,6 +67,13 @@ def test_score_and_operating_point_are_those_of_the_whole_images(classes: int) -
     assert abs(naive - true.score) > 0.02  # strokes alone say something else
     assert found.score == pytest.approx(true.score, abs=0.015)
     assert judge.at(whole, found.offsets).score == pytest.approx(true.score, abs=0.01)
+
+
+def test_rings_lie_around_borders() -> None:
+    said = np.zeros((9, 12), np.int64)
+    said[:, 6:] = 1
+    assert np.array_equal(rings_of(said), np.tile([2, 2, 2, 1, 1, 0, 0, 1, 1, 2, 2, 2], (9, 1)))
+    assert (rings_of(np.ones((5, 5), np.int64)) == 2).all()
 
 
 def test_whole_labels_are_left_alone() -> None:

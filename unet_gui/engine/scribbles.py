@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from unet_gui.core.cv import cv2
 
@@ -24,8 +22,6 @@ RINGS = (0.5, 2.5)
 FEW = 20
 """Painted pixels of a class in a ring that say nothing about it."""
 ROUNDS = 300
-MOST = 10.0
-"""A painted pixel is not worth more than so many average ones, nor less than their inverse, in learning."""
 
 
 def are_strokes(labels: Sequence[NDArray[np.uint8]]) -> bool:
@@ -94,15 +90,6 @@ def ring_weights(
     return np.stack([_weights(*of) for of in zip(painted, answers, everything, strict=True)])
 
 
-def lesson_weights(
-    logits: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.uint8]], said: Sequence[NDArray[np.int64]]
-) -> NDArray[np.float32]:
-    """Return how much a painted pixel counts in learning, by its ring and class: around 1, `MOST` at most."""
-    places = [rings_of(ids) for ids in said]
-    usual = sum(label.size for label in labels) / max(sum(int((label != UNLABELLED).sum()) for label in labels), 1)
-    return np.clip(ring_weights(logits, labels, places) / usual, 1 / MOST, MOST).astype(np.float32)
-
-
 def rings_of(said: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return for each pixel of an answer ``(h, w)`` how far its next border is: 0 beside it, 1 near it, 2 elsewhere."""
     inner = np.ones(said.shape, np.uint8)
@@ -110,31 +97,6 @@ def rings_of(said: NDArray[np.int64]) -> NDArray[np.uint8]:
     inner[1:][down] = inner[:-1][down] = 0
     inner[:, 1:][across] = inner[:, :-1][across] = 0
     return np.digitize(cv2.distanceTransform(inner, cv2.DIST_L2, 3), RINGS).astype(np.uint8)
-
-
-def rings_of_batch(said: Tensor) -> Tensor:
-    """Return what `rings_of` does for answers ``(n, h, w)`` on any device, as long; near is a square here."""
-    beside = torch.zeros(said.shape, dtype=torch.bool, device=said.device)
-    down, across = said[:, 1:] != said[:, :-1], said[:, :, 1:] != said[:, :, :-1]
-    beside[:, 1:] |= down
-    beside[:, :-1] |= down
-    beside[:, :, 1:] |= across
-    beside[:, :, :-1] |= across
-    near = beside
-    for _ in range(int(RINGS[1])):
-        near = _grown(near)
-    return 2 - near.long() - beside.long()
-
-
-def _grown(mask: Tensor) -> Tensor:
-    """Return masks ``(n, h, w)`` one pixel larger on every side; several times faster than pooling on a processor."""
-    tall = mask.clone()
-    tall[:, 1:] |= mask[:, :-1]
-    tall[:, :-1] |= mask[:, 1:]
-    wide = tall.clone()
-    wide[:, :, 1:] |= tall[:, :, :-1]
-    wide[:, :, :-1] |= tall[:, :, 1:]
-    return wide
 
 
 def _weights(

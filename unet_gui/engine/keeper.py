@@ -87,7 +87,7 @@ class Keeper:
         net = UNet(self.plan.arch)
         net.load_state_dict(self.state)
         found = yield from self._answers(net, {"symmetries": self.plan.symmetries, "views": self.plan.views})
-        self.outcome = self._judge(found, None) if self.plan.loss == "bce" else self.judge.settle(found)
+        self.outcome = self._judge(found, None, settle=True)
 
     def keep_lowest(self, loss: float, before: dict[str, Any]) -> None:
         """Remember the weights that a training loss is of, if it is the lowest."""
@@ -103,10 +103,10 @@ class Keeper:
             yield TICK
         return found
 
-    def _judge(self, found: list[Answer], near: tuple[float, ...] | None) -> Outcome:
+    def _judge(self, found: list[Answer], near: tuple[float, ...] | None, settle: bool = False) -> Outcome:
         if self.plan.loss == "bce":
             return self.judge.at(found, (TUTORIAL_LOGIT, 0.0))
-        return self.judge.judge(found, near)
+        return self.judge.settle(found) if settle else self.judge.judge(found, near)
 
     # --- files
 

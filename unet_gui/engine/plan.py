@@ -321,7 +321,6 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
     return (
         f"{prints.images} labelled image{'s' if prints.images != 1 else ''}, {colour}, "
         f"{prints.labelled:.0%} of the pixels labelled.",
-        *_stroke_words(prints),
         *_grey_words(plan, prints),
         why_stem,
         upright,
@@ -329,13 +328,6 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
         f"{plan.batch} crops of {plan.crop} × {plan.crop} pixels a step.",
         score,
     )
-
-
-def _stroke_words(prints: Fingerprint) -> tuple[str, ...]:
-    """Say what is done about strokes, which are no fair sample."""
-    if prints.labelled >= SPARSE:
-        return ()
-    return ("Only strokes are painted: the threshold is chosen so that it fits whole images.",)
 
 
 def _grey_words(plan: Plan, prints: Fingerprint) -> tuple[str, ...]:

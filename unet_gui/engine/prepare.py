@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
@@ -29,6 +30,7 @@ from unet_gui.engine.events import TICK, Event, Warned
 from unet_gui.engine.fingerprint import Traits, fingerprint, traits_of
 from unet_gui.engine.plan import Plan, make_plan
 from unet_gui.engine.recipe import SCORES, TrainConfig
+from unet_gui.engine.scribbles import are_strokes
 from unet_gui.engine.split import Split, choose, hold_back_part, select
 
 VAL_PIXELS = {"cpu": 8_000_000, "mps": 30_000_000, "cuda": 80_000_000}
@@ -112,8 +114,15 @@ def prepare(dataset: Dataset, config: TrainConfig, device: DeviceChoice) -> Gene
         tuple(e.key for e in val),
         repeats_for([sum(t.counts) for t in known], plan.crop),
         plan,
-        (*words, why),
+        (*words, why, *_threshold_words(plan, [pictures.load(e).label for e in shown])),
     )
+
+
+def _threshold_words(plan: Plan, labels: Sequence[NDArray[np.uint8]]) -> tuple[str, ...]:
+    """Say what is done about strokes, which are no fair sample: see `Judge.settle`."""
+    if plan.recipe == "tutorial" or plan.score != "dice" or not are_strokes(labels):
+        return ()
+    return ("Only strokes are painted there: threshold and final score are estimated for the whole images.",)
 
 
 def _scan(pictures: Pictures, refs: Sequence[ImageRef]) -> Generator[Event, None, list[tuple[Entry, Traits]]]:

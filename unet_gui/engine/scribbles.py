@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
+from unet_gui.engine.data import UNLABELLED
 
-UNLABELLED = 255
 SPARSE = 0.5
 """Of images with a smaller share of painted pixels than this, what is painted counts as strokes."""
 RINGS = (0.5, 2.5)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
@@ -67,15 +69,9 @@ class Answer:
     label: NDArray[np.uint8]
     weight: NDArray[np.float32] | None = None
 
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Where something is painted."""
-        return self.label != UNLABELLED
-
-    def weights(self) -> NDArray[np.float32]:
-        """Return the weights of the painted pixels, in the order of ``label[known]``."""
-        known = self.known
-        return np.ones(int(known.sum()), np.float32) if self.weight is None else self.weight[known]
+    def weights(self, at: NDArray[Any]) -> NDArray[np.float32] | None:
+        """Return the weights at some places of the flattened image; None: each pixel stands for itself."""
+        return None if self.weight is None else self.weight.ravel()[at]
 
 
 def answers(predictor: Predictor, pictures: Sequence[Picture]) -> list[Answer]:
@@ -189,11 +185,10 @@ class Judge:
         edges = np.linspace(-6, 6, 97)
         hist = np.zeros((2, len(edges) + 1))
         for a in found:
-            known, weight = a.known, a.weights()
-            bins = np.searchsorted(edges, (a.logits[1] - a.logits[0])[known], side="right")
+            bins = np.searchsorted(edges, (a.logits[1] - a.logits[0]).ravel(), side="right")
             for c in (0, 1):
-                at = a.label[known] == c
-                hist[c] += np.bincount(bins[at], weight[at], len(edges) + 1)
+                at = a.label.ravel() == c
+                hist[c] += np.bincount(bins[at], a.weights(at), len(edges) + 1)
         below = hist.cumsum(1)[:, :-1]  # of each class, below each edge: called class 0
         total = hist.sum(1)
         hit0, hit1 = below[0], total[1] - below[1]
@@ -226,18 +221,26 @@ class Judge:
                         best, offsets = value, trial
         return tuple(float(v) for v in offsets)
 
-    def _some(self, found: Sequence[Answer]) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
-        step = max(1, sum(int(a.known.sum()) for a in found) // POINTS)
-        logits, truth, weight = [], [], []
+    def _some(
+        self, found: Sequence[Answer]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32] | None]:
+        """Return logits, truth and weights of some of the painted pixels."""
+        step = max(1, sum(int((a.label != UNLABELLED).sum()) for a in found) // POINTS)
+        logits, truth, weights = [], [], []
         for a in found:
-            at = np.flatnonzero(a.known)[::step]
+            at = np.flatnonzero(a.label != UNLABELLED)[::step]
             logits.append(a.logits.reshape(self.classes, -1)[:, at])
             truth.append(a.label.ravel()[at])
-            weight.append(a.weights()[::step])
-        return np.concatenate(logits, axis=1), np.concatenate(truth), np.concatenate(weight)
+            weights.append(a.weights(at))
+        known = [w for w in weights if w is not None]
+        return np.concatenate(logits, axis=1), np.concatenate(truth), np.concatenate(known) if known else None
 
     def _mean_dice(
-        self, logits: NDArray[np.float32], truth: NDArray[np.uint8], weight: NDArray[np.float32], offsets: NDArray
+        self,
+        logits: NDArray[np.float32],
+        truth: NDArray[np.uint8],
+        weight: NDArray[np.float32] | None,
+        offsets: NDArray,
     ) -> float:
         said = (logits + offsets[:, None].astype(np.float32)).argmax(0)
         return mean_known(self._dice(self._table(truth, said, weight)))
@@ -245,10 +248,11 @@ class Judge:
     def _dice_at(self, found: Sequence[Answer], offsets: Sequence[float]) -> tuple[float, ...]:
         table = np.zeros((self.classes, self.classes))
         for a in found:
-            table += self._table(a.label[a.known], decided(a.logits, offsets)[a.known], a.weights())
+            at = (a.label != UNLABELLED).ravel()
+            table += self._table(a.label.ravel()[at], decided(a.logits, offsets).ravel()[at], a.weights(at))
         return self._dice(table)
 
-    def _table(self, truth: NDArray[np.uint8], said: NDArray[np.int64], weight: NDArray[np.float32]) -> NDArray:
+    def _table(self, truth: NDArray[np.uint8], said: NDArray[np.int64], weight: NDArray[np.float32] | None) -> NDArray:
         """Return how much is of each class (rows) and said to be of each class (columns)."""
         pairs = truth.astype(np.int64) * self.classes + said
         return np.bincount(pairs, weight, self.classes**2).reshape(self.classes, self.classes)
@@ -282,11 +286,11 @@ def cross_entropy(found: Sequence[Answer]) -> float:
     """Return the mean cross-entropy over the labelled pixels."""
     total, count = 0.0, 0.0
     for a in found:
-        known, weight = a.known, a.weights()
-        logits, truth = torch.from_numpy(a.logits[:, known].T), torch.from_numpy(a.label[known].astype(np.int64))
-        loss = torch.nn.functional.cross_entropy(logits, truth, reduction="none")
-        total += float((loss * torch.from_numpy(weight)).sum())
-        count += float(weight.sum())
+        label = torch.from_numpy(a.label.astype(np.int64))[None]
+        kind = "sum" if a.weight is None else "none"
+        loss = F.cross_entropy(torch.from_numpy(a.logits)[None], label, ignore_index=UNLABELLED, reduction=kind)
+        total += float(loss if a.weight is None else (loss[0] * torch.from_numpy(a.weight)).sum())
+        count += float((a.label != UNLABELLED).sum() if a.weight is None else a.weight.sum())
     return total / count if count else float("nan")
 
 

@@ -5,7 +5,9 @@
 The images are made by the program, read as PNG files, segmented and written as PNG files. In between, every
 ``--chunk`` images, the network alone gets the same pixels, already normalised and in memory, in the same batches
 (``ratio``) and one after the other (``ratio_one_by_one``), so that both sides see the same machine. A model that was
-trained on turned and mirrored images (``--symmetries turns``, the usual case) is asked for four views of each.
+trained on turned and mirrored images (``--symmetries turns``, the usual case) is asked for four views of each. The
+network has learned for some seconds what is bright, as the masks of one that has not are noise, which no writer of PNG
+files is made for.
 """
 
 from __future__ import annotations
@@ -53,6 +55,19 @@ def pictures(count: int, side: int) -> list[NDArray[np.uint8]]:
     return found
 
 
+def taught(net: UNet, arrays: list[NDArray[np.uint8]], steps: int = 60) -> UNet:
+    """Return the network after it learned to find what is bright."""
+    optimiser = torch.optim.Adam(net.parameters(), 3e-3)
+    for step in range(steps):
+        x = torch.from_numpy(np.stack(arrays[8 * step % len(arrays) :][:8]).astype(np.float32))[:, None]
+        logits = net((x - 128) / 50)
+        loss = torch.nn.functional.cross_entropy(logits, (x[:, 0] > 150).long())
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+    return net.eval()
+
+
 def network_alone(predictor: Predictor, arrays: list[NDArray[np.uint8]], batch: int) -> float:
     """Return the seconds the network takes for pictures that are ready for it."""
     inputs = np.stack([predictor.normalisation.apply(a, predictor.measure(a)) for a in arrays])[:, None]
@@ -82,11 +97,11 @@ def main() -> None:
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        Model(UNet(FAST).eval(), info).save(root / "m.safetensors")
+        arrays = pictures(arguments.images, arguments.side)
+        Model(taught(UNet(FAST), arrays), info).save(root / "m.safetensors")
         predictor = Predictor(Model.load(root / "m.safetensors", choice), SegmentConfig(root / "m.safetensors"), choice)
         config = SegmentConfig(root / "m.safetensors", device=choice.name)
         batch = predictor.together((arguments.side, arguments.side))
-        arrays = pictures(arguments.images, arguments.side)
         (root / "images").mkdir()
         items = []
         for i, array in enumerate(arrays):

@@ -16,7 +16,8 @@ from unet_gui.engine import trainer
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import Event, TrainFinished, Warned
 from unet_gui.engine.model import Model
-from unet_gui.engine.predict import Prediction, Predictor, run
+from unet_gui.engine.predict import Predictor, run
+from unet_gui.engine.prediction import Prediction
 from unet_gui.engine.recipe import PredictConfig, TrainConfig
 from unet_gui.engine.train import train
 

@@ -18,7 +18,8 @@ from unet_gui.engine.device import DeviceChoice
 from unet_gui.engine.events import Event, TileDone, Warned
 from unet_gui.engine.model import Model, tutorial_info
 from unet_gui.engine.normalise import Normalisation
-from unet_gui.engine.predict import Predictor, decide, folded, run
+from unet_gui.engine.predict import Predictor, folded, run
+from unet_gui.engine.prediction import decide
 from unet_gui.engine.recipe import PredictConfig
 from unet_gui.engine.tiles import plan_tiles
 from unet_gui.engine.unet import Arch, Box, UNet

@@ -16,8 +16,10 @@ from tests.engine.conftest import blobs
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import ModelError, UserError
 from unet_gui.core.store import BINARY, INDEX, read_label
+from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import Event, ImageDone, ImageFailed, SegmentFinished, SegmentStarted, TileDone, Warned
-from unet_gui.engine.predict import Predictor
+from unet_gui.engine.model import Model
+from unet_gui.engine.predict import Predictor, run
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 from unet_gui.engine.segment import segment
 
@@ -103,7 +105,7 @@ def test_stopping_leaves_whole_files_and_no_thread(pictures: list[Path], tmp_pat
         if isinstance(event, TileDone) and event.item == 2:
             break
     run.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith(("read-ahead", "write-"))]
+    assert not [t for t in threading.enumerate() if t.name.startswith(("read-ahead", "write-", "lane"))]
     out = sorted((tmp_path / "out").iterdir())
     assert len(out) < 4
     for path in out:
@@ -158,6 +160,49 @@ def test_memory_that_runs_out_for_many_small_images(
     events = list(segment(items_for(pictures, tmp_path / "out"), SegmentConfig(tiny_model, device="cpu")))
     assert finish(events).done == 4
     assert len([e for e in events if isinstance(e, Warned)]) == 1, "said once"
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_cores_that_compute_images_of_their_own(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    """Told in the order of the images, the same masks, and the last ones not left to a single core."""
+    monkeypatch.setattr(Predictor, "lanes", lambda self, shape: lanes)
+    paths = []
+    for i in range(23):
+        paths.append(tmp_path / f"{i:02d}.png")
+        cv2.imwrite(str(paths[-1]), blobs(i, (40, 48) if i in (7, 8) else (64, 64))[0])
+    paths[12].write_bytes(paths[12].read_bytes()[:1500])
+    config = SegmentConfig(tiny_model, device="cpu")
+    events = list(segment(items_for(paths, tmp_path / "out"), config))
+    told = [e for e in events if isinstance(e, (ImageDone, ImageFailed))]
+    assert [e.item for e in told if isinstance(e, ImageDone)] == [i for i in range(23) if i != 12]
+    assert [e.item for e in told if isinstance(e, ImageFailed)] == [12]
+    predictor = Predictor(Model.load(tiny_model, pick_device("cpu")), config)
+    for i in (0, 7, 11, 13, 22):
+        pixels = cv2.imread(str(paths[i]), cv2.IMREAD_UNCHANGED)
+        alone = run(predictor.predict(pixels)).ids
+        assert (read_label(tmp_path / "out" / f"{i:02d}_res.png", INDEX) != alone).mean() < 1e-3
+
+
+def test_stopping_while_cores_compute(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Predictor, "lanes", lambda self, shape: 2)
+    paths = []
+    for i in range(40):
+        paths.append(tmp_path / f"{i:02d}.png")
+        cv2.imwrite(str(paths[-1]), blobs(i, (64, 64))[0])
+    items = items_for(paths, tmp_path / "out")
+    running = segment(items, SegmentConfig(tiny_model, device="cpu", batch=2))
+    for event in running:
+        if isinstance(event, ImageDone):
+            break
+    running.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith(("read-ahead", "write-", "lane"))]
+    written = sorted((tmp_path / "out").iterdir())
+    assert 0 < len(written) < 40
+    assert all(read_label(path, INDEX).shape == (64, 64) for path in written)
+    last = finish(list(segment(items, SegmentConfig(tiny_model, device="cpu"))))
+    assert (last.done, last.skipped) == (40 - len(written), len(written))
 
 
 def test_a_large_image_between_small_ones(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,7 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,10 +25,13 @@ from unet_gui.engine.events import Event, TileDone, Warned
 from unet_gui.engine.losses import two_logits
 from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channels
+from unet_gui.engine.prediction import Prediction, Sink, as_map, decide, entropy
 from unet_gui.engine.recipe import PredictConfig
 from unet_gui.engine.tiles import Tile, plan_tiles
 from unet_gui.engine.unet import Arch, Box, DoubleConv, UNet, pad_to
 from unet_gui.engine.views import turn, turn_back, turn_box, views_of
+
+T = TypeVar("T")
 
 SMALLEST_TILE = 64
 VIEWED_PIXELS = 4_000_000
@@ -39,74 +41,6 @@ TOGETHER_PIXELS = 512 * 512
 """Small images are computed together up to so many pixels on a processor, 16 times as many on a graphics card."""
 GPU_SHARE = 0.5
 LARGEST_TILE = 4096
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says about one image, or about some rows of it.
-
-    Maps are uint8, 255 = 1, or float32 where `PredictConfig.float_maps` asks for it.
-
-    Attributes
-    ----------
-    ids : ndarray
-        ``(h, w)`` uint8 class ids.
-    prob : ndarray or None
-        Probabilities: of two classes ``(h, w)``, that of the second; of more ``(c, h, w)`` in the model's order.
-    uncertainty : ndarray or None
-        ``(h, w)``, entropy of the probabilities, 1 = all classes equally likely.
-    disagreement : ndarray or None
-        ``(h, w)``, how far the answers for the turned and mirrored views lie apart: the entropy of their mean less
-        the mean of their entropies, 1 = as far as can be.
-    mean_uncertainty, mean_disagreement : float
-        Means over the image, 0…1; NaN when not asked for.
-    """
-
-    ids: NDArray[np.uint8]
-    prob: NDArray[Any] | None = None
-    uncertainty: NDArray[Any] | None = None
-    disagreement: NDArray[Any] | None = None
-    mean_uncertainty: float = math.nan
-    mean_disagreement: float = math.nan
-
-    @classmethod
-    def blank(cls, shape: tuple[int, int], classes: int, config: PredictConfig) -> Prediction:
-        """Return one to be filled in."""
-        kind = np.float32 if config.float_maps else np.uint8
-        planes = () if classes == 2 else (classes,)
-        return cls(
-            np.empty(shape, np.uint8),
-            np.empty((*planes, *shape), kind) if config.probabilities else None,
-            np.empty(shape, kind) if config.uncertainty else None,
-            np.empty(shape, kind) if config.disagreement else None,
-        )
-
-    def rows(self, start: int, stop: int) -> Prediction:
-        """Return some rows as an image of their own, with its means."""
-        prob, *doubts = (
-            None if m is None else m[..., start:stop, :] for m in (self.prob, self.uncertainty, self.disagreement)
-        )
-        part = Prediction(self.ids[start:stop], prob, doubts[0], doubts[1])
-        uncertainty, disagreement = (float(v) for v in part.sums() / part.ids.size)
-        return dataclasses.replace(part, mean_uncertainty=uncertainty, mean_disagreement=disagreement)
-
-    def sums(self) -> NDArray[np.float64]:
-        """Return the sums of uncertainty and disagreement over the pixels."""
-        values = [
-            math.nan if m is None else float(m.sum(dtype=np.float64)) / (255 if m.dtype == np.uint8 else 1)
-            for m in (self.uncertainty, self.disagreement)
-        ]
-        return np.array(values)
-
-
-class Sink(Protocol):
-    """Takes the rows of an image as they come, so that it need not be in memory whole."""
-
-    def start(self, shape: tuple[int, int], classes: int) -> None:
-        """Begin, or begin anew after memory ran out."""
-
-    def put(self, rows: Prediction) -> None:
-        """Take the next rows."""
 
 
 def folded(net: UNet) -> UNet:
@@ -243,11 +177,20 @@ class Predictor:
             if message:
                 yield Warned(message)
 
-    def together(self, shape: tuple[int, int]) -> int:
-        """Return how many images of this size `predict_alike` should get at once."""
+    def together(self, shape: tuple[int, int], lanes: int = 1) -> int:
+        """Return how many images of this size `predict_alike` should get at once, in each of so many threads."""
         if len(plan_tiles(shape, self.tile, self.arch.halo, self.arch.align)) > 1:
             return 1
-        return self.config.batch or max(1, self.together_pixels // (shape[0] * shape[1]))
+        pixels = self.together_pixels
+        if lanes > 1:
+            pixels = min(pixels, int(CPU_TILE_BYTES / bytes_per_pixel(self.arch)) // lanes)
+        return self.config.batch or max(1, pixels // (shape[0] * shape[1]))
+
+    def lanes(self, shape: tuple[int, int]) -> int:
+        """Return how many threads should each compute images of this size; 1: all cores should share each image."""
+        count = torch.get_num_threads() if self.device.type == "cpu" else 1
+        needed = count * shape[0] * shape[1] * bytes_per_pixel(self.arch)
+        return count if needed <= 2 * CPU_TILE_BYTES else 1
 
     def predict_alike(
         self, sources: Sequence[NDArray], items: Sequence[int], stats: Sequence[Stats]
@@ -291,7 +234,7 @@ class Predictor:
         whole = Prediction.blank((count * h, w), self.arch.classes, self.config)  # one below the other
         self._store((slice(None), slice(None)), logits.transpose(0, 1).reshape(-1, count * h, w), whole)
         if spread is not None and whole.disagreement is not None:
-            whole.disagreement[:] = _as_map(spread.reshape(count * h, w), whole.disagreement.dtype)
+            whole.disagreement[:] = as_map(spread.reshape(count * h, w), whole.disagreement.dtype)
         return [whole.rows(i * h, (i + 1) * h) for i in range(count)]
 
     def measure(self, source: ImageSource | NDArray) -> Stats:
@@ -377,7 +320,7 @@ class Predictor:
             box = (slice(rows.start - top, rows.stop - top), columns)
             self._store(box, logits[i], part)
             if spread is not None and part.disagreement is not None:
-                part.disagreement[box] = _as_map(spread[i], part.disagreement.dtype)
+                part.disagreement[box] = as_map(spread[i], part.disagreement.dtype)
 
     def _views_of(self, source: ImageSource | NDArray) -> list[tuple[int, bool]]:
         large = source.shape[0] * source.shape[1] > VIEWED_PIXELS and not self.config.tta
@@ -435,7 +378,7 @@ class Predictor:
         with torch.inference_mode(), self._autocast():
             seen = list(self._through(batch, core, self.compared))
             said = torch.stack(seen[: len(views)]).mean(0).clamp_min(1e-12).log()
-            apart = _entropy(torch.stack(seen).mean(0)) - torch.stack([_entropy(p) for p in seen]).mean(0)
+            apart = entropy(torch.stack(seen).mean(0)) - torch.stack([entropy(p) for p in seen]).mean(0)
         most = math.log(min(len(seen), self.arch.classes))
         return said, (apart / most).clamp_(0, 1)
 
@@ -489,36 +432,9 @@ class Predictor:
             return
         p = core.softmax(0)
         if part.uncertainty is not None:
-            part.uncertainty[box] = _as_map(_entropy(p) / math.log(p.shape[0]), part.uncertainty.dtype)
+            part.uncertainty[box] = as_map(entropy(p) / math.log(p.shape[0]), part.uncertainty.dtype)
         if part.prob is not None:
-            part.prob[(..., *box)] = _as_map(p[1] if p.shape[0] == 2 else p, part.prob.dtype)
-
-
-def _as_map(values: Tensor, kind: np.dtype[Any]) -> NDArray[Any]:
-    """Return numbers 0…1 as they are kept."""
-    if kind == np.uint8:
-        values = values.mul(255).round().to(torch.uint8)
-    return values.cpu().numpy()
-
-
-def decide(logits: Tensor, offsets: Tensor) -> Tensor:
-    """Return the class with the largest ``log p + offset`` as uint8; of two classes the second wins a tie.
-
-    Parameters
-    ----------
-    logits : Tensor
-        ``(c, h, w)``; a constant for all classes of a pixel does not matter.
-    offsets : Tensor
-        ``(c,)``.
-    """
-    if logits.shape[0] == 2:
-        return (logits[1] - logits[0] >= offsets[0] - offsets[1]).to(torch.uint8)
-    return (logits + offsets[:, None, None]).argmax(0).to(torch.uint8)
-
-
-def _entropy(p: Tensor) -> Tensor:
-    """Return the entropy of probabilities ``(…, c, h, w)``."""
-    return -(p * p.clamp_min(1e-12).log()).sum(-3)
+            part.prob[(..., *box)] = as_map(p[1] if p.shape[0] == 2 else p, part.prob.dtype)
 
 
 def _core(tile: Tile) -> Box:
@@ -546,13 +462,16 @@ def _groups(tiles: list[Tile], batch: int) -> Iterator[list[Tile]]:
             yield same[i : i + batch]
 
 
-def run(steps: Generator[Event, None, Prediction]) -> Prediction:
+def run(steps: Generator[Event, None, T]) -> T:
     """Run a prediction to its end and return it."""
-    found: list[Prediction] = []
+    return told(steps)[1]
 
-    def follow() -> Iterator[Event]:
-        found.append((yield from steps))
 
-    for _ in follow():
-        pass
-    return found[0]
+def told(steps: Generator[Event, None, T]) -> tuple[list[Event], T]:
+    """Run a prediction to its end; return what it told and what it found."""
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as stop:
+            return events, stop.value

@@ -30,10 +30,12 @@ from unet_gui.engine.events import (
     SegmentFinished,
     SegmentStarted,
 )
+from unet_gui.engine.lanes import Lanes
 from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Stats
 from unet_gui.engine.planes import write_planes
-from unet_gui.engine.predict import Prediction, Predictor
+from unet_gui.engine.predict import Predictor, told
+from unet_gui.engine.prediction import Prediction
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 
 READ_WHOLE = 64_000_000
@@ -70,6 +72,10 @@ class _Ahead(NamedTuple):
     number: int
     item: SegmentItem
     read: Future[_Read]
+
+
+Group = list[tuple["_Job", _Read]]
+"""Images of one size that are computed together."""
 
 
 class _Room:
@@ -282,6 +288,8 @@ class _Run:
             ThreadPoolExecutor(WRITERS, "write-behind"),
         )
         self.stacks = ThreadPoolExecutor(1, "write-stacks")  # pages of one file, in their order
+        self.lanes: Lanes | None = None
+        self.computing: deque[tuple[Group, Future[tuple[list[Event], list[Prediction]]]]] = deque()
         # a stack from an older model or image is begun anew, or a stop half-way would leave pages of both
         stacks = [i for i in items if i.pages > 1]
         stale = {i.out for i in stacks if config.overwrite or not _is_newer(i.out, i.path, config.model)}
@@ -307,13 +315,16 @@ class _Run:
                 while todo and len(ahead) < AHEAD:
                     number, item = todo.popleft()
                     ahead.append(_Ahead(number, item, self.readers.submit(self._read, item, next(turns))))
-                yield from self._next(ahead)
+                yield from self._next(ahead, len(todo) + len(ahead))
+            yield from self._collect(0)
             while self.waiting:
                 yield from self._settle()
             yield SegmentFinished(self.written, self.skipped, self.failed, time.perf_counter() - start)
         finally:
             self.room.close()
             self.readers.shutdown(wait=True, cancel_futures=True)
+            if self.lanes is not None:
+                self.lanes.close()
             for pool in (self.writers, self.stacks):
                 pool.shutdown(wait=True, cancel_futures=False)
             for image in ahead:
@@ -339,10 +350,10 @@ class _Run:
                 source.close()
             raise
 
-    def _next(self, ahead: deque[_Ahead]) -> Iterator[Event]:
+    def _next(self, ahead: deque[_Ahead], left: int) -> Iterator[Event]:
         """Predict the next image, or the next few if they are small and of one size."""
-        group: list[tuple[_Job, _Read]] = []
-        most = 1
+        group: Group = []
+        most = lanes = 1
         while ahead and len(group) < most:
             number, item, read = ahead[0]
             try:
@@ -351,6 +362,7 @@ class _Run:
                 if group:
                     break  # told in its turn
                 ahead.popleft()
+                yield from self._collect(0)
                 yield self._failed(_Job(number, item, time.perf_counter()), error)
                 return
             whole = isinstance(ready.pixels, np.ndarray)
@@ -358,22 +370,40 @@ class _Run:
                 break
             ahead.popleft()
             self.room.give(ready.size[0] * ready.size[1])
+            if whole and not group:
+                lanes = self.predictor.lanes(ready.size)
+                lanes = lanes if left >= lanes else 1
+                most = min(self.predictor.together(ready.size, lanes), -(-left // lanes))
             group.append((_Job(number, item, time.perf_counter(), ready.size[0] * ready.size[1]), ready))
-            most = self.predictor.together(ready.size) if whole else 1
+        if lanes > 1:
+            self.lanes = self.lanes or Lanes(lanes)
+            self.computing.append((group, self.lanes.submit(self._compute, group)))
+            yield from self._collect(lanes)
+            return
+        yield from self._collect(0)
         if len(group) > 1:
-            yield from self._alike(group)
+            yield from self._alike(group, None)
         else:
             yield from self._one(*group[0])
 
-    def _alike(self, group: list[tuple[_Job, _Read]]) -> Iterator[Event]:
+    def _compute(self, group: Group) -> tuple[list[Event], list[Prediction]]:
         pixels = [ready.pixels for _, ready in group if isinstance(ready.pixels, np.ndarray)]
         numbers, stats = [job.number for job, _ in group], [ready.stats for _, ready in group]
+        return told(self.predictor.predict_alike(pixels, numbers, stats))
+
+    def _collect(self, most: int) -> Iterator[Event]:
+        """Hand over what the lanes have computed, until no more than ``most`` groups are left with them."""
+        while self.computing and (len(self.computing) > most or self.computing[0][1].done()):
+            yield from self._alike(*self.computing.popleft())
+
+    def _alike(self, group: Group, computing: Future[tuple[list[Event], list[Prediction]]] | None) -> Iterator[Event]:
         try:
-            predictions = yield from self.predictor.predict_alike(pixels, numbers, stats)
+            events, predictions = self._compute(group) if computing is None else computing.result()
         except (UserError, OSError, MemoryError):  # one after the other, to tell which
             for job, ready in group:
                 yield from self._one(job, ready)
             return
+        yield from events
         for (job, _), prediction in zip(group, predictions, strict=True):
             yield from self._hand_over(job, prediction, None)
 

@@ -270,7 +270,7 @@ def weighed(found: Sequence[Answer], offsets: tuple[float, ...]) -> list[Answer]
 
 
 def decided(logits: NDArray[np.float32], offsets: Sequence[float]) -> NDArray[np.int64]:
-    """Return the classes that the prediction would say: see `predict.decide`."""
+    """Return the classes that the prediction would say: see `prediction.decide`."""
     if len(logits) == 2:
         return (logits[1] - logits[0] >= offsets[0] - offsets[1]).astype(np.int64)
     return (logits + np.asarray(offsets, np.float32)[:, None, None]).argmax(0)

@@ -130,6 +130,41 @@ def test_crops_of_scribbles_show_something_labelled() -> None:
     assert with_rare > 0.25, "the rare class is not starved"
 
 
+def test_crops_of_scribbles_begin_where_many_are() -> None:
+    label = np.full((600, 600), 255, np.uint8)
+    for i in range(20, 580, 80):
+        label[i : i + 3, 20:60] = i // 80 % 2  # strokes that lie alone
+    label[300:340:4, 440:500] = 0
+    label[342:380:4, 440:500] = 1  # many
+    maker = _maker(label)
+
+    def painted(first: int) -> tuple[float, float]:
+        """Return painted pixels of a crop, and the share of the crops that show a stroke that lies alone."""
+        crops = np.concatenate([maker.make(step).y.numpy() for step in range(first, first + 60)])
+        counts = (crops != 255).sum((1, 2))
+        return float(counts.mean()), float((counts < 130).mean())
+
+    early, alone = painted(0)
+    late, alone_late = painted(100_000)
+    assert early > 1.1 * late
+    assert 0.05 < alone < 0.75 * alone_late, "what lies alone has to wait, but not for long"
+
+
+def test_painted_pixels_are_counted() -> None:
+    rng = np.random.default_rng(2)
+    label = np.where(rng.random((100, 147)) < 0.1, 1, 255).astype(np.uint8)
+    label[32:64, 48:96] = 0
+    picture = make_picture("p", np.zeros_like(label), label, 2)
+    known = label != 255
+    x, y = np.array([64.0, 0.0, 144.0, 71.0]), np.array([48.0, 16.0, 96.0, 48.0])
+    true = [known[32:64, 48:80].sum(), known[:32, :16].sum(), known[80:, 128:].sum(), known[32:64, 55:87].sum()]
+    found = picture.painted_around(x, y, 32)
+    assert found == pytest.approx(true, rel=0.02)
+    whole = make_picture("p", np.zeros_like(label), np.zeros_like(label), 2)
+    assert whole.painted is None
+    assert not whole.painted_around(x, y, 32).any()
+
+
 def test_batches_hang_on_seed_and_step_alone() -> None:
     label = np.random.default_rng(1).integers(0, 2, (90, 90), dtype=np.uint8)
     maker = _maker(label)

@@ -19,6 +19,13 @@ from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.data import UNLABELLED, Entry, Picture, Pictures
 from unet_gui.engine.plan import Plan
 
+TRIES = 16
+"""Places compared to find one with many strokes around it."""
+CROWDED = 0.75
+"""Share of the crops that are cut where strokes are many, at first."""
+CROWDED_SAMPLES = 12_000
+"""Samples after which it is half of that."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -115,7 +122,7 @@ class BatchMaker:
         if not self.plan.crop:
             return self._whole(picture, rng)
         for attempt in range(3):
-            center = self._center(picture, rng, near=attempt > 0)
+            center = self._center(picture, rng, number, near=attempt > 0)
             pixels, label = cut(picture.pixels, picture.label, center, self.plan.crop, self.plan.augmentation, rng)
             if (label != UNLABELLED).any():
                 break
@@ -131,7 +138,7 @@ class BatchMaker:
         for number in numbers:
             picture, rng = self._picture(number)
             for attempt in range(3):
-                center = self._center(picture, rng, near=attempt > 0)
+                center = self._center(picture, rng, number, near=attempt > 0)
                 window, label = cut_plain(picture.pixels, picture.label, center, side, still)
                 if (label[middle, middle] != UNLABELLED).any():
                     break
@@ -160,30 +167,39 @@ class BatchMaker:
             pixels, label = pixels[:, ::-1], label[:, ::-1]
         return self.plan.normalisation.apply(pixels, picture.stats), np.ascontiguousarray(label)
 
-    def _center(self, picture: Picture, rng: np.random.Generator, near: bool) -> tuple[float, float]:
-        """Draw the middle of a crop: anywhere, or near a labelled pixel of a class drawn first."""
+    def _center(self, picture: Picture, rng: np.random.Generator, number: int, near: bool) -> tuple[float, float]:
+        """Draw the middle of a crop: anywhere, or near a labelled pixel of a class drawn first.
+
+        Of strokes a crop holds a few hundred pixels, and learning is slow. So it begins mostly where there are more of
+        them; strokes that lie alone get their turn, later a larger one.
+        """
         h, w = picture.label.shape
         crop = self.plan.crop
-        sparse = sum(picture.counts) < 0.5 * picture.label.size
+        sparse = picture.painted is not None
+        crowded = sparse and not near and rng.random() < CROWDED / (1 + number / CROWDED_SAMPLES)
+        tries = TRIES if crowded else 1
         if near or sparse or rng.random() < self.plan.balance:
-            x, y = self._point(picture, rng)
+            x, y = self._points(picture, rng, tries)
             if not near:
-                x, y = x + rng.uniform(-0.35, 0.35) * crop, y + rng.uniform(-0.35, 0.35) * crop
+                x, y = x + rng.uniform(-0.35, 0.35, tries) * crop, y + rng.uniform(-0.35, 0.35, tries) * crop
         else:
-            x, y = rng.uniform(0, w), rng.uniform(0, h)
+            x, y = rng.uniform(0, w, tries), rng.uniform(0, h, tries)
         edge = 0.35 * crop  # a crop may reach beyond the image a little: there, nothing is labelled
-        x = min(max(x, edge), w - edge) if w > 2 * edge else w / 2
-        y = min(max(y, edge), h - edge) if h > 2 * edge else h / 2
-        return x - 0.5, y - 0.5
+        x = np.clip(x, edge, w - edge) if w > 2 * edge else np.full(tries, w / 2)
+        y = np.clip(y, edge, h - edge) if h > 2 * edge else np.full(tries, h / 2)
+        best = int(picture.painted_around(x, y, crop).argmax())
+        return float(x[best]) - 0.5, float(y[best]) - 0.5
 
-    def _point(self, picture: Picture, rng: np.random.Generator) -> tuple[float, float]:
-        """Draw a labelled pixel, each class that the image shows with equal chances."""
+    def _points(
+        self, picture: Picture, rng: np.random.Generator, count: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Draw labelled pixels of a class, each that the image shows with equal chances; return columns and rows."""
+        h, w = picture.label.shape
         chance = self.class_chance * [n > 0 for n in picture.counts]
         if not chance.sum():
-            return picture.label.shape[1] / 2, picture.label.shape[0] / 2
-        c = int(rng.choice(len(chance), p=chance / chance.sum()))
-        y, x = divmod(int(rng.choice(picture.points[c])), picture.label.shape[1])
-        return float(x), float(y)
+            return np.full(count, w / 2), np.full(count, h / 2)
+        places = rng.choice(picture.points[rng.choice(len(chance), p=chance / chance.sum())], count)
+        return (places % w).astype(float), (places // w).astype(float)
 
 
 def _stacked(pictures: Sequence[NDArray]) -> Tensor:

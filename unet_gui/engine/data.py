@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef, ImageSource, effective_channels
@@ -21,6 +22,10 @@ from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channel
 UNLABELLED = 255
 SCANNED = 2000
 """Labelled images looked at before training; of a larger folder an even choice."""
+SPARSE = 0.5
+"""Of images with a smaller share of painted pixels than this, what is painted counts as strokes."""
+BLOCK = 16
+"""Side in pixels of the blocks in which painted pixels are counted."""
 POINTS = 4096
 """Pixels remembered for each class of an image, around which crops are cut."""
 
@@ -62,6 +67,8 @@ class Picture:
         For each class, positions (row * width + column) of some of its pixels.
     counts : tuple of int
         For each class, number of pixels.
+    painted : ndarray or None
+        Where only strokes are painted: how many pixels are, above and left of each corner of the blocks.
     """
 
     key: str
@@ -70,6 +77,17 @@ class Picture:
     stats: Stats
     points: tuple[NDArray[np.int64], ...]
     counts: tuple[int, ...]
+    painted: NDArray[np.float64] | None = None
+
+    def painted_around(self, x: NDArray[np.float64], y: NDArray[np.float64], side: float) -> NDArray[np.float64]:
+        """Return how many pixels are painted in squares around these places, to whole blocks; 0 if all is painted."""
+        if self.painted is None:
+            return np.zeros(len(x))
+        rows, columns = (n - 1 for n in self.painted.shape)
+        left, right = (np.clip(np.rint((x + d) / BLOCK), 0, columns).astype(int) for d in (-side / 2, side / 2))
+        top, bottom = (np.clip(np.rint((y + d) / BLOCK), 0, rows).astype(int) for d in (-side / 2, side / 2))
+        sums = self.painted
+        return sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
 
     @property
     def nbytes(self) -> int:
@@ -199,7 +217,18 @@ def make_picture(key: str, pixels: NDArray, label: NDArray[np.uint8], classes: i
     counts = np.bincount(flat, minlength=256)[:classes]
     rng = np.random.default_rng((seed, int(counts.sum()), flat.size))
     points = tuple(_some(flat, c, int(counts[c]), rng) for c in range(classes))
-    return Picture(key, pixels, label, measure(sample(pixels)), points, tuple(int(n) for n in counts))
+    painted = _painted(label) if 0 < counts.sum() < SPARSE * flat.size else None
+    return Picture(key, pixels, label, measure(sample(pixels)), points, tuple(int(n) for n in counts), painted)
+
+
+def _painted(label: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the sums for `Picture.painted`."""
+    known = (label != UNLABELLED).astype(np.uint8)
+    known = np.pad(known, [(0, -n % BLOCK) for n in known.shape])
+    blocks = cv2.resize(
+        known * np.uint8(255), (known.shape[1] // BLOCK, known.shape[0] // BLOCK), interpolation=cv2.INTER_AREA
+    )
+    return cv2.integral(blocks, sdepth=cv2.CV_64F) * (BLOCK**2 / 255)
 
 
 def _some(flat: NDArray[np.uint8], c: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

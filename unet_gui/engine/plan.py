@@ -10,10 +10,10 @@ from typing import Any
 
 from unet_gui.core.errors import UserError
 from unet_gui.engine.augment import Augmentation
+from unet_gui.engine.data import SPARSE
 from unet_gui.engine.fingerprint import Fingerprint
 from unet_gui.engine.normalise import Normalisation
 from unet_gui.engine.recipe import RECIPES, TrainConfig
-from unet_gui.engine.scribbles import SPARSE
 from unet_gui.engine.unet import Arch
 
 DEFAULT_MINUTES = 10.0

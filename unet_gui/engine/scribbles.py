@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.engine.data import UNLABELLED
+from unet_gui.engine.data import SPARSE, UNLABELLED
 
-SPARSE = 0.5
-"""Of images with a smaller share of painted pixels than this, what is painted counts as strokes."""
 RINGS = (0.5, 2.5)
 """Distances in pixels to the next border of the answer that divide an image into rings."""
 FEW = 20

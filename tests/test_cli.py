@@ -87,7 +87,7 @@ def test_choices_of_a_training_can_be_overridden(sample: Path, tmp_path: Path, c
         "--channels",
         "3",
     ]
-    more = ["--normalisation", "dataset", "--patience", "3", "--precision", "fp32"]
+    more = ["--normalisation", "dataset", "--patience", "3", "--inpaint", "0.5", "--precision", "fp32"]
     assert main([*words, *wishes, *more]) == 0
     (started,) = [e for e in map(json.loads, capsys.readouterr().out.splitlines()) if e["kind"] == "train_started"]
     plan = " ".join(started["plan"])

@@ -212,6 +212,7 @@ TRAINING_CHOICES: dict[str, tuple[type, str, str]] = {
     "learning_rate": (float, "X", "highest learning rate"),
     "channels": (int, "1|3", "colour channels the network takes"),
     "normalisation": (str, "image|dataset", "measure grey values for each image or once for all"),
+    "inpaint": (float, "X", "weight of guessing hidden parts of the pictures, beside the loss; 0 = do not"),
     "patience": (int, "N", "validations without a better score until it stops; 0 = never"),
     "precision": (str, "auto|fp32|bf16", "numbers to compute with (default: measured)"),
 }

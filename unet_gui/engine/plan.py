@@ -48,6 +48,8 @@ class Plan:
     class_weights : tuple of float
     balance : float
         Share of the crops that are cut around a pixel of a class drawn with equal chances.
+    inpaint : float
+        Weight of guessing what hidden squares of the picture show, beside the loss; 0 = not asked for. See `inpaint`.
     augmentation : Augmentation
     symmetries : str
         See `Model.symmetries`.
@@ -75,6 +77,7 @@ class Plan:
     dice_share: float = 0.5
     class_weights: tuple[float, ...] = ()
     balance: float = 0.0
+    inpaint: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     symmetries: str = "turns"
     net: int = 0
@@ -150,6 +153,7 @@ def _check(config: TrainConfig) -> None:
         "batch": (1, 4096),
         "learning_rate": (1e-9, 10.0),
         "channels": (1, 4),
+        "inpaint": (0, 100),
     }
     if config.stem not in (None, 1, 2, 4):
         raise UserError(f"Pixel blocks can be 1, 2 or 4 pixels wide, not {config.stem}.")
@@ -236,6 +240,7 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
         score=score,
         class_weights=_weights(prints.shares),
         balance=0.5 if prints.labelled < SPARSE or min(prints.shares) < 0.05 else 0.0,
+        inpaint=config.inpaint if config.inpaint is not None else 0.3 if prints.labelled < SPARSE else 0.0,
         augmentation=augmentation,
         symmetries=symmetries,
         net=net,
@@ -326,6 +331,7 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
         upright,
         f"Network with {plan.arch.widths[0]} to {plan.arch.widths[-1]} channels; "
         f"{plan.batch} crops of {plan.crop} × {plan.crop} pixels a step.",
+        *(["The network also learns to guess hidden parts of the pictures, painted or not."] if plan.inpaint else []),
         score,
     )
 

@@ -42,6 +42,9 @@ class TrainConfig:
         peak rate, input channels (1 or 3).
     normalisation : {"image", "dataset"}, optional
         Grey values are measured for each image, or once for all.
+    inpaint : float, optional
+        Weight of a second task, guessing hidden parts of the pictures, beside the loss; 0 = none. None: 0.3 where
+        less than half of the pixels are painted, else 0.
     patience : int, optional
         Validations without improvement before it stops; 0 = never. None: 12, but not in the first ten minutes.
     checkpoint_seconds : float
@@ -74,6 +77,7 @@ class TrainConfig:
     learning_rate: float | None = None
     channels: int | None = None
     normalisation: str | None = None
+    inpaint: float | None = None
     patience: int | None = None
     checkpoint_seconds: float = 30.0
     workers: int = 1

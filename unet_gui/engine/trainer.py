@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.batches import Batch
 from unet_gui.engine.device import DeviceChoice
+from unet_gui.engine.inpaint import draw_hidden, guess_loss, hide, make_head
 from unet_gui.engine.losses import cross_entropy_dice, masked_bce
 from unet_gui.engine.model import Model
 from unet_gui.engine.plan import Plan
@@ -59,14 +60,17 @@ class Trainer:
         reduced: bool = False,
         together: Together | None = None,
     ) -> None:
-        self.plan, self.device, self.reduced = plan, device, reduced
+        self.plan, self.device, self.seed, self.reduced = plan, device, seed, reduced
         self.together = together or Together()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = UNet(plan.arch)
+            self.guesser = make_head(plan.arch).to(device.torch) if plan.inpaint else None
         self.net: UNet = net.to(device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: UNet = copy.deepcopy(self.net).requires_grad_(False) if plan.ema else self.net
-        self.optimiser = _optimiser(self.net, plan, device)
+        learners: list[nn.Module] = [self.net] if self.guesser is None else [self.net, self.guesser]
+        self.parameters = [p for module in learners for p in module.parameters()]
+        self.optimiser = _optimiser(self.parameters, plan, device)
         self.rate_scale = 1.0
         self.usual_loss = math.nan
         self.steps = 0
@@ -93,34 +97,42 @@ class Trainer:
             group["lr"] = self._rate.fill_(rate) if group.get("capturable") else rate
         x, y = batch.vary(self.device.torch)
         x = x.contiguous(memory_format=torch.channels_last)
+        inputs = [x, y]
+        if self.guesser is not None:
+            number = self.steps * self.together.count + self.together.rank
+            inputs.append(draw_hidden(x, self.steps, (self.seed * 1_000_003 + number) % 2**63))
         if self._may_record and self._recorded is None and self.steps >= FIRST_STEPS:
-            self._record(x, y)
-        loss = self._learn(x, y) if self._recorded is None else self._recorded.replay(x, y)
+            self._record(inputs)
+        loss = self._learn(*inputs) if self._recorded is None else self._recorded.replay(inputs)
         self.steps += 1
         self._follow()
         return loss
 
-    def _learn(self, x: Tensor, y: Tensor) -> Tensor:
+    def _learn(self, x: Tensor, y: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Forward, backward, one step of the optimiser; nothing here waits for a graphics card."""
         with self._autocast():
-            logits = self.net(x)
-        loss = self._loss(logits, y)
+            if self.guesser is None or hidden is None:
+                loss = total = self._loss(self.net(x), y)
+            else:
+                features = self.net.features(hide(x, hidden))
+                loss = self._loss(self.net.answer(features), y)
+                total = loss + self.plan.inpaint * guess_loss(self.guesser, features, x, hidden)
         self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        torch.autograd.backward(total)
         loss = loss.detach()
         if self.together.count > 1:
             statistics = [b for b in self.net.buffers() if b.is_floating_point()]
-            gradients = [p.grad for p in self.net.parameters() if p.grad is not None]
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
             self.together.average([loss, *gradients, *statistics])
         if self.plan.clip > 0:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.plan.clip)
+            nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
         self.optimiser.step()
         return loss
 
-    def _record(self, x: Tensor, y: Tensor) -> None:
+    def _record(self, inputs: list[Tensor]) -> None:
         """Record a step, so that a graphics card does its thousand small kernels without being told each."""
         try:
-            self._recorded = RecordedStep(self._learn, x, y)
+            self._recorded = RecordedStep(self._learn, inputs)
         except RuntimeError:  # an operation that cannot be recorded: step by step then
             self._may_record, self._recorded = False, None
 
@@ -176,6 +188,7 @@ class Trainer:
         """Return everything that the next step depends on."""
         return {
             "net": self.net.state_dict(),
+            "guesser": self.guesser.state_dict() if self.guesser is not None else {},
             "average": self.average.state_dict() if self.average is not self.net else {},
             "optimiser": self.optimiser.state_dict(),
             "rate_scale": self.rate_scale,
@@ -186,6 +199,8 @@ class Trainer:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.net.load_state_dict(state["net"])
+        if self.guesser is not None:
+            self.guesser.load_state_dict(state["guesser"])
         if self.average is not self.net:
             self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -200,16 +215,16 @@ class Trainer:
 class RecordedStep:
     """A training step as a CUDA graph."""
 
-    def __init__(self, learn: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> None:
-        self.x, self.y = x.clone(), y.clone()
+    def __init__(self, learn: Callable[..., Tensor], inputs: Sequence[Tensor]) -> None:
+        self.inputs = [value.clone() for value in inputs]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
-            self.loss = learn(self.x, self.y)
+            self.loss = learn(*self.inputs)
 
-    def replay(self, x: Tensor, y: Tensor) -> Tensor:
+    def replay(self, inputs: Sequence[Tensor]) -> Tensor:
         """Do the step for another batch of the same size."""
-        self.x.copy_(x)
-        self.y.copy_(y)
+        for mine, value in zip(self.inputs, inputs, strict=True):
+            mine.copy_(value)
         self.graph.replay()
         return self.loss.clone()
 
@@ -219,13 +234,13 @@ def _numbers(net: nn.Module) -> list[Tensor]:
     return [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
 
 
-def _optimiser(net: UNet, plan: Plan, device: DeviceChoice) -> torch.optim.Optimizer:
+def _optimiser(parameters: list[nn.Parameter], plan: Plan, device: DeviceChoice) -> torch.optim.Optimizer:
     if plan.optimiser == "rmsprop":
         return torch.optim.RMSprop(
-            net.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, momentum=plan.momentum
+            parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, momentum=plan.momentum
         )
-    matrices = [p for p in net.parameters() if p.ndim > 1]
-    vectors = [p for p in net.parameters() if p.ndim <= 1]  # decay would pull scales and shifts to nothing
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]  # decay would pull scales and shifts to nothing
     groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     on_card = device.type == "cuda"
     rate = torch.tensor(plan.learning_rate, device=device.torch) if on_card else plan.learning_rate

@@ -291,17 +291,10 @@ class UNet(nn.Module):
             needs it, which for the finest is a few pixels: the same numbers in less time and memory.
         """
         stem = self.arch.stem
-        if stem > 1:
-            x = F.pixel_unshuffle(x, stem)
-        skips = [self.inc(x)]
-        for i in range(self.arch.depth):
-            skips.append(self.get_submodule(f"down{i + 1}")(skips[-1]))
-        x = skips.pop()
         if core is None:
-            for i in range(self.arch.depth):
-                x = self.get_submodule(f"up{i + 1}")(x, skips.pop())
-            x = self.outc(x)
-            return F.pixel_shuffle(x, stem) if stem > 1 else x
+            return self.answer(self.features(x))
+        skips = self._contract(x)
+        x = skips.pop()
         wanted = core.over(stem)
         boxes = _needed(wanted, [s.shape[-2:] for s in skips], self.arch.up != "transposed")
         have = Box(0, x.shape[-2], 0, x.shape[-1])
@@ -311,9 +304,30 @@ class UNet(nn.Module):
             assert isinstance(up, Up)
             x = up.grow(coarse.cut(x, have), skips.pop(), coarse, fine)
             have = fine
-        x = self.outc(wanted.cut(x, have))
-        x = F.pixel_shuffle(x, stem) if stem > 1 else x
+        x = self.answer(wanted.cut(x, have))
         return core.cut(x, Box(wanted.top * stem, wanted.bottom * stem, wanted.left * stem, wanted.right * stem))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the answer is made from, ``(n, channels, h / stem, w / stem)``, for an aligned picture."""
+        skips = self._contract(x)
+        x = skips.pop()
+        for i in range(self.arch.depth):
+            x = self.get_submodule(f"up{i + 1}")(x, skips.pop())
+        return x
+
+    def answer(self, features: Tensor) -> Tensor:
+        """Return the logits that these features stand for."""
+        x = self.outc(features)
+        return F.pixel_shuffle(x, self.arch.stem) if self.arch.stem > 1 else x
+
+    def _contract(self, x: Tensor) -> list[Tensor]:
+        """Return the maps of the contracting path, finest first."""
+        if self.arch.stem > 1:
+            x = F.pixel_unshuffle(x, self.arch.stem)
+        maps = [self.inc(x)]
+        for i in range(self.arch.depth):
+            maps.append(self.get_submodule(f"down{i + 1}")(maps[-1]))
+        return maps
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:

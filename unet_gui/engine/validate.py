@@ -125,10 +125,11 @@ class Judge:
         Where only strokes are painted, as for whole images. While it learns, a network is judged by the painted pixels
         as they are: few of them stand for most of the borders, and that estimate is too unsteady to compare by.
         """
-        if self.score == "dice" and are_strokes([a.label for a in found]):
-            for _ in range(2):  # the borders of the answer move with the operating point
-                found = weighed(found, self._overlap(found, None))
-        return self.judge(found)
+        if self.score != "dice" or not are_strokes([a.label for a in found]):
+            return self.judge(found)
+        offsets = self._overlap(weighed(found, self._overlap(found, None)), None)
+        # the borders of the answer have moved: weighed again for the score, but not to choose again, which wanders off
+        return self.at(weighed(found, offsets), offsets)
 
     def _overlap(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, ...]:
         """Return the operating point with the best mean Dice."""

@@ -48,6 +48,8 @@ class Trainer:
         The weights that learn.
     average : UNet
         The running average of the weights, which is what is validated and kept; ``net`` itself where there is none.
+    guesser : nn.Conv2d or None
+        The head of the second task, see `inpaint`; learns along, but is not part of the model.
     rate_scale : float
         1, halved after each divergence.
     """

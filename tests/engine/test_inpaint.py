@@ -45,15 +45,13 @@ def test_only_hidden_pixels_count(stem: int) -> None:
     x = torch.randn(2, 2, 32, 32)
     hidden = draw_hidden(x, GROWN, 1)
     with torch.no_grad():
-        features = net.features(hide(x, hidden))
-        guesses = torch.nn.functional.pixel_shuffle(head(features), stem)
+        said = head(net.features(hide(x, hidden)))
+        guesses = torch.nn.functional.pixel_shuffle(said, stem)
         right = torch.where(hidden > 0, guesses, 99.0)
-        assert float(guess_loss(head, features, right, hidden)) == pytest.approx(0, abs=1e-9)
+        assert float(guess_loss(said, right, hidden)) == pytest.approx(0, abs=1e-9)
         off = torch.where(hidden > 0, guesses + 2, guesses)
-        assert float(guess_loss(head, features, off, hidden)) == pytest.approx(
-            4 * float(hidden.mean()) / HIDDEN, rel=1e-4
-        )
-        assert float(guess_loss(head, features, off, torch.zeros_like(hidden))) == 0
+        assert float(guess_loss(said, off, hidden)) == pytest.approx(4 * float(hidden.mean()) / HIDDEN, rel=1e-4)
+        assert float(guess_loss(said, off, torch.zeros_like(hidden))) == 0
         assert torch.allclose(net.answer(net.features(x)), net(x))
 
 
@@ -89,7 +87,7 @@ def test_the_network_learns_from_what_nobody_painted(
     def wrong() -> float:
         assert trainer.guesser is not None
         with torch.no_grad():
-            return float(guess_loss(trainer.guesser, trainer.net.features(hide(x, hidden)), x, hidden))
+            return float(guess_loss(trainer.guesser(trainer.net.features(hide(x, hidden))), x, hidden))
 
     before = wrong()
     for step in range(60):

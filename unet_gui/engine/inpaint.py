@@ -44,21 +44,19 @@ def hide(x: Tensor, hidden: Tensor) -> Tensor:
     return (x * (1 - hidden)).contiguous(memory_format=torch.channels_last)
 
 
-def guess_loss(head: nn.Conv2d, features: Tensor, x: Tensor, hidden: Tensor) -> Tensor:
+def guess_loss(guesses: Tensor, x: Tensor, hidden: Tensor) -> Tensor:
     """Return the squared error of the guesses for the hidden pixels, their mean when as many are hidden as in the end.
 
     Parameters
     ----------
-    head : nn.Conv2d
-        See `make_head`.
-    features : Tensor
-        Of the batch with its squares hidden; see `UNet.features`.
+    guesses : Tensor
+        What the head makes of the `UNet.features` of the batch with its squares hidden, ``(n, c * stem², h / stem,
+        w / stem)``.
     x : Tensor
         The batch as it was, ``(n, c, h, w)``.
     hidden : Tensor
         ``(n, 1, h, w)``.
     """
-    stem = x.shape[-1] // features.shape[-1]
-    guesses = F.pixel_shuffle(head(features), stem) if stem > 1 else head(features)
-    wrong = (guesses.float() - x) ** 2 * hidden
+    stem = x.shape[-1] // guesses.shape[-1]
+    wrong = (F.pixel_shuffle(guesses.float(), stem) - x) ** 2 * hidden
     return wrong.mean() / HIDDEN

@@ -114,11 +114,13 @@ class Trainer:
         """Forward, backward, one step of the optimiser; nothing here waits for a graphics card."""
         with self._autocast():
             if self.guesser is None or hidden is None:
-                loss = total = self._loss(self.net(x), y)
+                logits = self.net(x)
             else:
                 features = self.net.features(hide(x, hidden))
-                loss = self._loss(self.net.answer(features), y)
-                total = loss + self.plan.inpaint * guess_loss(self.guesser, features, x, hidden)
+                logits, guesses = self.net.answer(features), self.guesser(features)
+        loss = total = self._loss(logits, y)
+        if hidden is not None:
+            total = loss + self.plan.inpaint * guess_loss(guesses, x, hidden)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
         loss = loss.detach()

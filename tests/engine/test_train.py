@@ -201,7 +201,7 @@ def test_stops_when_nothing_more_comes(
 
 def test_part_of_a_single_image_is_held_back(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
     dataset = make_folder(count=3, labelled=1, size=(160, 200))
-    events = list(train(dataset, tmp_path / "m.safetensors", small(steps=60)))
+    events = list(train(dataset, tmp_path / "m.safetensors", small(steps=60, width=16)))
     start, last = started(events), events[-1]
     assert start.train_images == start.val_images == ("0.png",)
     assert any("part of it is held back" in line for line in start.plan)

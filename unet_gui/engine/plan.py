@@ -33,7 +33,7 @@ class Plan:
         Side of the crops; 0 = whole images.
     batch : int
         Crops a step.
-    optimiser : {"adamw", "rmsprop"}
+    optimiser : {"muon", "adamw", "rmsprop"}
     learning_rate, weight_decay, momentum : float
         The peak rate for a schedule, else the rate.
     schedule : {"cosine", "constant"}
@@ -238,6 +238,7 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
         batch=config.batch or _batch(crop, device),
         learning_rate=config.learning_rate or 3e-3,
         score=score,
+        optimiser="muon",
         class_weights=_weights(prints.shares),
         balance=0.5 if prints.labelled < SPARSE or min(prints.shares) < 0.05 else 0.0,
         inpaint=config.inpaint if config.inpaint is not None else 0.3 if prints.labelled < SPARSE else 0.0,

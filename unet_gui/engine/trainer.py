@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from unet_gui.engine.device import DeviceChoice
 from unet_gui.engine.inpaint import draw_hidden, guess_loss, hide, make_head
 from unet_gui.engine.losses import cross_entropy_dice, masked_bce
 from unet_gui.engine.model import Model
+from unet_gui.engine.muon import Muon
 from unet_gui.engine.plan import Plan
 from unet_gui.engine.schedule import rate_factor
 from unet_gui.engine.together import Together
@@ -29,7 +31,7 @@ EXPLODED = 20.0
 
 
 class Trainer:
-    """Network, optimiser and running average.
+    """Network, optimisers and running average.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ class Trainer:
         self.average: UNet = copy.deepcopy(self.net).requires_grad_(False) if plan.ema else self.net
         learners: list[nn.Module] = [self.net] if self.guesser is None else [self.net, self.guesser]
         self.parameters = [p for module in learners for p in module.parameters()]
-        self.optimiser = _optimiser(self.parameters, plan, device)
+        self.optimisers = _optimisers(learners, plan, device)
         self.rate_scale = 1.0
         self.usual_loss = math.nan
         self.steps = 0
@@ -95,7 +97,7 @@ class Trainer:
         """Learn from one batch; return its loss, still on the device."""
         self.net.train()
         rate = self.rate(progress)
-        for group in self.optimiser.param_groups:
+        for group in self._groups():
             group["lr"] = self._rate.fill_(rate) if group.get("capturable") else rate
         x, y = batch.vary(self.device.torch)
         x = x.contiguous(memory_format=torch.channels_last)
@@ -121,7 +123,8 @@ class Trainer:
         loss = total = self._loss(logits, y)
         if hidden is not None:
             total = loss + self.plan.inpaint * guess_loss(guesses, x, hidden)
-        self.optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
         loss = loss.detach()
         if self.together.count > 1:
@@ -130,7 +133,8 @@ class Trainer:
             self.together.average([loss, *gradients, *statistics])
         if self.plan.clip > 0:
             nn.utils.clip_grad_norm_(self.parameters, self.plan.clip)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         return loss
 
     def _record(self, inputs: list[Tensor]) -> None:
@@ -163,6 +167,10 @@ class Trainer:
         ours, theirs = _numbers(self.average), _numbers(self.net)
         torch._foreach_lerp_(ours, theirs, share)
 
+    def _groups(self) -> Iterator[dict[str, Any]]:
+        """Return what the optimisers know about groups of weights, the rate among it."""
+        return chain.from_iterable(optimiser.param_groups for optimiser in self.optimisers)
+
     # --- divergence
 
     def healthy(self, loss: float) -> bool:
@@ -194,7 +202,7 @@ class Trainer:
             "net": self.net.state_dict(),
             "guesser": self.guesser.state_dict() if self.guesser is not None else {},
             "average": self.average.state_dict() if self.average is not self.net else {},
-            "optimiser": self.optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "rate_scale": self.rate_scale,
             "usual_loss": self.usual_loss,
             "steps": self.steps,
@@ -207,9 +215,11 @@ class Trainer:
             self.guesser.load_state_dict(state["guesser"])
         if self.average is not self.net:
             self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for group in self.optimiser.param_groups:  # the state may come from another kind of device
-            group["capturable"] = self.device.type == "cuda" and self.plan.optimiser == "adamw"
+        kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]  # one, before there was Muon
+        for optimiser, values in zip(self.optimisers, kept, strict=True):
+            optimiser.load_state_dict(values)
+        for group in self._groups():  # the state may come from another kind of device
+            group["capturable"] = self.device.type == "cuda" and self.plan.optimiser != "rmsprop"
         self._recorded = None  # it knows the old state only
         self.rate_scale = float(state["rate_scale"])
         self.usual_loss = float(state["usual_loss"])
@@ -238,17 +248,33 @@ def _numbers(net: nn.Module) -> list[Tensor]:
     return [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
 
 
-def _optimiser(parameters: list[nn.Parameter], plan: Plan, device: DeviceChoice) -> torch.optim.Optimizer:
+def _optimisers(learners: Sequence[nn.Module], plan: Plan, device: DeviceChoice) -> list[torch.optim.Optimizer]:
+    parameters = [p for module in learners for p in module.parameters()]
     if plan.optimiser == "rmsprop":
-        return torch.optim.RMSprop(
-            parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, momentum=plan.momentum
-        )
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim <= 1]  # decay would pull scales and shifts to nothing
-    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        return [
+            torch.optim.RMSprop(
+                parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, momentum=plan.momentum
+            )
+        ]
     on_card = device.type == "cuda"
     rate = torch.tensor(plan.learning_rate, device=device.torch) if on_card else plan.learning_rate
-    return torch.optim.AdamW(groups, lr=rate, fused=on_card or device.type == "cpu", capturable=on_card)
+    turned = _convolutions(learners[0]) if plan.optimiser == "muon" else []
+    taken = {id(p) for p in turned}
+    matrices = [p for p in parameters if p.ndim > 1 and id(p) not in taken]
+    vectors = [p for p in parameters if p.ndim <= 1]  # decay would pull scales and shifts to nothing
+    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=rate, fused=on_card or device.type == "cpu", capturable=on_card)
+    ]
+    if turned:
+        found.append(Muon(turned, rate, weight_decay=plan.weight_decay))
+    return found
+
+
+def _convolutions(net: nn.Module) -> list[Tensor]:
+    """Return the weights of all convolutions that look at more than one pixel: all but the one to the answer."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    return [m.weight for m in net.modules() if isinstance(m, kinds) and m.kernel_size != (1, 1)]
 
 
 def fitting_state(net: UNet, model: Model, plan: Plan) -> dict[str, Tensor]:

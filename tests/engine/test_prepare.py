@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,11 @@ def test_nuclei_of_mixed_kinds(data: Path) -> None:
     assert plan.arch.in_channels == 3
     assert all(words)
     assert any("darker in the others" in word for word in words)
+    strokes = dataclasses.replace(prints, labelled=0.02)
+    scenes = dataclasses.replace(strokes, upright=True)
+    wishes = (prints, None), (strokes, None), (scenes, None), (scenes, 0.2)
+    asked = [make_plan(TrainConfig(inpaint=wish), p, "dice", 0, "cpu")[0].inpaint for p, wish in wishes]
+    assert asked == [0, 0.3, 0, 0.2], "guessing hidden parts helps strokes in textures"
 
 
 def test_really_grey_images_take_one_channel(tmp_path: Path) -> None:

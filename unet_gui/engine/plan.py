@@ -241,7 +241,7 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
         optimiser="muon",
         class_weights=_weights(prints.shares),
         balance=0.5 if prints.labelled < SPARSE or min(prints.shares) < 0.05 else 0.0,
-        inpaint=config.inpaint if config.inpaint is not None else 0.3 if prints.labelled < SPARSE else 0.0,
+        inpaint=_inpaint(config, prints),
         augmentation=augmentation,
         symmetries=symmetries,
         net=net,
@@ -278,6 +278,13 @@ def _batch(crop: int, device: str) -> int:
     """Choose the crops a step: many small ones from many images teach more than few large ones in the same time."""
     pixels = 16 * 192**2 if device == "cuda" else 8 * 128**2
     return int(min(32, max(2, round(pixels / crop**2))))
+
+
+def _inpaint(config: TrainConfig, prints: Fingerprint) -> float:
+    """Choose the weight of the second task: for strokes in textures; scenes with an up and a down lost by it."""
+    if config.inpaint is not None:
+        return config.inpaint
+    return 0.3 if prints.labelled < SPARSE and not prints.upright else 0.0
 
 
 def _weights(shares: Sequence[float]) -> tuple[float, ...]:

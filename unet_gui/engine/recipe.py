@@ -44,7 +44,7 @@ class TrainConfig:
         Grey values are measured for each image, or once for all.
     inpaint : float, optional
         Weight of a second task, guessing hidden parts of the pictures, beside the loss; 0 = none. None: 0.3 where
-        less than half of the pixels are painted, else 0.
+        less than half of the pixels are painted and the pictures have no up and down, else 0.
     patience : int, optional
         Validations without improvement before it stops; 0 = never. None: 12, but not in the first ten minutes.
     checkpoint_seconds : float

@@ -74,7 +74,7 @@ class Trainer:
         self.average: UNet = copy.deepcopy(self.net).requires_grad_(False) if plan.ema else self.net
         learners: list[nn.Module] = [self.net] if self.guesser is None else [self.net, self.guesser]
         self.parameters = [p for module in learners for p in module.parameters()]
-        self.optimisers = _optimisers(learners, plan, device)
+        self.optimisers = _optimisers(self.net, self.parameters, plan, device)
         self.rate_scale = 1.0
         self.usual_loss = math.nan
         self.steps = 0
@@ -248,8 +248,10 @@ def _numbers(net: nn.Module) -> list[Tensor]:
     return [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
 
 
-def _optimisers(learners: Sequence[nn.Module], plan: Plan, device: DeviceChoice) -> list[torch.optim.Optimizer]:
-    parameters = [p for module in learners for p in module.parameters()]
+def _optimisers(
+    net: UNet, parameters: list[nn.Parameter], plan: Plan, device: DeviceChoice
+) -> list[torch.optim.Optimizer]:
+    """Return what moves the parameters, which are those of the network and of what else learns along."""
     if plan.optimiser == "rmsprop":
         return [
             torch.optim.RMSprop(
@@ -258,7 +260,7 @@ def _optimisers(learners: Sequence[nn.Module], plan: Plan, device: DeviceChoice)
         ]
     on_card = device.type == "cuda"
     rate = torch.tensor(plan.learning_rate, device=device.torch) if on_card else plan.learning_rate
-    turned = _convolutions(learners[0]) if plan.optimiser == "muon" else []
+    turned = _convolutions(net) if plan.optimiser == "muon" else []
     taken = {id(p) for p in turned}
     matrices = [p for p in parameters if p.ndim > 1 and id(p) not in taken]
     vectors = [p for p in parameters if p.ndim <= 1]  # decay would pull scales and shifts to nothing
@@ -271,7 +273,7 @@ def _optimisers(learners: Sequence[nn.Module], plan: Plan, device: DeviceChoice)
     return found
 
 
-def _convolutions(net: nn.Module) -> list[Tensor]:
+def _convolutions(net: UNet) -> list[Tensor]:
     """Return the weights of all convolutions that look at more than one pixel: all but the one to the answer."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d)
     return [m.weight for m in net.modules() if isinstance(m, kinds) and m.kernel_size != (1, 1)]

@@ -168,6 +168,11 @@ def test_model_facts(qtbot: QtBot, window: QMainWindow, actions: ActionTable) ->
     window.setCentralWidget(section)
     window.show()
     assert "No model yet" in section._hint.text()
+    assert not section._hint.isHidden()
+    section.set_training(True)
+    assert section._hint.isHidden(), "it does not ask for what is being done"
+    section.set_training(False)
+    assert not section._hint.isHidden()
     facts = [
         ModelFacts(Path("b.safetensors"), "b", "fast · 0.84 M", "Validation (4 images)", "Rand F 0.968", plan=("x",)),
         ModelFacts(Path("a.safetensors"), "a", problem="“a” is damaged."),

@@ -121,8 +121,13 @@ class ModelSection(Section):
         """Show the button that fits."""
         self.train_button.setVisible(not training)
         self.stop_button.setVisible(training)
+        self._show_hint()
         if training:
             self.curves.show()
+
+    def _show_hint(self) -> None:
+        """Show what to do, but not to somebody who is doing it."""
+        self._hint.setVisible(bool(self._hint.text()) and self.stop_button.isHidden())
 
     def set_plan(self, text: str) -> None:
         """Know what the training chose by itself and why; it is shown when the person asks."""
@@ -137,7 +142,7 @@ class ModelSection(Section):
             hint = facts.problem
         self.set_plan("\n".join(facts.plan) if facts else "")
         self._hint.setText(hint)
-        self._hint.setVisible(bool(hint))
+        self._show_hint()
         self._kind.setText(facts.kind if facts else "")
         self._score.setText(facts.score if facts else "")
         self._validation.set_text(facts.validation if facts else "")

@@ -14,7 +14,7 @@ from unet_gui.core.project import Dataset
 from unet_gui.engine import prepare
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from unet_gui.engine.events import StepDone, TrainFinished
-from unet_gui.engine.muon import STRENGTH, Muon, orthogonal
+from unet_gui.engine.muon import COEFFICIENTS, STRENGTH, TURNS, Muon, orthogonal
 from unet_gui.engine.plan import Plan, make_plan
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.train import train
@@ -34,6 +34,20 @@ def test_near_the_orthogonal_matrix_of_the_polar_decomposition(shape: tuple[int,
     assert inside.max() < 1.25
     nearest = u @ v
     assert float((found * nearest).sum() / found.norm() / nearest.norm()) > 0.98
+
+
+@pytest.mark.parametrize("shape", [(16, 36), (64, 1152), (1152, 64), (128, 128)])
+def test_the_same_as_turning_the_whole_matrix(shape: tuple[int, int]) -> None:
+    """With directions of which the weakest are a millionth of the strongest."""
+    torch.manual_seed(0)
+    u, sizes, v = torch.linalg.svd(torch.randn(shape), full_matrices=False)
+    matrix = u @ torch.logspace(0, -6, len(sizes)).diag() @ v
+    a, b, c = COEFFICIENTS
+    x = matrix / matrix.norm()
+    for _ in range(TURNS):
+        square = x @ x.T
+        x = a * x + (b * square + c * square @ square) @ x
+    assert torch.allclose(orthogonal(matrix), x, atol=1e-5)
 
 
 def test_nothing_stays_nothing() -> None:

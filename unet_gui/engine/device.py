@@ -167,6 +167,10 @@ def keep_freed_memory() -> None:
     _KEPT = True
 
 
+WITHOUT_BF16 = ("NO AVX", "AVX2")
+"""Kinds of processor that have no bfloat16 instructions, by `torch.backends.cpu`: trying them takes a second or two."""
+
+
 def bf16_pays(net: nn.Module, sample: Tensor, device: DeviceChoice) -> bool:
     """Measure whether bfloat16 makes this network faster here.
 
@@ -182,7 +186,7 @@ def bf16_pays(net: nn.Module, sample: Tensor, device: DeviceChoice) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu" or not torch._C._has_mkldnn:
+    if device.type != "cpu" or not torch._C._has_mkldnn or torch.backends.cpu.get_cpu_capability() in WITHOUT_BF16:
         return False
     seconds: dict[bool, float] = {}
     buffers = {k: v.clone() for k, v in net.named_buffers()}

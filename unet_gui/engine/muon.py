@@ -66,7 +66,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """Return about the nearest matrix whose rows (or columns, where they are fewer) are orthogonal, of length one.
 
     Singular values from 0.03 of the norm upwards become 0.7 to 1.2, the smallest grow fortyfold; zero stays zero.
-    Newton and Schulz's iteration: matrix products alone. Each turn multiplies by a polynomial of ``x @ x.T``. All of them
+    Newton and Schulz's iteration: matrix products alone. Each turn multiplies by a polynomial of ``x @ x.T``. All turns
     are worked out on that small square, and ``x``, often ten times as wide as high, is multiplied once.
     """
     tall = matrix.shape[0] > matrix.shape[1]

@@ -18,7 +18,7 @@ from unet_gui.engine.device import DeviceChoice
 from unet_gui.engine.inpaint import draw_hidden, guess_loss, hide, make_head
 from unet_gui.engine.losses import cross_entropy_dice, masked_bce
 from unet_gui.engine.model import Model
-from unet_gui.engine.muon import Muon
+from unet_gui.engine.optimisers import make_optimisers
 from unet_gui.engine.plan import Plan
 from unet_gui.engine.schedule import rate_factor
 from unet_gui.engine.together import Together
@@ -74,7 +74,7 @@ class Trainer:
         self.average: UNet = copy.deepcopy(self.net).requires_grad_(False) if plan.ema else self.net
         learners: list[nn.Module] = [self.net] if self.guesser is None else [self.net, self.guesser]
         self.parameters = [p for module in learners for p in module.parameters()]
-        self.optimisers = _optimisers(self.net, self.parameters, plan, device)
+        self.optimisers = make_optimisers(self.net, self.parameters, plan, device)
         self.rate_scale = 1.0
         self.usual_loss = math.nan
         self.steps = 0
@@ -246,37 +246,6 @@ class RecordedStep:
 def _numbers(net: nn.Module) -> list[Tensor]:
     """Return all weights and running statistics of a network."""
     return [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
-
-
-def _optimisers(
-    net: UNet, parameters: list[nn.Parameter], plan: Plan, device: DeviceChoice
-) -> list[torch.optim.Optimizer]:
-    """Return what moves the parameters, which are those of the network and of what else learns along."""
-    if plan.optimiser == "rmsprop":
-        return [
-            torch.optim.RMSprop(
-                parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, momentum=plan.momentum
-            )
-        ]
-    on_card = device.type == "cuda"
-    rate = torch.tensor(plan.learning_rate, device=device.torch) if on_card else plan.learning_rate
-    turned = _convolutions(net) if plan.optimiser == "muon" else []
-    taken = {id(p) for p in turned}
-    matrices = [p for p in parameters if p.ndim > 1 and id(p) not in taken]
-    vectors = [p for p in parameters if p.ndim <= 1]  # decay would pull scales and shifts to nothing
-    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    found: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=rate, fused=on_card or device.type == "cpu", capturable=on_card)
-    ]
-    if turned:
-        found.append(Muon(turned, rate, weight_decay=plan.weight_decay))
-    return found
-
-
-def _convolutions(net: UNet) -> list[Tensor]:
-    """Return the weights of all convolutions that look at more than one pixel: all but the one to the answer."""
-    kinds = (nn.Conv2d, nn.ConvTranspose2d)
-    return [m.weight for m in net.modules() if isinstance(m, kinds) and m.kernel_size != (1, 1)]
 
 
 def fitting_state(net: UNet, model: Model, plan: Plan) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from unet_gui.core.palette import ClassInfo
 from unet_gui.engine.data import Picture
 from unet_gui.engine.device import DeviceChoice
 from unet_gui.engine.events import TICK, Event
+from unet_gui.engine.lanes import Lanes
 from unet_gui.engine.model import TUTORIAL_LOGIT, Model
 from unet_gui.engine.plan import Plan
 from unet_gui.engine.predict import Predictor
@@ -98,9 +99,19 @@ class Keeper:
         model = Model(net, self.info(trained or {}))
         predictor = Predictor(model, PredictConfig(precision="fp32"), self.device)
         found: list[Answer] = []
-        for picture in self.pictures:
-            found.extend(answers(predictor, [picture]))
-            yield TICK
+        count = min((predictor.lanes(picture.label.shape) for picture in self.pictures), default=1)
+        if count == 1 or len(self.pictures) < count:
+            for picture in self.pictures:
+                found.extend(answers(predictor, [picture]))
+                yield TICK
+            return found
+        lanes = Lanes(count)  # each core computes an image of its own: up to twice as fast
+        try:
+            for coming in [lanes.submit(answers, predictor, [picture]) for picture in self.pictures]:
+                found.extend(coming.result())
+                yield TICK
+        finally:
+            lanes.close()
         return found
 
     def _judge(self, found: list[Answer], near: tuple[float, ...] | None, settle: bool = False) -> Outcome:

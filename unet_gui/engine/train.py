@@ -40,7 +40,7 @@ from unet_gui.engine.validate import Answer, Outcome, decided
 
 VALIDATIONS = 12
 MOST_VALIDATIONS = 30
-VALIDATION_SHARE = 0.12
+VALIDATION_SHARE = 0.08
 REMEMBER_EVERY = 50
 PATIENCE = 12
 MAX_ROLLBACKS = 6
@@ -301,7 +301,8 @@ class Run:
         if not self.keeper.pictures:
             return 0.3
         left = (1 - self.clock.progress) * self._planned_validations()
-        return (left + 2) * self.keeper.cost + 0.3
+        last = 1 + self.plan.views  # the last one, and the choice of the operating point, which looks from all sides
+        return (left + last) * self.keeper.cost + 0.3
 
     def _validate(self, final: bool) -> Generator[Event, None, None]:
         """Try the running average on the images held back; write it if it is the best."""

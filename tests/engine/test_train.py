@@ -174,6 +174,21 @@ def test_stopping_leaves_no_thread_and_a_usable_state(make_folder: Callable[...,
     assert checkpoint_path(out).exists()
 
 
+def test_stopped_early_a_long_training_has_a_score(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its images held back are tried soon, not only after a twelfth of an hour."""
+    monkeypatch.setattr(train_module, "FIRST_VALIDATION", 0.5)
+    out = tmp_path / "m.safetensors"
+    job = train(make_folder(), out, small(minutes=60.0))
+    first = next(e for e in job if isinstance(e, Validated))
+    job.close()
+    assert first.seconds < 60
+    info = Model.load(out, "cpu").info
+    assert info.score["name"] == "dice"
+    assert tuple(info.offsets) == first.offsets
+
+
 def test_time_budget(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
     """The schedule reaches its end when the time does."""
     events = list(train(make_folder(), tmp_path / "m.safetensors", small(minutes=0.07)))

@@ -41,6 +41,9 @@ from unet_gui.engine.validate import Answer, Outcome, decided
 VALIDATIONS = 12
 MOST_VALIDATIONS = 30
 VALIDATION_SHARE = 0.08
+FIRST_VALIDATION = 15.0
+"""Seconds after which a run by time tries its images held back at the latest: stopped early, it has a score and an
+operating point."""
 REMEMBER_EVERY = 50
 PATIENCE = 12
 MAX_ROLLBACKS = 6
@@ -294,6 +297,8 @@ class Run:
     def _due(self) -> bool:
         if not self.keeper.pictures or self.clock.done:
             return False
+        if self.clock.total is None and not self.keeper.cost and self.elapsed >= FIRST_VALIDATION:
+            return True
         return self.clock.progress * self._planned_validations() >= self.validations + 1 - 1e-9
 
     def _reserve(self) -> float:

@@ -131,6 +131,23 @@ def test_pages_of_different_size_and_type(tmp_path: Path) -> None:
             np.testing.assert_array_equal(source.read(), array)
 
 
+def test_smaller_copies_of_a_picture_are_no_pages(tmp_path: Path) -> None:
+    """Slide scanners write a pyramid as pages one after the other."""
+    path = tmp_path / "slide.tif"
+    pictures = [pattern((64, 80)), pattern((48, 40))]
+    with tifffile.TiffWriter(path) as writer:
+        for picture in pictures:
+            writer.write(picture, photometric="minisblack", metadata=None)
+            for step in (2, 4):
+                writer.write(picture[::step, ::step], photometric="minisblack", metadata=None, subfiletype=1)
+    assert image_info(path).pages == 2
+    for page, picture in enumerate(pictures):
+        with open_image(path, page) as source:
+            np.testing.assert_array_equal(source.read(), picture)
+    with pytest.raises(ImageError, match="no page 3, only 2"):
+        open_image(path, 2)
+
+
 def test_planes_of_a_stack_with_one_directory(tmp_path: Path) -> None:
     stack = pattern((4, 30, 40), "uint16")
     path = tmp_path / "imagej.tif"

@@ -123,3 +123,20 @@ def test_a_page_that_is_not_there(tmp_path: Path) -> None:
     write_label(tmp_path / "a.tif", label(0), INDEX, page=0, pages=2)
     with pytest.raises(LabelError, match="no page 3"):
         read_label(tmp_path / "a.tif", INDEX, page=2)
+
+
+@pytest.mark.parametrize("encoding", [INDEX, BINARY, Encoding("map", ((3, 0), (7, 1), (11, UNLABELLED)))])
+def test_pages_of_different_sizes(tmp_path: Path, encoding: Encoding) -> None:
+    """The pages to come have the size of the first one until they are written; what is written is never replaced so."""
+    path, sizes = tmp_path / "s.tif", [(6, 8), (5, 3), (6, 8)]
+    pages = [np.random.default_rng(i).integers(0, 2, size).astype(np.uint8) for i, size in enumerate(sizes)]
+    write_label(path, pages[0], encoding, page=0, pages=3)
+    assert (read_label(path, encoding, shape=(5, 3), page=1) == UNLABELLED).all()
+    for i in (2, 1):
+        write_label(path, pages[i], encoding, page=i, pages=3)
+    for i, ids in enumerate(pages):
+        assert np.array_equal(read_label(path, encoding, shape=sizes[i], page=i), ids)
+    with pytest.raises(LabelError, match="page 2 is 3 × 5"):
+        write_label(path, pages[0], encoding, page=1, pages=3)
+    with pytest.raises(LabelError, match="is 3 × 5 pixels"):
+        read_label(path, encoding, shape=(6, 8), page=1)

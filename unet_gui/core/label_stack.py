@@ -92,7 +92,7 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
     try:
         _check_page(path, page, old.count if pages == old.count else -1)
         shape = (old.page(page).height, old.page(page).width)
-        if shape != ids.shape:
+        if shape != ids.shape and not is_blank(_read(old, page)[0], encoding):
             raise LabelError(
                 f"page {page + 1} is {shape[1]} × {shape[0]} pixels.", path, "It is another image's label."
             )
@@ -111,6 +111,12 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
         raise LabelError(error.message, path, error.hint, error.details) from error
     finally:
         old.close()
+
+
+def is_blank(raw: np.ndarray, encoding: Encoding) -> bool:
+    """Whether nothing is written on a page yet: it was made in the size of another one, its own image's may differ."""
+    _, blank, _ = fitting(np.full(raw.shape[:2], UNLABELLED, np.uint8), encoding)
+    return np.array_equal(raw, blank)
 
 
 def _check_page(path: Path, page: int, pages: int) -> None:

@@ -75,6 +75,7 @@ class TiffPages:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
+        self._full: list[int] | None = None
         tifffile = _tifffile()
         with in_words(path):
             self._tif = tifffile.TiffFile(path)
@@ -87,6 +88,7 @@ class TiffPages:
             raise
 
     def _count(self) -> int:
+        """Return the number of pictures; smaller copies of a picture, which viewers use, are none."""
         pages = len(self._tif.pages)
         self._planes = False
         if pages == 0:
@@ -97,6 +99,10 @@ class TiffPages:
             if planes > 1 and stack.dataoffset is not None:
                 self._planes = True
                 return planes
+        if any(self._tif.pages[i].is_reduced for i in {min(1, pages - 1), pages - 1}):  # to look at all takes long
+            full = [i for i in range(pages) if not self._tif.pages[i].is_reduced]
+            self._full = full or [0]
+            return len(self._full)
         return pages
 
     def page(self, index: int) -> TiffPage:
@@ -110,9 +116,10 @@ class TiffPages:
         if not 0 <= index < self.count:
             raise ImageError(f"has no page {index + 1}, only {self.count}.", self.path, "Was the file replaced?")
         with in_words(self.path):
-            page = self._tif.pages[0 if self._planes else index]
+            index, plane = (0, index) if self._planes else (index, 0)
+            page = self._tif.pages[self._full[index] if self._full else index]
             self._check_directory(int(page.offset))
-            return TiffPage(self, page, index if self._planes else 0)
+            return TiffPage(self, page, plane)
 
     def _check_directory(self, offset: int) -> None:
         """Refuse a page whose directory is cut off: tifffile leaves out such entries and decodes nonsense."""

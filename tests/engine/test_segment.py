@@ -15,13 +15,18 @@ import torch
 from tests.engine.conftest import blobs
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import ModelError, UserError
+from unet_gui.core.model_info import ModelInfo
+from unet_gui.core.palette import default_classes
 from unet_gui.core.store import BINARY, INDEX, read_label
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import Event, ImageDone, ImageFailed, SegmentFinished, SegmentStarted, TileDone, Warned
 from unet_gui.engine.model import Model
+from unet_gui.engine.normalise import Normalisation
+from unet_gui.engine.planes import WaitingPlanes
 from unet_gui.engine.predict import Predictor, run
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 from unet_gui.engine.segment import segment
+from unet_gui.engine.unet import Arch, UNet
 
 segment_module = importlib.import_module("unet_gui.engine.segment")
 
@@ -308,6 +313,37 @@ def test_very_large_images_are_written_as_they_come(
     assert len([e for e in told[1] if isinstance(e, Warned)]) == 1
     means = [[(e.uncertainty, e.disagreement) for e in events if isinstance(e, ImageDone)] for events in told]
     assert np.allclose(means[0], means[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("floats", [False, True])
+def test_probabilities_of_several_classes_wait_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, floats: bool
+) -> None:
+    arch = Arch.plain(1, 3, 4, 2)
+    classes = default_classes(3)
+    info = ModelInfo(arch.to_json(), classes, 1, Normalisation("image").to_json(), [0.0] * 3)
+    torch.manual_seed(0)
+    Model(UNet(arch), info).save(tmp_path / "three.safetensors")
+    image = tmp_path / "large.tif"
+    tifffile.imwrite(image, blobs(3, (700, 600))[0], tile=(256, 256))
+
+    def planes(name: str) -> np.ndarray:
+        item = SegmentItem(image, 0, tmp_path / name / "m.png", tmp_path / name / "p.tif")
+        config = SegmentConfig(tmp_path / "three.safetensors", device="cpu", tile=128, float_maps=floats)
+        assert finish(list(segment([item], config))).done == 1
+        assert len(list(item.out.parent.iterdir())) == 2
+        return tifffile.imread(tmp_path / name / "p.tif")
+
+    whole = planes("whole")
+    monkeypatch.setattr(segment_module, "READ_WHOLE", 100_000)
+    put = []
+    plain = WaitingPlanes.put
+    monkeypatch.setattr(WaitingPlanes, "put", lambda self, rows: put.append(rows.shape) or plain(self, rows))
+    rows = planes("rows")
+    assert len(put) > 3
+    assert rows.shape == whole.shape == (3, 700, 600)
+    assert rows.dtype == whole.dtype == (np.float32 if floats else np.uint8)
+    np.testing.assert_allclose(rows, whole, atol=1e-4 if floats else 1)
 
 
 def test_stopping_within_a_very_large_image_leaves_nothing(

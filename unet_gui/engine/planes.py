@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,49 @@ def write_planes(path: Path, planes: NDArray[Any]) -> None:
     with atomic_path(path) as temporary, tifffile.TiffWriter(temporary, bigtiff=planes.nbytes > _BIG) as writer:
         for plane in planes:
             writer.write(plane, tile=(TILE, TILE), compression="zlib", photometric="minisblack", metadata=None)
+
+
+class WaitingPlanes:
+    """Several maps of a very large image: rows come for all of them at once, a TIFF wants one after the other.
+
+    They wait on the disk beside the file to be written, not in memory.
+
+    Parameters
+    ----------
+    path : Path
+        As for `write_planes`.
+    shape : (int, int, int)
+        Maps, height and width.
+    dtype : numpy.dtype
+        uint8 or float32.
+
+    Raises
+    ------
+    OSError
+        The disk is full.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+        self.path, self.shape, self.dtype, self.rows = path, shape, dtype, 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = tempfile.TemporaryFile(dir=path.parent, prefix=".unet-gui-")  # noqa: SIM115 - closed by `abort`
+
+    def put(self, rows: NDArray[Any]) -> None:
+        """Take the next rows, ``(c, rows, w)``."""
+        _, h, w = self.shape
+        for number, plane in enumerate(rows):
+            self._file.seek((number * h + self.rows) * w * self.dtype.itemsize)
+            self._file.write(np.ascontiguousarray(plane, self.dtype).data)
+        self.rows += rows.shape[1]
+
+    def close(self) -> None:
+        """Write the file."""
+        try:
+            self._file.flush()
+            write_planes(self.path, np.memmap(self._file, self.dtype, "r", shape=self.shape))
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self._file.close()

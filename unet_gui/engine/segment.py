@@ -33,7 +33,7 @@ from unet_gui.engine.events import (
 from unet_gui.engine.lanes import Lanes
 from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Stats
-from unet_gui.engine.planes import write_planes
+from unet_gui.engine.planes import WaitingPlanes, write_planes
 from unet_gui.engine.predict import Predictor, told
 from unet_gui.engine.prediction import Prediction
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
@@ -231,35 +231,31 @@ def maps_of(prediction: Prediction) -> tuple[NDArray[Any] | None, ...]:
 
 
 class _Files:
-    """The files of a very large image, written while it is computed. Several probabilities wait until the end."""
+    """The files of a very large image, written while it is computed."""
 
     def __init__(self, item: SegmentItem, config: SegmentConfig) -> None:
         self.outputs, self.encoding = outputs_of(item), Encoding(config.encoding)
         self.kind = np.dtype(np.float32 if config.float_maps else np.uint8)
-        self.files: dict[int, RowsFile] = {}
-        self.kept: list[NDArray[Any]] = []
+        self.files: dict[int, RowsFile | WaitingPlanes] = {}
 
     def start(self, shape: tuple[int, int], classes: int) -> None:
         self.abort()
-        self.kept = []
         for i, path in enumerate(self.outputs):
             if i == 0:
                 self.files[i] = label_rows(self.outputs.mask, shape, self.encoding)
-            elif path is not None and (i > 1 or classes == 2):
+            elif path is not None and i == 1 and classes > 2:
+                self.files[i] = WaitingPlanes(path, (classes, *shape), self.kind)
+            elif path is not None:
                 self.files[i] = map_rows(path, shape, self.kind)
 
     def put(self, rows: Prediction) -> None:
         for i, values in enumerate((rows.ids, *maps_of(rows))):
             if i in self.files and values is not None:
                 self.files[i].put(values)
-            elif i == 1 and values is not None and self.outputs.prob is not None:
-                self.kept.append(values)
 
     def finish(self) -> None:
         """Wait until all is on the disk, the mask last."""
         try:
-            if self.kept and self.outputs.prob is not None:
-                write_planes(self.outputs.prob, np.concatenate(self.kept, axis=1))
             for i in sorted(self.files, reverse=True):
                 self.files[i].close()
         except BaseException:

@@ -124,7 +124,7 @@ class _Progress:
             return
         self._validation_told = event.seconds
         name = {"dice": "Dice", "rand": "Rand F"}.get(event.score_name, event.score_name)
-        best = " (best so far)" if event.is_best else ""
+        best = " (kept)" if event.is_best else ""
         self._line(f"step {event.step} · {_duration(event.seconds)} · validation {name} {event.score:.4f}{best}")
 
     def _show_train_finished(self, event: Any) -> None:

@@ -115,7 +115,7 @@ def windows_of(image: np.ndarray, label: np.ndarray, size: int, how: Augmentatio
     pixels, ids = augment.cut_plain(image, label, middle, side, np.eye(2))
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     numbers = torch.zeros(2, count, len(planes))
-    numbers[1] = 1
+    numbers[1] = 1 / 8
     return Windows(
         torch.from_numpy(np.repeat(planes[None], count, axis=0)),
         torch.from_numpy(np.repeat(ids[None], count, axis=0)),
@@ -142,7 +142,7 @@ def test_a_card_cuts_what_the_processor_cuts(channels: int) -> None:
     for i in range(12):
         pixels, ids = cut(image, label, middle, 64, how, np.random.default_rng(i))
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        assert np.abs(x[i].numpy() - planes).mean() < 1.0
+        assert np.abs(8 * x[i].numpy() - planes).mean() < 1.0
         assert (y[i].numpy() != ids).mean() < 0.01
 
 
@@ -154,6 +154,18 @@ def test_a_card_keeps_what_is_unlabelled() -> None:
     assert np.array_equal(ids[0, 12:52, 12:52].numpy(), label)
     ids[0, 12:52, 12:52] = 255
     assert (ids == 255).all()  # beyond the image nothing is labelled
+
+
+def test_the_gamma_curve_also_bends_from_white() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (1, 1, 32, 32)).astype(np.float32))
+    how = dataclasses.replace(STILL_COLOURS, gamma=0.5)
+    drawn = [augment.draw_colours(how, np.random.default_rng(s)) for s in range(60)]
+    assert {c.from_white for c in drawn if c.exponent != 1} == {True, False}
+    curve = next(c for c in drawn if c.exponent > 1.1)
+    black, white = (dataclasses.replace(curve, from_white=w) for w in (False, True))
+    np.testing.assert_allclose(recolour_batch(x, [white]), -recolour_batch(-x, [black]), atol=1e-5)
+    assert float((recolour_batch(x, [white]) - recolour_batch(x, [black])).abs().max()) > 0.1
+    assert float(recolour_batch(x, [white]).std()) == pytest.approx(float(x.std()), rel=1e-3)
 
 
 def test_a_card_varies_grey_values_as_the_processor_does() -> None:

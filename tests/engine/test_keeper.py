@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +20,14 @@ from unet_gui.engine.lanes import Lanes
 from unet_gui.engine.prepare import Prepared, prepare
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.trainer import Trainer
-from unet_gui.engine.validate import Answer
+from unet_gui.engine.validate import Answer, Outcome
 
 
 def prepared(folder: Dataset) -> Prepared:
-    steps = prepare(folder, TrainConfig(width=4, depth=2, crop=48, val="3-5"), pick_device("cpu"))
+    return ended(prepare(folder, TrainConfig(width=4, depth=2, crop=48, val="3-5"), pick_device("cpu")))
+
+
+def ended(steps: Generator[Event, None, Any]) -> Any:
     while True:
         try:
             next(steps)
@@ -73,3 +78,25 @@ def tried(keeper: Keeper, net: torch.nn.Module) -> list[Answer]:
         except StopIteration as stop:
             assert len(told) == len(keeper.pictures), "one sign of life for each image, so that it can be stopped"
             return stop.value[2]
+
+
+@pytest.mark.parametrize(("score", "kept"), [("rand", 3), ("dice", 1)])
+def test_of_scores_that_chance_may_have_told_apart_the_last_one_is_kept(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, score: str, kept: int
+) -> None:
+    """The best Rand F of a few images falls to an early network by luck; what is clearly worse is never kept."""
+    folder, device = make_folder(), pick_device("cpu")
+    data = prepared(folder)
+    net = Trainer(data.plan, device, 0).average
+    keeper = Keeper(dataclasses.replace(data.plan, score=score), list(folder.classes), [], tmp_path / "m", device)
+    scores = iter([0.90, 0.99, 0.93, 0.95, 0.90, 0.80])  # smoothed: 0.90, 0.945, 0.9375, 0.944, 0.922, 0.861
+    monkeypatch.setattr(keeper, "_judge", lambda *_: Outcome(next(scores), (0.9, 0.9), 0.0, (0.0, 0.0)))
+    weight = next(iter(net.parameters()))
+    flags = []
+    for number in range(6):
+        weight.data.fill_(number)
+        flags.append(ended(keeper.validate(net, final=False))[1])
+    assert keeper.best == pytest.approx(0.945)
+    assert keeper.stale == 4
+    assert float(next(iter(keeper.state.values())).flatten()[0]) == kept
+    assert flags == ([True, True, True, True, False, False] if score == "rand" else [True, True] + 4 * [False])

@@ -10,7 +10,7 @@ import tifffile
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import open_image
-from unet_gui.engine.normalise import Normalisation, Stats, finite, measure, sample, to_channels
+from unet_gui.engine.normalise import LIMIT, Normalisation, Stats, finite, measure, sample, to_channels
 
 
 def test_large_images_are_measured_on_blocks_alike_from_disk_and_memory(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_an_empty_image_stays_quiet() -> None:
     flat[0, 0] = 8
     x = Normalisation("image", floor=5.0).apply(flat, measure(flat))
     assert np.abs(x).max() < 1
-    assert Stats((7.0,), (0.0,)) == measure(np.full((4, 4), 7, np.uint8))
+    assert Stats((7.0,), (0.0,), "uint8") == measure(np.full((4, 4), 7, np.uint8))
     assert np.isfinite(Normalisation("image").apply(np.full((4, 4), 7, np.uint8), Stats((7.0,), (0.0,)))).all()
 
 
@@ -54,7 +54,36 @@ def test_hot_pixels_do_not_count() -> None:
     image[5, 5] = np.nan
     hot = measure(image)
     assert hot.std[0] == pytest.approx(quiet.std[0], rel=0.05)
-    assert np.isfinite(finite(image)).all()
+    filled = finite(image, hot.mean)
+    assert filled[5, 5] == pytest.approx(hot.mean[0])
+    x = Normalisation("image").apply(filled, hot)
+    assert np.isfinite(x).all()
+    assert x.max() == LIMIT
+
+
+def test_a_margin_without_numbers_does_not_count() -> None:
+    """Stitched pictures have one: as 0 it would be most of the spread."""
+    image = np.random.default_rng(0).normal(30_000, 500, (200, 200, 2)).astype(np.float32)
+    image[:, :20] = np.nan
+    stats = measure(image)
+    assert stats.std == pytest.approx((500, 500), rel=0.05)
+    x = Normalisation("image").apply(finite(image, stats.mean), stats)
+    np.testing.assert_allclose(x[:, :20], 0, atol=1e-2)
+    assert x[:, 20:].std() == pytest.approx(1, rel=0.05)
+    nothing = np.full((4, 4), np.nan, np.float32)
+    assert np.isfinite(Normalisation("image").apply(finite(nothing, measure(nothing).mean), measure(nothing))).all()
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 257, 1e-9])
+def test_the_floor_is_for_pictures_of_its_own_type(scale: float) -> None:
+    """A model trained on 8 bits sees the contrast of the same picture in 16 bits or as fractions."""
+    image = np.random.default_rng(0).integers(60, 160, (50, 50)).astype(np.uint8)
+    trained = Normalisation("image", floor=0.1 * measure(image).std[0], dtype="uint8")
+    other = (image.astype(np.float64) * scale).astype(np.uint16 if scale > 1 else np.float32)
+    np.testing.assert_allclose(
+        trained.apply(other, measure(other)), trained.apply(image, measure(image)), rtol=0.02, atol=0.02
+    )
+    assert Normalisation.from_json(trained.to_json()) == trained
 
 
 def test_channels() -> None:
@@ -68,6 +97,7 @@ def test_channels() -> None:
     colour = np.zeros((2, 2, 3), np.uint8)
     colour[..., 1] = 100
     assert (to_channels(colour, 1) == 59).all()  # green weighs 0.587
+    assert (to_channels(colour.astype(np.int16), 1).round() == 59).all()
     assert to_channels(grey.astype(np.float64), 1).dtype == np.float32
     assert (to_channels(grey > 3, 1) == 255).any()
     with pytest.raises(UserError, match="2 channels"):

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from unet_gui.core.cv import cv2
+from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
+from unet_gui.core.palette import default_classes
 from unet_gui.core.project import Dataset
+from unet_gui.core.store import INDEX
+from unet_gui.engine import data as data_module
+from unet_gui.engine import prepare as prepare_module
 from unet_gui.engine.batches import BatchMaker, Prefetcher, repeats_for
-from unet_gui.engine.data import ClassTable, Entry, Pictures, effective, make_picture
+from unet_gui.engine.data import ClassTable, Entry, Pictures, effective, histogram, make_picture, windows_of
 from unet_gui.engine.device import DeviceChoice
+from unet_gui.engine.events import Warned
 from unet_gui.engine.fingerprint import fingerprint, traits_of
 from unet_gui.engine.plan import Plan, make_plan
 from unet_gui.engine.prepare import Prepared, prepare
@@ -136,6 +143,70 @@ def test_crops_of_scribbles_show_something_labelled() -> None:
     assert with_rare > 0.25, "the rare class is not starved"
 
 
+def test_a_class_that_few_images_show_does_not_starve(make_folder: Callable[..., Dataset]) -> None:
+    """Images are drawn evenly, so one of forty would be seen in a fortieth of the crops, its one spot far less."""
+    dataset = make_folder(count=40, size=(200, 200))
+    dataset.set_encoding(INDEX)
+    dataset.set_classes(default_classes(3))
+    for i, ref in enumerate(dataset.images):
+        label = np.zeros((200, 200), np.uint8)
+        label[50:90, 50:90] = 1
+        label[150:154, 20:24] = 2 if i == 3 else 0
+        dataset.save_label(ref, label)
+    got = prepared(dataset, crop=32, batch=4)
+    (place,) = [i for i, key in enumerate(got.train_keys) if key == "3.png"]
+    assert got.seldom == {2: (place,)}
+    maker = BatchMaker(got.pictures, got.train, got.plan, 0, got.repeats, seldom=got.seldom)
+    shown = np.mean([(y == 2).any() for step in range(100) for y in maker.make(step).y.numpy()])
+    assert 0.05 < shown < 0.15
+    assert np.array_equal(maker.make(7).y.numpy(), maker.make(7).y.numpy())
+
+
+def test_images_that_memory_does_not_hold_are_not_read_for_every_crop(
+    make_folder: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got = prepared(make_folder(count=60), crop=32, batch=4, val="none")
+    got.pictures._kept.clear()
+    got.pictures._bytes, got.pictures.budget = 0, int(got.nbytes / 3)
+    maker = BatchMaker(got.pictures, got.train, got.plan, 0, got.repeats)
+    maker.fit_memory(got.nbytes)
+    assert 10 <= maker.window <= 16
+    read: list[str] = []
+    plain = Pictures._read
+
+    def counted(self: Pictures, entry: Entry) -> object:
+        read.append(entry.key)
+        return plain(self, entry)
+
+    monkeypatch.setattr(Pictures, "_read", counted)
+    first = maker.make(3)
+    for step in range(300):
+        maker.make(step)
+    assert len(read) < 1.2 * (1200 / 32 + maker.window) + 4
+    assert len(set(read)) > 40, "yet all of them get their turn"
+    assert torch.equal(maker.make(3).x, first.x)
+    maker.fit_memory(got.nbytes / 10)
+    assert maker.window == 0
+
+
+def test_reading_ends_in_time_to_learn(make_folder: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_module, "FEW", 5)
+    monkeypatch.setattr(prepare_module, "SCAN_SHARE", 0.0)
+    dataset = make_folder(count=30)
+    told: list[str] = []
+
+    def follow() -> object:
+        for event in prepare(dataset, TrainConfig(minutes=1), CPU):
+            told.extend([event.text] if isinstance(event, Warned) else [])
+
+    follow()
+    assert told == ["Reading takes long: learning from 5 of 30 labelled images."]
+    told.clear()
+    monkeypatch.setattr(prepare_module, "SCAN_SHARE", 0.2)
+    follow()
+    assert not told
+
+
 def test_crops_of_scribbles_begin_where_many_are() -> None:
     label = np.full((600, 600), 255, np.uint8)
     for i in range(20, 580, 80):
@@ -207,3 +278,55 @@ def test_memory_budget_drops_and_reads_again(make_folder: Callable[..., Dataset]
     assert again is not first
     assert np.array_equal(again.pixels, first.pixels)
     assert all(np.array_equal(a, b) for a, b in zip(again.points, first.points, strict=True))
+
+
+def test_two_images_with_a_class_each_are_learned_from(make_folder: Callable[..., Dataset]) -> None:
+    """Holding one of them back would leave a single class; a part of one is held back instead."""
+    dataset = make_folder(count=2, size=(96, 96))
+    dataset.set_encoding(INDEX)
+    for ref, first in zip(dataset.images, (0, 1), strict=True):
+        label = np.full((96, 96), 255, np.uint8)
+        label[20:60, 10:90] = first
+        dataset.save_label(ref, label)
+    got = prepared(dataset)
+    assert len(got.train) == 2
+    assert len(got.val) == 1
+    counts = np.sum([got.pictures.load(e).counts for e in got.train], axis=0)
+    assert (counts > 0).all()
+    assert any("a class that others do not" in line for line in got.words)
+
+
+def test_a_large_image_is_tried_through_windows(make_folder: Callable[..., Dataset]) -> None:
+    """Only where something is painted, and no more than a validation has time for."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3000, 5000), dtype=np.uint8)
+    label = np.full((3000, 5000), 255, np.uint8)
+    label[100:140, 100:2400] = 0
+    label[2900:2950, 4000:4900] = 1
+    picture = make_picture("big", pixels, label, 2)
+    found = windows_of(picture, None, 100_000_000)
+    assert 4 <= len(found) <= 6
+    assert sum(np.array(p.counts) for p in found).tolist() == list(picture.counts)
+    for p in found:
+        assert p.pixels.size <= 1100 * 1100
+        assert p.stats == picture.stats
+        assert sum(p.counts) > 0
+    assert len(windows_of(picture, None, 2 * 1024**2)) == 2
+    small = make_picture("small", pixels[:64, :64], label[:64, :64], 2)
+    assert windows_of(small, None, 10) == [small]
+    (part,) = windows_of(picture, Rect(0, 0, 1000, 200), 10)
+    assert np.array_equal(part.label, label[:200, :1000])
+    assert np.array_equal(part.pixels, pixels[:200, :1000])
+
+
+def test_labels_are_counted_in_strips_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    label = np.random.default_rng(0).choice(np.array([0, 1, 2, 255], np.uint8), (300, 70), p=(0.5, 0.4, 0.01, 0.09))
+    whole = make_picture("a", label, label, 3)
+    assert np.array_equal(histogram(label), np.bincount(label.ravel(), minlength=256))
+    monkeypatch.setattr(data_module, "WHOLE", 1000)
+    strips = make_picture("a", label, label, 3)
+    assert np.array_equal(histogram(label), np.bincount(label.ravel(), minlength=256))
+    for c, (a, b) in enumerate(zip(whole.points, strips.points, strict=True)):
+        assert np.array_equal(a, b)
+        assert len(a) == min(4096, whole.counts[c])
+        assert (label.ravel()[a] == c).all()

@@ -78,3 +78,32 @@ def test_part_of_one_image_shows_all_classes_on_both_sides() -> None:
     rest[part.slices] = 255
     assert inside == {0, 1}
     assert set(np.unique(rest)) - {255} == {0, 1}
+
+
+def test_no_class_is_held_back_as_a_whole() -> None:
+    """The block moves as little as needed; where every image has a class of its own, a part of one is held back."""
+    refs = STACK[:10]
+    counts = [[100, 0] for _ in refs]
+    usual = choose(refs, None).val
+    counts[usual[0]][1] = 5
+    moved = choose(refs, None, counts).val
+    assert len(moved) == len(usual)
+    assert usual[0] not in moved
+    assert abs(moved[0] - usual[0]) == 1
+    assert choose(refs, [refs[usual[0]].rel], counts).val == usual[:1], "as asked"
+    two = choose(refs[:2], None, [[50, 0], [0, 50]])
+    assert two.train == (0, 1)
+    assert len(two.val) == 1
+    assert "a part of" in two.why
+
+
+def test_a_part_without_a_class_that_is_nowhere_else() -> None:
+    label = np.zeros((80, 80), np.uint8)
+    label[:, 78:] = 1
+    label[:10, 70:76] = 2  # at the right edge alone
+    label[70:, :40] = 1
+    part = hold_back_part(label)
+    rest = np.full_like(label, 255)
+    rest[label < 255] = label[label < 255]
+    rest[part.slices] = 255
+    assert set(np.unique(rest)) - {255} == {0, 1, 2}

@@ -36,6 +36,7 @@ from unet_gui.engine.predict import Predictor, run
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.train import train
 from unet_gui.engine.trainer import Trainer
+from unet_gui.engine.validate import Outcome
 
 SMALL = {"width": 4, "depth": 2, "crop": 48, "batch": 2, "device": "cpu", "precision": "fp32", "logs": False}
 
@@ -208,7 +209,13 @@ def test_stops_when_nothing_more_comes(
     events = list(train(folder, tmp_path / "m.safetensors", small(steps=300, learning_rate=1e-9)))
     (last,) = [e for e in events if isinstance(e, TrainFinished)]
     assert last.steps < 300
+    assert last.reason == "The score no longer improved."
     assert any("no longer improves" in e.text for e in events if isinstance(e, Warned))
+    monkeypatch.setattr(train_module, "PATIENCE", 12)  # twelve validations are planned: it could never run out
+    monkeypatch.setattr(Keeper, "_judge", lambda *_, **__: Outcome(0.5, (0.5, 0.5), 1.0, (0.0, 0.0)))
+    events = list(train(folder, tmp_path / "o.safetensors", small(steps=120)))
+    assert isinstance(events[-1], TrainFinished)
+    assert events[-1].steps < 120
     events = list(train(folder, tmp_path / "n.safetensors", small(steps=300, learning_rate=1e-9, patience=0)))
     (last,) = [e for e in events if isinstance(e, TrainFinished)]
     assert last.steps == 300
@@ -384,6 +391,22 @@ def test_divergence_is_rolled_back(
     assert load_checkpoint(checkpoint_path(tmp_path / "m.safetensors"))["trainer"]["rate_scale"] == 0.5
 
 
+def test_the_state_to_go_back_to_is_kept_though_the_loss_is_seldom_looked_at(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graphics card is asked for the loss at every tenth step only."""
+    remembered, plain = [], Trainer.remember
+
+    def watched(self: Trainer) -> None:
+        remembered.append(self.steps)
+        plain(self)
+
+    monkeypatch.setattr(train_module.Trainer, "remember", watched)
+    monkeypatch.setattr(train_module.Run, "_time_to_look", lambda self, _: self.clock.step % 10 == 0)
+    list(train(make_folder(), tmp_path / "m.safetensors", small(steps=150)))
+    assert remembered == [0, 51, 101]
+
+
 def test_hopeless_divergence_ends(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
     def poisoned(self: Trainer, batch: object, progress: float) -> torch.Tensor:
         return torch.tensor(float("nan"))
@@ -473,6 +496,8 @@ def test_tutorial_knows_two_classes(make_folder: Callable[..., Dataset], tmp_pat
     dataset.set_classes(default_classes(3))
     with pytest.raises(UserError, match="two classes"):
         list(train(dataset, tmp_path / "m.safetensors", TrainConfig(recipe="tutorial", device="cpu")))
+    with pytest.raises(UserError, match="bare weights"):
+        list(train(dataset, tmp_path / "m.pth", small(steps=1)))
     with pytest.raises(UserError, match=r"\.safetensors or \.pth"):
         list(train(dataset, tmp_path / "m.onnx", small()))
 

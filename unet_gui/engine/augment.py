@@ -222,6 +222,8 @@ class Colours:
     invert : bool
     exponent : float
         Of the gamma curve; 1 = none.
+    from_white : bool
+        The curve bends the inverted values, which are inverted back: it changes the bright ones most.
     gain, shift : float
     noise : float
         Standard deviation; 0 = none.
@@ -233,6 +235,7 @@ class Colours:
     coarse: float
     invert: bool
     exponent: float
+    from_white: bool
     gain: float
     shift: float
     noise: float
@@ -247,6 +250,7 @@ def draw_colours(how: Augmentation, rng: np.random.Generator) -> Colours:
         coarse=0.4 + 0.5 * sizes[1] if draw[1] < how.coarse else 1.0,
         invert=bool(draw[2] < how.invert),
         exponent=math.exp((2 * sizes[2] - 1) * how.gamma) if how.gamma > 0 and draw[3] < 0.3 else 1.0,
+        from_white=bool(draw[5] < 0.5),
         gain=math.exp((2 * sizes[3] - 1) * how.contrast),
         shift=shift * how.brightness,
         noise=0.05 + 0.25 * sizes[4] if draw[4] < how.noise else 0.0,
@@ -273,12 +277,17 @@ def recolour(x: NDArray[np.float32], how: Augmentation, rng: np.random.Generator
     if drawn.invert:
         x = -x
     if drawn.exponent != 1:
-        low, high = float(x.min()), float(x.max())
-        span = max(high - low, 1e-6)
-        mean, std = float(x.mean()), float(x.std())
-        x = cv2.pow((x - low) / span, drawn.exponent)
-        x = (x - x.mean()) * (std / max(float(x.std()), 1e-6)) + mean
+        x = -_gamma(-x, drawn.exponent) if drawn.from_white else _gamma(x, drawn.exponent)
     x = x * np.float32(drawn.gain) + np.float32(drawn.shift)
     if drawn.noise:
         x = x + np.random.default_rng(drawn.seed).standard_normal(x.shape, dtype=np.float32) * np.float32(drawn.noise)
     return x
+
+
+def _gamma(x: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
+    """Bend the grey values; their mean and spread stay."""
+    low, high = float(x.min()), float(x.max())
+    span = max(high - low, 1e-6)
+    mean, std = float(x.mean()), float(x.std())
+    x = cv2.pow((x - low) / span, exponent)
+    return (x - x.mean()) * (std / max(float(x.std()), 1e-6)) + mean

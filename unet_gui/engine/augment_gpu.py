@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unet_gui.engine.augment import UNLABELLED, Colours, Geometry
+from unet_gui.engine.normalise import LIMIT
 
 BLUR_REACH = 4
 """Pixels that the widest blur reaches."""
@@ -60,7 +61,7 @@ class Windows:
     def vary(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return input ``(n, c, size, size)`` float32 and truth ``(n, size, size)`` uint8, on the device."""
         shift, scale = self.numbers.to(device, non_blocking=True)[..., None, None]
-        x = (self.pixels.to(device, non_blocking=True).float() - shift) * scale
+        x = ((self.pixels.to(device, non_blocking=True).float() - shift) * scale).clamp_(-LIMIT, LIMIT)
         y = self.labels.to(device, non_blocking=True)
         grid = _grid(self.geometry, self.size, self.pixels.shape[-1], device)
         x = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
@@ -103,14 +104,15 @@ def recolour(x: Tensor, colours: Sequence[Colours]) -> Tensor:
         h, w = x.shape[-2:]
         small = (max(1, int(h * colours[i].coarse)), max(1, int(w * colours[i].coarse)))
         x[i : i + 1] = F.interpolate(F.interpolate(x[i : i + 1], small, mode="area"), (h, w), mode="bilinear")
-    values = [[-1.0 if c.invert else 1.0, c.exponent, c.gain, c.shift, c.noise] for c in colours]
+    signs = [(-1.0 if c.invert else 1.0, -1.0 if c.from_white else 1.0) for c in colours]
+    values = [[*s, c.exponent, c.gain, c.shift, c.noise] for s, c in zip(signs, colours, strict=True)]
     drawn = torch.tensor(values, dtype=torch.float32)
     if x.is_cuda:
         drawn = drawn.pin_memory()
-    sign, exponent, gain, shift, noise = drawn.to(x.device, non_blocking=True).T[..., None, None, None]
+    sign, side, exponent, gain, shift, noise = drawn.to(x.device, non_blocking=True).T[..., None, None, None]
     x = x * sign
     if any(c.exponent != 1 for c in colours):
-        x = torch.where(exponent == 1, x, _gamma(x, exponent))
+        x = torch.where(exponent == 1, x, _gamma(x * side, exponent) * side)
     x = x * gain + shift
     if any(c.noise for c in colours):
         random = torch.Generator(x.device).manual_seed(colours[0].seed)

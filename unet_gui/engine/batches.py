@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unet_gui.core.errors import UserError
 from unet_gui.engine.augment import cut, cut_plain, draw_colours, draw_geometry, recolour, window_side
 from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.data import UNLABELLED, Entry, Picture, Pictures
@@ -23,6 +22,12 @@ TRIES = 16
 """Places compared to find one with many strokes around it."""
 CROWDED = 0.75
 """Share of the crops that are cut where strokes are many, at first."""
+PER_READ = 32
+"""Crops cut from an image until it is given away, where memory does not hold all: to read one may take a second."""
+FIRST_WINDOW, GROWTH = 16, 8
+"""Images drawn from at first, and after how many crops there is one more."""
+SELDOM = 0.1
+"""A class that fewer of the images show is looked for in this share of the crops."""
 CROWDED_SAMPLES = 12_000
 """Samples after which it is half of that."""
 
@@ -55,6 +60,13 @@ class BatchMaker:
         This process's number among those that train together.
     on_card : bool
         Leave the variations to a graphics card: see `augment_gpu`.
+    seldom : mapping of int to sequence of int, optional
+        See `seldom_classes`.
+
+    Attributes
+    ----------
+    window : int
+        Images that are drawn from at one time, where memory does not hold all; 0 = all.
     """
 
     def __init__(
@@ -67,10 +79,13 @@ class BatchMaker:
         rank: int = 0,
         ranks: int = 1,
         on_card: bool = False,
+        seldom: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         self.on_card = on_card and plan.crop > 0
         self.pictures, self.entries, self.plan, self.seed = pictures, tuple(entries), plan, seed
         self.rank, self.ranks, self._shift = rank, ranks, 0
+        self.seldom = list((seldom or {}).items())
+        self.window = 0
         repeats = repeats or [1] * len(self.entries)
         self.cards = np.repeat(np.arange(len(self.entries)), repeats)
         weights = np.array([1.0] * plan.arch.classes)
@@ -85,6 +100,11 @@ class BatchMaker:
     def steps_per_epoch(self) -> int:
         """Steps in which every image comes once (larger ones more often)."""
         return max(1, -(-len(self.cards) // self.per_step))
+
+    def fit_memory(self, nbytes: float) -> None:
+        """Draw from no more images at one time than fit into memory, given what all of them take in bytes."""
+        share = 0.8 * self.pictures.budget / max(nbytes, 1)
+        self.window = 0 if share >= 1 or not self.plan.crop else max(1, int(share * len(self.cards)))
 
     def first_of(self, step: int) -> int:
         """Return the number of the first sample of a step, counted from the beginning of the training."""
@@ -109,20 +129,27 @@ class BatchMaker:
         crops = [self._sample(number) for number in numbers]
         return Batch(_stacked([c[0] for c in crops]), torch.from_numpy(np.stack([c[1] for c in crops])))
 
-    def _picture(self, number: int) -> tuple[Picture, np.random.Generator]:
-        """Return the image of a sample, counted from the beginning of the training, and its random numbers."""
+    def _picture(self, number: int) -> tuple[Picture, np.random.Generator, int | None]:
+        """Return the image of a sample, counted from the beginning, its random numbers, and the class looked for."""
+        rng = np.random.default_rng((self.seed, 2, number))
+        if self.seldom and rng.random() < SELDOM:
+            c, those = self.seldom[int(rng.integers(len(self.seldom)))]
+            picture = self.pictures.load(self.entries[those[int(rng.integers(len(those)))]])
+            return picture, rng, c if picture.counts[c] else None
+        if self.window:  # not all fit into memory: draw from some, of which one is replaced now and then
+            number = number // PER_READ + int(rng.integers(min(self.window, FIRST_WINDOW + number // GROWTH)))
         turn, place = divmod(number, len(self.cards))
         order = np.random.default_rng((self.seed, 1, turn)).permutation(len(self.cards))
         picture = self.pictures.load(self.entries[self.cards[order[place]]])
-        return picture, np.random.default_rng((self.seed, 2, number))
+        return picture, rng, None
 
     def _sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return a sample, varied."""
-        picture, rng = self._picture(number)
+        picture, rng, wanted = self._picture(number)
         if not self.plan.crop:
             return self._whole(picture, rng)
         for attempt in range(3):
-            center = self._center(picture, rng, number, near=attempt > 0)
+            center = self._center(picture, rng, number, attempt > 0, wanted)
             pixels, label = cut(picture.pixels, picture.label, center, self.plan.crop, self.plan.augmentation, rng)
             if (label != UNLABELLED).any():
                 break
@@ -136,9 +163,9 @@ class BatchMaker:
         middle = slice((side - plan.crop) // 2, (side + plan.crop) // 2)
         pixels, labels, scales, geometry, colours = [], [], [], [], []
         for number in numbers:
-            picture, rng = self._picture(number)
+            picture, rng, wanted = self._picture(number)
             for attempt in range(3):
-                center = self._center(picture, rng, number, near=attempt > 0)
+                center = self._center(picture, rng, number, attempt > 0, wanted)
                 window, label = cut_plain(picture.pixels, picture.label, center, side, still)
                 if (label[middle, middle] != UNLABELLED).any():
                     break
@@ -167,7 +194,9 @@ class BatchMaker:
             pixels, label = pixels[:, ::-1], label[:, ::-1]
         return self.plan.normalisation.apply(pixels, picture.stats), np.ascontiguousarray(label)
 
-    def _center(self, picture: Picture, rng: np.random.Generator, number: int, near: bool) -> tuple[float, float]:
+    def _center(
+        self, picture: Picture, rng: np.random.Generator, number: int, near: bool, wanted: int | None
+    ) -> tuple[float, float]:
         """Draw the middle of a crop: anywhere, or near a labelled pixel of a class drawn first.
 
         Of strokes a crop holds a few hundred pixels, and learning is slow. So it begins mostly where there are more of
@@ -178,8 +207,8 @@ class BatchMaker:
         sparse = picture.painted is not None
         crowded = sparse and not near and rng.random() < CROWDED / (1 + number / CROWDED_SAMPLES)
         tries = TRIES if crowded else 1
-        if near or sparse or rng.random() < self.plan.balance:
-            x, y = self._points(picture, rng, tries)
+        if near or sparse or wanted is not None or rng.random() < self.plan.balance:
+            x, y = self._points(picture, rng, tries, wanted)
             if not near:
                 x, y = x + rng.uniform(-0.35, 0.35, tries) * crop, y + rng.uniform(-0.35, 0.35, tries) * crop
         else:
@@ -191,14 +220,15 @@ class BatchMaker:
         return float(x[best]) - 0.5, float(y[best]) - 0.5
 
     def _points(
-        self, picture: Picture, rng: np.random.Generator, count: int
+        self, picture: Picture, rng: np.random.Generator, count: int, wanted: int | None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Draw labelled pixels of a class, each that the image shows with equal chances; return columns and rows."""
+        """Draw pixels of a class, each that the image shows with equal chances; return columns and rows."""
         h, w = picture.label.shape
         chance = self.class_chance * [n > 0 for n in picture.counts]
         if not chance.sum():
             return np.full(count, w / 2), np.full(count, h / 2)
-        places = rng.choice(picture.points[rng.choice(len(chance), p=chance / chance.sum())], count)
+        c = wanted if wanted is not None else rng.choice(len(chance), p=chance / chance.sum())
+        places = rng.choice(picture.points[c], count)
         return (places % w).astype(float), (places // w).astype(float)
 
 
@@ -233,7 +263,7 @@ class Prefetcher:
             made: Batch | Windows | BaseException
             try:
                 made = self._make(step)
-            except (UserError, OSError, MemoryError, RuntimeError, ValueError, KeyError, IndexError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, `get` raises it: nobody must wait for ever
                 made = error
             while not self._stop.is_set():
                 try:
@@ -266,6 +296,19 @@ class Prefetcher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def seldom_classes(counts: Sequence[Sequence[int]]) -> dict[int, tuple[int, ...]]:
+    """Return for each class that only few images show which ones do: images are drawn evenly, it would starve.
+
+    Parameters
+    ----------
+    counts : sequence of sequence of int
+        For each image, pixels of each class.
+    """
+    shown = np.asarray(counts) > 0
+    few = [c for c in range(shown.shape[1]) if 0 < shown[:, c].sum() < SELDOM * len(shown)]
+    return {c: tuple(np.flatnonzero(shown[:, c]).tolist()) for c in few}
 
 
 def repeats_for(labelled: Sequence[int], crop: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections import OrderedDict
@@ -26,6 +27,10 @@ SPARSE = 0.5
 """Of images with a smaller share of painted pixels than this, what is painted counts as strokes."""
 BLOCK = 16
 """Side in pixels of the blocks in which painted pixels are counted."""
+WHOLE = 4_194_304
+"""Pixels up to which an image is looked at as a whole in a validation, and its labels at once."""
+WINDOW = 1024
+"""About the side in pixels of the windows that a larger one is seen through."""
 POINTS = 4096
 """Pixels remembered for each class of an image, around which crops are cut."""
 
@@ -103,6 +108,12 @@ def physical_memory() -> int:
         return 8 << 30
 
 
+def processes_here() -> int:
+    """Return how many processes of one training share this machine's memory, as ``torchrun`` tells."""
+    text = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return max(1, int(text)) if text.isdigit() else 1
+
+
 def labelled_images(dataset: Dataset) -> list[ImageRef]:
     """Return the images that have a label file, pages of multi-page TIFFs one by one, in the folder's order."""
     found: list[ImageRef] = []
@@ -136,7 +147,7 @@ class ClassTable:
         UserError
             The label has an id that is not among the classes.
         """
-        counts = np.bincount(label.ravel(), minlength=256)
+        counts = histogram(label)
         strange = [i for i in np.flatnonzero(counts[:UNLABELLED]) if i not in self.ids]
         if strange:
             names = ", ".join(str(i) for i in strange[:8])
@@ -165,7 +176,7 @@ class Pictures:
     classes: ClassTable
     channels: int
     seed: int = 0
-    budget: int = field(default_factory=lambda: physical_memory() // 4)
+    budget: int = field(default_factory=lambda: physical_memory() // 4 // processes_here())
 
     def __post_init__(self) -> None:
         self._kept: OrderedDict[Entry, Picture] = OrderedDict()
@@ -198,7 +209,7 @@ class Pictures:
     def _read(self, entry: Entry) -> Picture:
         with self.dataset.open_image(entry.ref) as source:
             raw = self.dataset.load_label(entry.ref, source.shape)
-            pixels = finite(to_channels(source.read(), self.channels))
+            pixels = to_channels(source.read(), self.channels)
         if raw is None:
             raise UserError(f"The label of {entry.key} is gone.", hint="Was it deleted meanwhile?")
         label = self.classes.outputs(raw, entry.key)
@@ -213,12 +224,12 @@ class Pictures:
 
 def make_picture(key: str, pixels: NDArray, label: NDArray[np.uint8], classes: int, seed: int = 0) -> Picture:
     """Measure an image and remember where its classes are."""
-    flat = label.ravel()
-    counts = np.bincount(flat, minlength=256)[:classes]
-    rng = np.random.default_rng((seed, int(counts.sum()), flat.size))
-    points = tuple(_some(flat, c, int(counts[c]), rng) for c in range(classes))
-    painted = _painted(label) if 0 < counts.sum() < SPARSE * flat.size else None
-    return Picture(key, pixels, label, measure(sample(pixels)), points, tuple(int(n) for n in counts), painted)
+    counts = histogram(label)[:classes]
+    rng = np.random.default_rng((seed, int(counts.sum()), label.size))
+    points = tuple(_some(label, c, int(counts[c]), rng) for c in range(classes))
+    painted = _painted(label) if 0 < counts.sum() < SPARSE * label.size else None
+    stats = measure(sample(pixels))
+    return Picture(key, finite(pixels, stats.mean), label, stats, points, tuple(int(n) for n in counts), painted)
 
 
 def _painted(label: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -231,12 +242,64 @@ def _painted(label: NDArray[np.uint8]) -> NDArray[np.float64]:
     return cv2.integral(blocks, sdepth=cv2.CV_64F) * (BLOCK**2 / 255)
 
 
-def _some(flat: NDArray[np.uint8], c: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the positions of at most `POINTS` pixels of a class."""
-    if not count:
-        return np.empty(0, np.int64)
-    found = np.flatnonzero(flat == c)
-    return found if count <= POINTS else np.sort(rng.choice(found, POINTS, replace=False))
+def histogram(label: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how many pixels have each of the values 0…255, without a copy of numbers eight times the label's size."""
+    counts = np.zeros(256, np.int64)
+    rows = max(1, WHOLE // max(label.shape[1], 1))
+    for top in range(0, label.shape[0], rows):
+        counts += np.bincount(label[top : top + rows].ravel(), minlength=256)
+    return counts
+
+
+def _some(label: NDArray[np.uint8], c: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the positions of at most `POINTS` pixels of a class, drawn with equal chances."""
+    rows = max(1, WHOLE // max(label.shape[1], 1))
+    wanted = np.sort(rng.choice(count, POINTS, replace=False)) if count > POINTS else np.arange(count)
+    found, before = [], 0
+    for top in range(0, label.shape[0] if count else 0, rows):
+        here = np.flatnonzero(label[top : top + rows] == c)
+        low, high = np.searchsorted(wanted, (before, before + len(here)))
+        found.append(here[wanted[low:high] - before] + top * label.shape[1])
+        before += len(here)
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def windows_of(picture: Picture, only: Rect | None, pixels: int) -> list[Picture]:
+    """Return what of an image is looked at in a validation: all of a small one, of a large one labelled windows.
+
+    Parameters
+    ----------
+    picture : Picture
+    only : Rect or None
+        The part that is labelled, where one image is divided.
+    pixels : int
+        About the most pixels that all windows have together; of more labelled ones an even choice is taken.
+
+    Returns
+    -------
+    list of Picture
+        Measured as the whole image is. At the inner edge of a window the network sees its surroundings mirrored.
+    """
+    area = only or Rect(0, 0, picture.label.shape[1], picture.label.shape[0])
+    if area.area <= WHOLE:
+        return [_window(picture, area)] if only else [picture]
+    edges = [np.linspace(0, n, max(1, round(n / WINDOW)) + 1).round().astype(int) for n in (area.w, area.h)]
+    lefts, tops = edges[0] + area.x, edges[1] + area.y
+    parts = [
+        Rect(int(x), int(y), int(x1 - x), int(y1 - y))
+        for y, y1 in itertools.pairwise(tops)
+        for x, x1 in itertools.pairwise(lefts)
+    ]
+    parts = [part for part in parts if (picture.label[part.slices] != UNLABELLED).any()]
+    keep = min(len(parts), max(1, pixels // WINDOW**2))  # nothing if nothing is painted
+    return [_window(picture, parts[i]) for i in np.linspace(0, len(parts) - 1, keep).round().astype(int)]
+
+
+def _window(picture: Picture, part: Rect) -> Picture:
+    """Return a part of an image; a copy, so that the image need not stay in memory."""
+    pixels, label = picture.pixels[part.slices].copy(), picture.label[part.slices].copy()
+    counts = tuple(histogram(label)[: len(picture.counts)].tolist())
+    return Picture(picture.key, pixels, label, picture.stats, tuple(np.empty(0, np.int64) for _ in counts), counts)
 
 
 def effective(dataset: Dataset, refs: Sequence[ImageRef]) -> int:

@@ -155,7 +155,7 @@ class Validated(Event):
     offsets : tuple of float
         The operating point: ``argmax_c(log p_c + offset_c)``.
     is_best : bool
-        Whether this is the best so far, and therefore the model kept.
+        Whether this is as good as the best so far, and therefore the model kept.
     """
 
     step: int

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.engine.data import UNLABELLED, Picture
+from unet_gui.engine.data import UNLABELLED, WHOLE, Picture, histogram
 from unet_gui.engine.normalise import Stats
 
 
@@ -38,7 +38,9 @@ class Fingerprint:
     handed : bool
         The same for left and right.
     spread : float
-        Median over the images of the standard deviation of grey values.
+        Median of the standard deviation of grey values, over the images of the type that most are of.
+    dtype : str
+        That type.
     mean, std : tuple of float
         Medians over the images of the mean and spread of each channel.
     brighter : tuple of float
@@ -56,6 +58,7 @@ class Fingerprint:
     upright: bool
     handed: bool
     spread: float
+    dtype: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
     brighter: tuple[float, ...]
@@ -70,6 +73,8 @@ class Traits:
     key : str
     size : int
         Pixels.
+    nbytes : int
+        Memory it takes.
     counts : tuple of int
         Pixels of each class.
     stats : Stats
@@ -83,6 +88,7 @@ class Traits:
 
     key: str
     size: int
+    nbytes: int
     counts: tuple[int, ...]
     stats: Stats
     thickness: tuple[float, ...]
@@ -97,6 +103,7 @@ def traits_of(picture: Picture) -> Traits:
     return Traits(
         picture.key,
         label.size,
+        picture.nbytes,
         picture.counts,
         picture.stats,
         tuple(_thickness(label, classes)),
@@ -112,7 +119,9 @@ def fingerprint(traits: Sequence[Traits], channels: int) -> Fingerprint:
     total = counts.sum(0)
     sides = sorted(np.sqrt(t.size) for t in traits)
     thick = np.array([t.thickness for t in traits])
-    spread = float(np.median([np.mean(t.stats.std) for t in traits]))
+    types = [t.stats.dtype for t in traits]
+    dtype = max(types, key=types.count)
+    spread = float(np.median([np.mean(t.stats.std) for t in traits if t.stats.dtype == dtype]))
     brighter = np.array([t.brighter for t in traits])
     return Fingerprint(
         images=len(traits),
@@ -125,6 +134,7 @@ def fingerprint(traits: Sequence[Traits], channels: int) -> Fingerprint:
         upright=_differ([t.vertical for t in traits]),
         handed=_differ([t.horizontal for t in traits]),
         spread=spread,
+        dtype=dtype,
         mean=tuple(float(v) for v in np.median([t.stats.mean for t in traits], axis=0)),
         std=tuple(float(v) for v in np.median([t.stats.std for t in traits], axis=0)),
         brighter=tuple(_share_above(column) for column in brighter.T),
@@ -162,6 +172,7 @@ def _thickness(label: NDArray[np.uint8], classes: int) -> list[float]:
     Only where its outline is known: parts that end at unlabelled pixels (brush strokes) say nothing about objects.
     """
     found = []
+    label = _middle(label)
     dense = (label != UNLABELLED).mean() > 0.9
     for c in range(classes):
         mask = (label == c).astype(np.uint8)
@@ -174,12 +185,20 @@ def _thickness(label: NDArray[np.uint8], classes: int) -> list[float]:
     return found
 
 
+def _middle(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a label, of a large image the middle."""
+    h, w = label.shape
+    if h * w <= WHOLE:
+        return label
+    side = int(WHOLE**0.5)
+    top, left = max(0, (h - side) // 2), max(0, (w - side) // 2)
+    return np.ascontiguousarray(label[top : top + side, left : left + side])
+
+
 def _ends(label: NDArray[np.uint8], classes: int) -> NDArray[np.float64] | None:
     """Return the class shares in the upper third minus those in the lower, None where either is unlabelled."""
     third = max(1, label.shape[0] // 3)
-    upper, lower = (
-        np.bincount(part.ravel(), minlength=256)[:classes].astype(float) for part in (label[:third], label[-third:])
-    )
+    upper, lower = (histogram(part)[:classes].astype(float) for part in (label[:third], label[-third:]))
     if not upper.sum() or not lower.sum():
         return None
     return upper / upper.sum() - lower / lower.sum()

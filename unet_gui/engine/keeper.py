@@ -24,11 +24,16 @@ from unet_gui.engine.unet import UNet
 from unet_gui.engine.validate import Answer, Judge, Outcome, answers
 
 BEST_MODEL = "best_model.pth"
+AS_GOOD = {"rand": 0.01, "dice": 0.0}
+"""Difference between scores that is left to chance."""
 NOTHING = Outcome(math.nan, (), math.nan, ())
 
 
 class Keeper:
-    """Keeps the weights with the best smoothed score, or with the lowest training loss.
+    """Keeps the latest weights whose smoothed score is as good as the best, or those with the lowest training loss.
+
+    On a handful of images the best of thirty scores is luck, and early networks have more of it: of scores that chance
+    may have told apart, the last one counts, when the learning rate has fallen.
 
     Parameters
     ----------
@@ -44,9 +49,9 @@ class Keeper:
     best : float
         Best smoothed score; -inf at first.
     outcome : Outcome
-        The one of the best.
+        The one of the weights that are kept.
     state : dict
-        The weights it was reached with; empty at first.
+        The weights that are kept; empty at first.
     smoothed : float
     stale : int
         Validations since the best.
@@ -66,17 +71,18 @@ class Keeper:
         self.lowest_loss = math.inf
 
     def validate(self, net: UNet, final: bool) -> Generator[Event, None, tuple[Outcome, bool, list[Answer]]]:
-        """Try a network; return how good it is, whether it is the best, and its answers."""
+        """Try a network; return how good it is, whether it is kept, and its answers."""
         begin = time.perf_counter()
         found = yield from self._answers(net)
         near = self.outcome.offsets if self.outcome.offsets and not final else None
         outcome = self._judge(found, near)
         previous = outcome.score if math.isnan(self.smoothed) else self.smoothed
         self.smoothed = 0.5 * previous + 0.5 * outcome.score
-        is_best = self.smoothed > self.best
-        self.stale = 0 if is_best else self.stale + 1
+        self.stale = 0 if self.smoothed > self.best else self.stale + 1
+        self.best = self.smoothed if self.smoothed > self.best else self.best
+        is_best = self.smoothed >= self.best - AS_GOOD[self.plan.score]
         if is_best:
-            self.best, self.outcome = self.smoothed, outcome
+            self.outcome = outcome
             if self.plan.keep == "best-score":
                 self.state = {k: v.detach().clone() for k, v in net.state_dict().items()}
         took = time.perf_counter() - begin
@@ -85,6 +91,8 @@ class Keeper:
 
     def settle(self) -> Generator[Event, None, None]:
         """Search the operating point of the weights that are kept over the whole range, as they will predict."""
+        if not self.state:  # no validation had a score
+            return
         net = UNet(self.plan.arch)
         net.load_state_dict(self.state)
         found = yield from self._answers(net, {"symmetries": self.plan.symmetries, "views": self.plan.views})

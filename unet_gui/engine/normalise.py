@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,17 @@ from unet_gui.core.images import ImageSource
 SAMPLE_PIXELS = 4_000_000
 """Images up to this size are measured wholly, larger ones on blocks spread evenly over them."""
 BLOCK = 256
+LIMIT = 50.0
+"""Standard deviations from the mean beyond which a value is a fault of the camera: one of 1e8 would drown a batch."""
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Mean and spread of each channel of one image."""
+    """Mean and spread of each channel of one image, and of which type its pixels are."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    dtype: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,19 +43,31 @@ class Normalisation:
         For ``"dataset"``: the numbers, one for each channel.
     floor : float
         For ``"image"``: smallest standard deviation to divide by, so that an empty image does not become noise.
+    dtype : str
+        Type of the images that the floor is for: grey values of another type are on another scale, and have no floor.
+        Empty: it is for all.
     """
 
     kind: str = "image"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     floor: float = 0.0
+    dtype: str = ""
+
+    @property
+    def limit(self) -> float:
+        """Largest value that the network is given."""
+        return float("inf") if self.kind == "none" else LIMIT
 
     def numbers(self, stats: Stats, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what is subtracted from each channel, and what it is multiplied with then."""
         if self.kind == "none":
             return np.zeros(channels, np.float32), np.ones(channels, np.float32)
         mean, std = (self.mean, self.std) if self.kind == "dataset" else (stats.mean, stats.std)
-        return np.asarray(mean, np.float32), np.asarray([1 / max(s, self.floor, 1e-6) for s in std], np.float32)
+        floor = self.floor if stats.dtype == self.dtype or not self.dtype else 0.0
+        least = [max(floor, 1e-6 * abs(m), 1e-12) for m in mean]  # of a picture of one value rounding is all there is
+        scale = [1 / max(s, low) for s, low in zip(std, least, strict=True)]
+        return np.asarray(mean, np.float32), np.asarray(scale, np.float32)
 
     def apply(self, pixels: NDArray, stats: Stats) -> NDArray[np.float32]:
         """Return ``(h, w)`` or ``(h, w, c)`` float32."""
@@ -64,11 +79,14 @@ class Normalisation:
             shift, scale = shift[0], scale[0]
         x -= shift
         x *= scale
+        if pixels.dtype != np.uint8:  # 8 bits have no room for hot pixels
+            np.clip(x, -self.limit, self.limit, out=x)
         return x
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
-        return {"kind": self.kind, "mean": list(self.mean), "std": list(self.std), "floor": self.floor}
+        values = {"kind": self.kind, "mean": list(self.mean), "std": list(self.std), "floor": self.floor}
+        return {**values, "dtype": self.dtype} if self.dtype else values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Normalisation:
@@ -78,6 +96,7 @@ class Normalisation:
             tuple(float(v) for v in values.get("mean", ())),
             tuple(float(v) for v in values.get("std", ())),
             float(values.get("floor", 0.0)),
+            str(values.get("dtype", "")),
         )
 
 
@@ -127,7 +146,7 @@ def _grey(pixels: NDArray, have: int) -> NDArray:
     colour = np.ascontiguousarray(pixels[..., :3])
     if np.array_equal(colour[..., 0], colour[..., 1]) and np.array_equal(colour[..., 0], colour[..., 2]):
         return np.ascontiguousarray(colour[..., 0])
-    return cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(colour if colour.dtype != np.int16 else colour.astype(np.float32), cv2.COLOR_RGB2GRAY)
 
 
 def _for_opencv(pixels: NDArray) -> NDArray:
@@ -141,11 +160,11 @@ def _for_opencv(pixels: NDArray) -> NDArray:
     return pixels.astype(np.float32)
 
 
-def finite(pixels: NDArray) -> NDArray:
-    """Replace NaN and infinities of a float picture by 0."""
+def finite(pixels: NDArray, fill: Sequence[float] = ()) -> NDArray:
+    """Replace NaN and infinities of a float picture by the mean of each channel, or by 0 if none is given."""
     if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
         return pixels
-    return np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.where(np.isfinite(pixels), pixels, np.asarray(fill or (0.0,), pixels.dtype))
 
 
 def sample(source: ImageSource | NDArray) -> NDArray:
@@ -172,7 +191,7 @@ def sample(source: ImageSource | NDArray) -> NDArray:
 
 
 def measure(pixels: NDArray) -> Stats:
-    """Return mean and standard deviation of each channel, hot pixels clipped.
+    """Return mean and standard deviation of each channel, hot pixels clipped, those that are no number left out.
 
     Parameters
     ----------
@@ -181,13 +200,14 @@ def measure(pixels: NDArray) -> Stats:
     """
     if pixels.dtype == np.uint8:  # 8 bits have no room for hot pixels that matter
         mean, std = cv2.meanStdDev(pixels)
-        return Stats(tuple(mean.ravel().tolist()), tuple(std.ravel().tolist()))
+        return Stats(tuple(mean.ravel().tolist()), tuple(std.ravel().tolist()), "uint8")
     means, stds = [], []
-    for channel in finite(pixels).reshape(-1, 1 if pixels.ndim == 2 else pixels.shape[2]).T:
+    for channel in pixels.reshape(-1, 1 if pixels.ndim == 2 else pixels.shape[2]).T:
         values = channel.astype(np.float32)
+        values = values[np.isfinite(values)] if pixels.dtype.kind == "f" else values
         if values.size > 1000:
             low, high = np.percentile(values, (0.1, 99.9))
             values = np.clip(values, low, high)
-        means.append(float(values.mean(dtype=np.float64)))
-        stds.append(float(values.std(dtype=np.float64)))
-    return Stats(tuple(means), tuple(stds))
+        means.append(float(values.mean(dtype=np.float64)) if values.size else 0.0)
+        stds.append(float(values.std(dtype=np.float64)) if values.size else 0.0)
+    return Stats(tuple(means), tuple(stds), pixels.dtype.name)

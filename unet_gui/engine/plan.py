@@ -253,7 +253,7 @@ def _normalisation(config: TrainConfig, prints: Fingerprint) -> Normalisation:
     """Choose how grey values are measured: for each image, as exposure and staining differ even within a folder."""
     if config.normalisation == "dataset":
         return Normalisation("dataset", prints.mean, prints.std)
-    return Normalisation("image", floor=0.1 * prints.spread)
+    return Normalisation("image", floor=0.1 * prints.spread, dtype=prints.dtype)
 
 
 def _stem(config: TrainConfig, prints: Fingerprint) -> tuple[int, str]:
@@ -326,11 +326,11 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
         if plan.score == "rand"
         else "The score is Dice: how well the areas overlap."
     )
-    upright = (
-        "Top and bottom look different, so the pictures are mirrored left to right but not turned."
-        if prints.upright
-        else "There is no up or down, so the pictures are turned and mirrored at random."
-    )
+    upright = {
+        "": "Top and bottom look different, left and right too, so the pictures are neither mirrored nor turned.",
+        "mirror": "Top and bottom look different, so the pictures are mirrored left to right but not turned.",
+        "turns": "There is no up or down, so the pictures are turned and mirrored at random.",
+    }[plan.symmetries]
     return (
         f"{prints.images} labelled image{'s' if prints.images != 1 else ''}, {colour}, "
         f"{prints.labelled:.0%} of the pixels labelled.",

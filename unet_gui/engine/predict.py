@@ -337,7 +337,7 @@ class Predictor:
         for tile in tiles:
             rect = tile.region.clip(source.shape[:2])
             pixels = source[rect.slices] if isinstance(source, np.ndarray) else source.read(rect)
-            x = finite(to_channels(pixels, self.arch.in_channels))
+            x = finite(to_channels(pixels, self.arch.in_channels), stats.mean)
             x = self.normalisation.apply(x, stats) if self._side is None else x
             arrays.append(x[..., None] if x.ndim == 2 else x)
         batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
@@ -346,7 +346,8 @@ class Predictor:
         shift, scale = (torch.from_numpy(v).pin_memory() for v in self.normalisation.numbers(stats, batch.shape[1]))
         with torch.cuda.stream(self._side):  # fetched and made floats while the tiles before are computed
             raw, less, times = (v.to(self.device.torch, non_blocking=True) for v in (batch.pin_memory(), shift, scale))
-            return pad_to((raw.float() - less[:, None, None]) * times[:, None, None], self.arch.align)
+            floats = (raw.float() - less[:, None, None]) * times[:, None, None]
+            return pad_to(floats.clamp_(-self.normalisation.limit, self.normalisation.limit), self.arch.align)
 
     def logits(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> Tensor:
         """Return the ``core`` of the logits of an aligned batch, or of log-probabilities over several views.

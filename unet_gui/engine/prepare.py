@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -11,19 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
 from unet_gui.core.regions import thin_net_class
-from unet_gui.engine.batches import repeats_for
+from unet_gui.engine.batches import repeats_for, seldom_classes
 from unet_gui.engine.data import (
     SCANNED,
     UNLABELLED,
     ClassTable,
     Entry,
+    Picture,
     Pictures,
     effective,
     labelled_images,
+    windows_of,
 )
 from unet_gui.engine.device import DeviceChoice
 from unet_gui.engine.events import TICK, Event, Warned
@@ -37,6 +41,10 @@ VAL_PIXELS = {"cpu": 8_000_000, "mps": 30_000_000, "cuda": 80_000_000}
 """Pixels looked at in one validation; of more, an even choice of the images."""
 
 
+SCAN_SHARE = 0.2
+"""Of the time for a training, at most this share goes into looking at the images before it begins."""
+FEW = 50
+"""Images that are looked at in any case."""
 READERS = 4
 """Threads that read images and labels; decoding and measuring leave Python's lock alone most of the time."""
 _Looked = tuple[Traits, tuple[int, tuple[int, ...]]]
@@ -51,13 +59,18 @@ class Prepared:
     ----------
     pictures : Pictures
     train, val : tuple of Entry
-        ``val`` is what is really looked at in a validation.
+        ``val`` is what is really looked at in a validation, see `held_back`.
     train_keys, val_keys : tuple of str
         All images of the two parts.
     repeats : list of int
+    seldom : dict
         See `BatchMaker`.
     plan : Plan
     words : tuple of str
+    pixels : int
+        About the most that are looked at in a validation.
+    nbytes : float
+        Memory that the images to learn from would take together.
     """
 
     pictures: Pictures
@@ -66,8 +79,20 @@ class Prepared:
     train_keys: tuple[str, ...]
     val_keys: tuple[str, ...]
     repeats: list[int]
+    seldom: dict[int, tuple[int, ...]]
     plan: Plan
     words: tuple[str, ...]
+    pixels: int
+    nbytes: float
+
+    def held_back(self) -> list[Picture]:
+        """Return the pictures for a validation: whole images, or windows of large ones."""
+        return list(_held_back(self.val, self.pictures, self.pixels))
+
+
+def _held_back(val: Sequence[Entry], pictures: Pictures, pixels: int) -> Iterator[Picture]:
+    for entry in val:
+        yield from windows_of(pictures.load(entry), entry.only, pixels // len(val))
 
 
 def prepare(dataset: Dataset, config: TrainConfig, device: DeviceChoice) -> Generator[Event, None, Prepared]:
@@ -97,15 +122,17 @@ def prepare(dataset: Dataset, config: TrainConfig, device: DeviceChoice) -> Gene
     channels = config.channels or (1 if config.recipe == "tutorial" else effective(dataset, refs))
     table = ClassTable([c.id for c in dataset.classes])
     pictures = Pictures(dataset, table, channels, config.seed)
-    usable = yield from _scan(pictures, refs)
-    split = _split([e.ref for e, _ in usable], config)
+    usable = yield from _scan(pictures, refs, config)
+    split = _split(usable, config)
     train, val, why = _divide(pictures, usable, split)
-    known = [t for e, t in usable if any(e.ref == other.ref for other in train)] if val else [t for _, t in usable]
+    learned = {e.ref for e in train}
+    known = [t for e, t in usable if e.ref in learned]
     yield from _check_classes(dataset, known, [t for _, t in usable])
     prints = fingerprint(known, channels)
     score, net = _score(config, pictures, usable, val)
     plan, words = make_plan(config, prints, score, net, device.type)
-    shown = _some_of(val, pictures, VAL_PIXELS[device.type])
+    pixels = VAL_PIXELS[device.type]
+    shown = _some_of(val, pictures, pixels)
     return Prepared(
         pictures,
         tuple(train),
@@ -113,8 +140,11 @@ def prepare(dataset: Dataset, config: TrainConfig, device: DeviceChoice) -> Gene
         tuple(e.key for e in train),
         tuple(e.key for e in val),
         repeats_for([sum(t.counts) for t in known], plan.crop),
+        seldom_classes([t.counts for t in known]) if plan.crop else {},
         plan,
-        (*words, why, *_threshold_words(plan, [pictures.load(e).label for e in shown])),
+        (*words, why, *_threshold_words(plan, [p.label for p in _held_back(shown, pictures, pixels)])),
+        pixels,
+        sum(t.nbytes for t in known),
     )
 
 
@@ -125,31 +155,49 @@ def _threshold_words(plan: Plan, labels: Sequence[NDArray[np.uint8]]) -> tuple[s
     return ("Only strokes are painted there: threshold and final score are estimated for the whole images.",)
 
 
-def _scan(pictures: Pictures, refs: Sequence[ImageRef]) -> Generator[Event, None, list[tuple[Entry, Traits]]]:
-    """Read the images; tell which cannot be used and go on with the others."""
-    step = max(1, -(-len(refs) // SCANNED))
-    usable: list[tuple[Entry, Traits]] = []
+def _scan(
+    pictures: Pictures, refs: Sequence[ImageRef], config: TrainConfig
+) -> Generator[Event, None, list[tuple[Entry, Traits]]]:
+    """Read the images; tell which cannot be used and go on with the others.
+
+    Where the time for the training is given, a share of it at most goes into this: an even choice of the images then.
+    """
+    end = time.perf_counter() + SCAN_SHARE * 60 * (config.minutes or float("inf"))
+    refs = refs[:: max(1, -(-len(refs) // SCANNED))]
+    order = list(range(len(refs)))
+    if len(refs) > FEW:
+        np.random.default_rng(config.seed).shuffle(order)
+    usable: list[tuple[int, Entry, Traits]] = []
     last: UserError | None = None
     seen: dict[tuple[int, tuple[int, ...]], Entry] = {}
-    for ref, reading in _read_ahead(pictures, refs[::step]):
+    for place, (ref, reading) in zip(order, _read_ahead(pictures, [refs[i] for i in order]), strict=True):
         entry = Entry(ref)
         try:
             traits, mark = reading.result()
-        except (UserError, MemoryError) as error:
-            last = error if isinstance(error, UserError) else UserError("does not fit into memory.", ref.key)
+        except (UserError, MemoryError, cv2.error) as error:
+            last = error if isinstance(error, UserError) else _in_words(error, ref)
             yield Warned(f"{ref.key} is left out: {last}")
             continue
         if sum(traits.counts):
-            usable.append((entry, traits))
+            usable.append((place, entry, traits))
             yield from _check_twin(pictures, entry, seen.setdefault(mark, entry))
         yield TICK
+        if len(usable) >= FEW and time.perf_counter() > end:
+            yield Warned(f"Reading takes long: learning from {len(usable)} of {len(refs)} labelled images.")
+            break
     if not usable:
         if last is not None:
             raise last
         raise UserError(
             "The labels are empty: nothing is painted yet.", hint="Paint a little of every class in one or two images."
         )
-    return usable
+    return [(entry, traits) for _, entry, traits in sorted(usable, key=lambda found: found[0])]
+
+
+def _in_words(error: Exception, ref: ImageRef) -> UserError:
+    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        return UserError("does not fit into memory.", ref.key)
+    return UserError("cannot be looked at.", ref.key, details=str(error))
 
 
 def _read_ahead(pictures: Pictures, refs: Sequence[ImageRef]) -> Iterator[tuple[ImageRef, Future[_Looked]]]:
@@ -186,25 +234,29 @@ def _check_twin(pictures: Pictures, entry: Entry, other: Entry) -> Generator[Eve
         )
 
 
-def _split(refs: list[ImageRef], config: TrainConfig) -> Split:
+def _split(usable: list[tuple[Entry, Traits]], config: TrainConfig) -> Split:
     wish = config.val
     if wish is None and config.recipe == "tutorial":
         wish = 0.0  # the tutorial learns from all images
-    return choose(refs, wish)
+    return choose([e.ref for e, _ in usable], wish, [t.counts for _, t in usable])
 
 
 def _divide(
     pictures: Pictures, usable: list[tuple[Entry, Traits]], split: Split
 ) -> tuple[list[Entry], list[Entry], str]:
     """Return the entries to learn from and to choose on, and why."""
-    if split.train != split.val:
-        return [usable[i][0] for i in split.train], [usable[i][0] for i in split.val], split.why
-    entry = usable[0][0]
+    train = [usable[i][0] for i in split.train]
+    if not set(split.train) & set(split.val):
+        return train, [usable[i][0] for i in split.val], split.why
+    (divided,) = split.val
+    entry = usable[divided][0]
     part = hold_back_part(pictures.load(entry).label)
-    train, val = Entry(entry.ref, hidden=part), Entry(entry.ref, only=part)
-    if not sum(pictures.load(val).counts) or sum(n > 0 for n in pictures.load(train).counts) < 2:
-        return [entry], [], "Too little is labelled to hold anything back: the last model is kept, without a score."
-    return [train], [val], split.why
+    rest, val = Entry(entry.ref, hidden=part), Entry(entry.ref, only=part)
+    left = [pictures.load(rest).counts if i == divided else usable[i][1].counts for i in split.train]
+    lost = (np.sum([t.counts for _, t in usable], axis=0) > 0) & (np.sum(left, axis=0) == 0)
+    if not sum(pictures.load(val).counts) or lost.any():
+        return train, [], "Too little is labelled to hold anything back: the last model is kept, without a score."
+    return [rest if i == divided else e for i, e in zip(split.train, train, strict=True)], [val], split.why
 
 
 def _check_classes(dataset: Dataset, train: list[Traits], everything: list[Traits]) -> Generator[Event, None, None]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
+from unet_gui.engine.data import UNLABELLED, histogram
 
 AUTO_FRACTION = 0.2
-UNLABELLED = 255
 _RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 _NUMBER = re.compile(r"\d+")
 
@@ -28,7 +28,7 @@ class Split:
     Attributes
     ----------
     train, val : tuple of int
-        Positions in the list of labelled images; the same position in both when one image is divided.
+        Positions in the list of labelled images; a position that is in both is that of an image to be divided.
     why : str
         One plain sentence.
     """
@@ -96,7 +96,11 @@ def _matches(refs: Sequence[ImageRef], numbers: list[int], part: str) -> list[in
     return [i for i, n in enumerate(names) if any(fnmatch.fnmatchcase(text, part) for text in n)]
 
 
-def choose(refs: Sequence[ImageRef], wish: str | float | Sequence[str] | None) -> Split:
+def choose(
+    refs: Sequence[ImageRef],
+    wish: str | float | Sequence[str] | None,
+    counts: Sequence[Sequence[int]] | None = None,
+) -> Split:
     """Divide the labelled images.
 
     Parameters
@@ -105,6 +109,8 @@ def choose(refs: Sequence[ImageRef], wish: str | float | Sequence[str] | None) -
         In the folder's natural order, which for a stack is the order of its slices.
     wish : str, float, sequence of str or None
         See `TrainConfig.val`.
+    counts : sequence of sequence of int, optional
+        For each image, pixels of each class: where nobody chose, no class is held back as a whole.
 
     Raises
     ------
@@ -126,7 +132,12 @@ def choose(refs: Sequence[ImageRef], wish: str | float | Sequence[str] | None) -
     if n == 1:
         why = "Only one image is labelled: a part of it is held back to choose the best model on."
         return Split((0,), (0,), why)
-    val = _blocks(n, fraction)
+    shown = np.asarray(counts) > 0 if counts is not None else np.ones((n, 1), bool)
+    val = _keeping_classes(_blocks(n, fraction), shown)
+    if not val:
+        best = int(np.asarray(counts).astype(bool).sum(1).argmax())
+        why = f"Every image shows a class that others do not: a part of {refs[best].key} is held back to choose on."
+        return Split(tuple(range(n)), (best,), why)
     train = [i for i in range(n) if i not in set(val)]
     why = f"{_names(refs, val)} held back to choose the best model on, in blocks, as neighbours may look alike."
     return Split(tuple(train), tuple(val), why)
@@ -161,6 +172,23 @@ def _blocks(n: int, fraction: float) -> list[int]:
     return chosen
 
 
+def _keeping_classes(val: list[int], shown: NDArray[np.bool_]) -> list[int]:
+    """Move the positions held back as little as needed, so that each class stays among the others; nothing if none do.
+
+    Parameters
+    ----------
+    val : list of int
+    shown : ndarray
+        ``(images, classes)``: which image shows which class.
+    """
+    n, needed = len(shown), shown.any(0)
+    for shift in sorted(range(-(n // 2), n - n // 2), key=abs):
+        moved = sorted((position + shift) % n for position in val)
+        if (np.delete(shown, moved, axis=0).any(0) >= needed).all():
+            return moved
+    return []
+
+
 def _names(refs: Sequence[ImageRef], chosen: Sequence[int]) -> str:
     """Say which images, shortly."""
     keys = [refs[i].key for i in chosen]
@@ -180,16 +208,16 @@ def hold_back_part(label: NDArray[np.uint8]) -> Rect:
         ``(h, w)`` uint8 with 255 for unlabelled.
     """
     h, w = label.shape
-    whole = np.bincount(label.ravel(), minlength=256)[:UNLABELLED]
+    whole = histogram(label)[:UNLABELLED]
     parts = []
     for share in (0.25, 0.35, 0.5):
         y, x = max(1, round(h * share)), max(1, round(w * share))
         parts += [Rect(w - x, 0, x, h), Rect(0, h - y, w, y), Rect(0, 0, x, h), Rect(0, 0, w, y)]
     best, best_value = parts[0], -1.0
     for part in parts:
-        held = np.bincount(label[part.slices].ravel(), minlength=256)[:UNLABELLED]
-        both = ((held > 0) & (whole - held > 0)).sum()
-        value = float(both) - abs(float(held.sum()) / max(int(whole.sum()), 1) - 0.25)
+        held = histogram(label[part.slices])[:UNLABELLED]
+        both, lost = ((held > 0) & (whole - held > 0)).sum(), ((held > 0) & (whole == held)).sum()
+        value = float(both) - float(lost) - abs(float(held.sum()) / max(int(whole.sum()), 1) - 0.25)
         if value > best_value + 1e-9:
             best, best_value = part, value
     return best

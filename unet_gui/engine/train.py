@@ -77,6 +77,12 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
     out = Path(out)
     if out.suffix.lower() not in (".safetensors", ".pth"):
         raise UserError("A model file must end in .safetensors or .pth.", out)
+    if out.suffix.lower() == ".pth" and config.recipe != "tutorial":
+        raise UserError(
+            "A .pth file holds bare weights: what the recipe fast chose for these images would be lost.",
+            out,
+            "Let the model's name end in .safetensors, or use the recipe tutorial.",
+        )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -135,6 +141,7 @@ class Run:
     ) -> None:
         self.dataset, self.out, self.config, self.device, self.data = dataset, out, config, device, prepared
         self.started, self.earlier, self.together = started, 0.0, together
+        self.notes: list[str] = []
         self.checkpoint = checkpoint_path(out)
         state = load_checkpoint(self.checkpoint) if config.resume and self.checkpoint.exists() else None
         self.plan = Plan.from_json(state["plan"]) if state else self._with_init(prepared.plan)
@@ -148,13 +155,14 @@ class Run:
             rank=together.rank,
             ranks=together.count,
             on_card=device.type == "cuda",
+            seldom=prepared.seldom,
         )
-        held_back = [prepared.pictures.load(e) for e in prepared.val] if together.leads else []
+        self.maker.fit_memory(prepared.nbytes)
+        held_back = prepared.held_back() if together.leads else []
         self.keeper = Keeper(self.plan, list(dataset.classes), held_back, out, device)
         self.clock = self._clock()
         self.validations, self.rollbacks = 0, 0
-        self.notes: list[str] = []
-        self.finished, self._dirty, self._looping = False, False, False
+        self.finished, self.gave_up, self._dirty, self._looping = False, False, False, False
         if state:
             self._restore(state)
         else:
@@ -166,12 +174,16 @@ class Run:
     def _with_init(self, plan: Plan) -> Plan:
         """Take over the shape of the network to start from, unless another was asked for."""
         wish = self.config
-        if wish.init is None or wish.width or wish.depth is not None or wish.recipe == "tutorial":
+        asked = wish.width or wish.depth is not None or wish.stem
+        if wish.init is None or asked or wish.recipe == "tutorial":
             return plan
         arch = Model.load(wish.init, "cpu").arch
         if arch.outputs == 1:
             return plan
         same = dataclasses.replace(arch, in_channels=plan.arch.in_channels, outputs=plan.arch.outputs)
+        if same != plan.arch:
+            widths = f"{same.widths[0]} to {same.widths[-1]} channels, blocks of {same.stem} × {same.stem} pixels"
+            self.notes.append(f"The network is like that of {wish.init.name}: {widths}.")
         return dataclasses.replace(plan, arch=same, crop=-(-plan.crop // same.align) * same.align)
 
     def _begin(self) -> None:
@@ -264,7 +276,7 @@ class Run:
         if not self.trainer.healthy(loss):
             return False
         self.keeper.keep_lowest(loss, before)
-        if self.trainer.steps % REMEMBER_EVERY == 0:
+        if self.trainer.steps - self.trainer.remembered >= REMEMBER_EVERY:
             self.trainer.remember()
         return True
 
@@ -337,12 +349,12 @@ class Run:
         wish = self.config.patience
         if wish is None:  # within the usual time, what is left of it is worth more than an early end
             patient = self.elapsed < DEFAULT_MINUTES * 60 or self.plan.recipe == "tutorial"
-            return math.inf if patient else PATIENCE
+            return math.inf if patient else min(PATIENCE, max(2, self._planned_validations() // 3))
         return wish or math.inf
 
     def _give_up(self) -> Generator[Event, None, None]:
         """Begin the end: the rate falls to nothing, which usually brings a last gain."""
-        self.keeper.stale = 0
+        self.keeper.stale, self.gave_up = 0, True
         if self.plan.schedule == "cosine" and self.clock.progress < COOL_DOWN:
             if self.clock.total is None:
                 self.clock.seconds = min(self.clock.seconds, self.elapsed / COOL_DOWN)
@@ -363,6 +375,8 @@ class Run:
         self.finished = True
         yield CheckpointSaved(self.out, self.clock.step, final=True)
         reason = "The time is over." if self.clock.total is None else "All steps are done."
+        if self.gave_up:
+            reason = "The score no longer improved."
         yield TrainFinished(
             self.out,
             self.plan.score,
@@ -412,6 +426,7 @@ class Run:
             "reduced": self.trainer.reduced,
             "clock": dataclasses.asdict(self.clock),
             "samples": self.maker.first_of(self.clock.step),
+            "window": self.maker.window,
             "elapsed": self.elapsed,
             "keeper": self.keeper.to_state(),
             "validations": self.validations,
@@ -437,6 +452,7 @@ class Run:
         elif before.total is None:
             self.clock.progress = min(1.0, before.progress * before.seconds / self.clock.seconds)
         self.maker.continue_at(before.step, int(state["samples"]))
+        self.maker.window = int(state.get("window", self.maker.window))
         self.earlier = float(state["elapsed"])
         self.started = time.perf_counter()
         self.keeper.from_state(state["keeper"])

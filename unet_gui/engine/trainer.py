@@ -54,6 +54,8 @@ class Trainer:
         The head of the second task, see `inpaint`; learns along, but is not part of the model.
     rate_scale : float
         1, halved after each divergence.
+    remembered : int
+        Steps made when the state to go back to was kept.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Trainer:
         self.rate_scale = 1.0
         self.usual_loss = math.nan
         self.steps = 0
+        self.remembered = 0
         self._safe: dict[str, Any] = {}
         self._rate = torch.zeros((), device=device.torch)  # in memory that a recorded step reads
         self._recorded: RecordedStep | None = None
@@ -187,7 +190,7 @@ class Trainer:
 
     def remember(self) -> None:
         """Keep the present state in memory, to go back to."""
-        self._safe = copy.deepcopy(self.state())
+        self._safe, self.remembered = copy.deepcopy(self.state()), self.steps
 
     def go_back(self) -> None:
         """Return to the remembered state with half the rate."""

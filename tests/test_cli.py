@@ -197,6 +197,23 @@ def test_a_pickle_that_pretends_to_be_a_model_does_not_run(
     assert witness.exists()
 
 
+def test_memory_that_runs_out_in_a_training_is_said(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    from unet_gui.engine.trainer import Trainer
+
+    def step(*_: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(Trainer, "step", step)
+    words = ["train", str(sample), "--out", str(tmp_path / "m.safetensors"), "--epochs", "1", "--device", "cpu"]
+    assert main(words) == 2
+    assert "not enough memory" in capsys.readouterr().err
+    monkeypatch.setattr(Trainer, "step", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(words)
+
+
 def test_cuda_asked_for_and_absent_is_said(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     import torch
 

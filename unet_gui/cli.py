@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from unet_gui import __version__
 from unet_gui.cli_exchange import add_export, add_import
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
 
 if TYPE_CHECKING:
     from unet_gui.core.project import Dataset
@@ -44,6 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _talk(f"unet-gui: {error}")
         if error.details and getattr(arguments, "verbose", False):
             _talk(error.details)
+        return WRONG_USE
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _talk(f"unet-gui: There is not enough memory for this. {MEMORY_HINT}")
         return WRONG_USE
     except KeyboardInterrupt:
         _talk("stopped")

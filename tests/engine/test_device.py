@@ -10,9 +10,9 @@ import sys
 import pytest
 import torch
 
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import UserError, is_out_of_memory
 from unet_gui.engine import device
-from unet_gui.engine.device import DeviceChoice, bf16_pays, is_out_of_memory, pick_device
+from unet_gui.engine.device import DeviceChoice, bf16_pays, pick_device
 from unet_gui.engine.unet import Arch, UNet
 
 NO_GPU = not torch.cuda.is_available() and not torch.backends.mps.is_available()

@@ -16,7 +16,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, Signal, Slot
 
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
 from unet_gui.engine.events import ImageDone, StepDone, Tick, TileDone
 
 PROGRESS_INTERVAL = 0.05
@@ -71,16 +71,13 @@ class JobError:
         if isinstance(error, UserError):
             details = f"{error.details}\n\n{trace}" if error.details else trace
             return cls(name, error.message, error.hint, error.path, details)
-        if isinstance(error, MemoryError) or "OutOfMemory" in name or "out of memory" in str(error):
-            return cls(name, "There is not enough memory for this job.", _MEMORY_HINT, None, trace)
+        if is_out_of_memory(error):
+            return cls(name, "There is not enough memory for this job.", MEMORY_HINT, None, trace)
         if isinstance(error, OSError) and error.strerror:
             path = None if error.filename is None else str(error.filename)
             return cls(name, f"{error.strerror}.", "", path, trace)
         text = str(error).strip().splitlines()
         return cls(name, f"The job stopped: {text[0] if text else name}", "", None, trace)
-
-
-_MEMORY_HINT = "Close other programs, choose a smaller crop or tile in the model settings, or use the CPU."
 
 
 @dataclass(frozen=True, eq=False)

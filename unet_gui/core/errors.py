@@ -48,3 +48,15 @@ class ModelError(UserError):
 
 class ProjectError(UserError):
     """A folder that cannot be opened or a project file that cannot be understood."""
+
+
+MEMORY_HINT = "Close other programs, choose a smaller crop or tile, or use the CPU."
+_MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device: torch tells it in a RuntimeError of its own."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)

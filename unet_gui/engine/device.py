@@ -137,15 +137,6 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n", 1)[0][:160]
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a RuntimeError or MemoryError says that memory ran out, on any device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    signs = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "mps backend out")
-    return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
-
-
 _KEPT = False
 
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import UserError, is_out_of_memory
 from unet_gui.core.images import ImageSource
 from unet_gui.engine.data import physical_memory
-from unet_gui.engine.device import DeviceChoice, is_out_of_memory, keep_freed_memory, pick_device
+from unet_gui.engine.device import DeviceChoice, keep_freed_memory, pick_device
 from unet_gui.engine.events import Event, TileDone, Warned
 from unet_gui.engine.losses import two_logits
 from unet_gui.engine.model import Model

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import UserError, is_out_of_memory
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
 from unet_gui.core.regions import thin_net_class
@@ -195,7 +195,7 @@ def _scan(
 
 
 def _in_words(error: Exception, ref: ImageRef) -> UserError:
-    if isinstance(error, MemoryError) or "memory" in str(error).lower():
+    if is_out_of_memory(error):
         return UserError("does not fit into memory.", ref.key)
     return UserError("cannot be looked at.", ref.key, details=str(error))
 

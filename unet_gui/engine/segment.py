@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,6 +93,8 @@ class _Room:
 
         with self.changed:
             self.changed.wait_for(ready)
+            if self.closed:  # nobody wants it any more: do not begin to decode
+                raise CancelledError
             self.turn += 1
             self.used += pixels
             self.changed.notify_all()
@@ -486,5 +488,5 @@ def _close(read: Future[_Read]) -> None:
     """Close what was opened ahead and is not wanted any more."""
     if read.cancelled():
         return
-    with contextlib.suppress(UserError, OSError, MemoryError):
+    with contextlib.suppress(UserError, OSError, MemoryError, CancelledError):
         read.result().close()

@@ -17,6 +17,7 @@ from unet_gui.core.errors import UserError
 from unet_gui.core.palette import default_classes
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX
+from unet_gui.engine import prepare as prepare_module
 from unet_gui.engine import train as train_module
 from unet_gui.engine.batches import BatchMaker
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
@@ -188,6 +189,30 @@ def test_stopped_early_a_long_training_has_a_score(
     info = Model.load(out, "cpu").info
     assert info.score["name"] == "dice"
     assert tuple(info.offsets) == first.offsets
+
+
+def test_time_for_many_steps_makes_the_network_wider(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = make_folder(), tmp_path / "m.safetensors"
+
+    def channels(pace: float, **wishes: object) -> int:
+        monkeypatch.setattr(prepare_module, "step_seconds", lambda *_: (pace, math.inf))
+        job = train(folder, out, TrainConfig(device="cpu", crop=48, batch=2, logs=False, **wishes))  # type: ignore[arg-type]
+        start = next(e for e in job if isinstance(e, TrainStarted))
+        assert isinstance(next(e for e in job if isinstance(e, StepDone)), StepDone)
+        job.close()
+        found = Model.load(out, "cpu").arch.widths[0]
+        assert any(f"with {found} to {8 * found} channels" in line for line in start.plan)
+        return found
+
+    assert channels(0.1, minutes=10.0) == 24
+    assert channels(0.1) == 24, "ten minutes are the default"
+    assert channels(0.2, minutes=10.0) == 16
+    assert channels(0.001, minutes=2.0) == 16
+    assert channels(0.001, steps=5) == 16
+    assert channels(0.001, minutes=10.0, width=12) == 12
+    assert channels(0.001, minutes=10.0, init=out) == 12, "that of the model to start from"
 
 
 def test_time_budget(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:

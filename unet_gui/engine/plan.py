@@ -337,11 +337,17 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
         *_grey_words(plan, prints),
         why_stem,
         upright,
-        f"Network with {plan.arch.widths[0]} to {plan.arch.widths[-1]} channels; "
-        f"{plan.batch} crops of {plan.crop} × {plan.crop} pixels a step.",
         *(["The network also learns to guess hidden parts of the pictures, painted or not."] if plan.inpaint else []),
         score,
     )
+
+
+def network_words(plan: Plan) -> tuple[str, ...]:
+    """Say what the network is like, which may also depend on the time and on another model to start from."""
+    if plan.recipe == "tutorial":
+        return ()
+    network = f"Network with {plan.arch.widths[0]} to {plan.arch.widths[-1]} channels"
+    return (f"{network}; {plan.batch} crops of {plan.crop} × {plan.crop} pixels a step.",)
 
 
 def _grey_words(plan: Plan, prints: Fingerprint) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import zlib
 from collections import deque
@@ -10,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
@@ -29,13 +31,16 @@ from unet_gui.engine.data import (
     labelled_images,
     windows_of,
 )
-from unet_gui.engine.device import DeviceChoice
+from unet_gui.engine.device import DeviceChoice, step_seconds
 from unet_gui.engine.events import TICK, Event, Warned
 from unet_gui.engine.fingerprint import Traits, fingerprint, traits_of
-from unet_gui.engine.plan import Plan, make_plan
+from unet_gui.engine.model import Model
+from unet_gui.engine.plan import DEFAULT_MINUTES, Plan, make_plan
 from unet_gui.engine.recipe import SCORES, TrainConfig
 from unet_gui.engine.scribbles import are_strokes
 from unet_gui.engine.split import Split, choose, hold_back_part, select
+from unet_gui.engine.together import Together
+from unet_gui.engine.unet import Arch, UNet
 
 VAL_PIXELS = {"cpu": 8_000_000, "mps": 30_000_000, "cuda": 80_000_000}
 """Pixels looked at in one validation; of more, an even choice of the images."""
@@ -43,6 +48,12 @@ VAL_PIXELS = {"cpu": 8_000_000, "mps": 30_000_000, "cuda": 80_000_000}
 
 SCAN_SHARE = 0.2
 """Of the time for a training, at most this share goes into looking at the images before it begins."""
+LONG = 180.0
+"""Seconds of a training from which on a wider network is thought of: see docs/accuracy-study.md."""
+MANY_STEPS = 4000
+"""Forward and backward passes of the narrow network that it must have time for."""
+WIDER = 24
+"""Channels then, 16 otherwise."""
 FEW = 50
 """Images that are looked at in any case."""
 READERS = 4
@@ -301,3 +312,39 @@ def _some_of(val: list[Entry], pictures: Pictures, pixels: int) -> list[Entry]:
     total = sum(pictures.load(e).label.size for e in val)
     keep = max(1, round(len(val) * min(1.0, pixels / max(total, 1))))
     return [val[i] for i in np.linspace(0, len(val) - 1, keep).round().astype(int)] if val else []
+
+
+# --- what else the network depends on
+
+
+def suited(plan: Plan, config: TrainConfig, device: DeviceChoice, together: Together) -> Plan:
+    """Return the plan with the network of a model to start from, or with a wider one where there is time for it."""
+    if plan.recipe == "tutorial" or config.width:
+        return plan
+    if config.init is None:
+        return _with_time(plan, config, device, together)
+    arch = Model.load(config.init, "cpu").arch
+    if config.depth is not None or config.stem or arch.outputs == 1:
+        return plan
+    same = dataclasses.replace(arch, in_channels=plan.arch.in_channels, outputs=plan.arch.outputs)
+    return dataclasses.replace(plan, arch=same, crop=-(-plan.crop // same.align) * same.align)
+
+
+def _with_time(plan: Plan, config: TrainConfig, device: DeviceChoice, together: Together) -> Plan:
+    """Take more channels if the time reaches for many steps: in few steps a narrow network learns most.
+
+    How many steps there will be is known when the processor's pace is, so a few are made for nothing.
+    """
+    by_time = config.minutes is not None or (config.steps is None and config.epochs is None)
+    seconds = 60 * (config.minutes or DEFAULT_MINUTES) if by_time else 0.0
+    if device.type != "cpu" or seconds < LONG:
+        return plan
+    arch, side = plan.arch, min(plan.crop, 256)
+    sample = torch.zeros(plan.batch, arch.in_channels, side, side).contiguous(memory_format=torch.channels_last)
+    with torch.random.fork_rng(devices=[]):
+        net: UNet = UNet(arch).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    (pace,) = together.agree(min(step_seconds(net, sample)))
+    if seconds / pace < MANY_STEPS:
+        return plan
+    wider = Arch.plain(arch.in_channels, arch.outputs, WIDER, arch.depth, stem=arch.stem)
+    return dataclasses.replace(plan, arch=wider)

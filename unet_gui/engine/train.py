@@ -28,8 +28,8 @@ from unet_gui.engine.events import (
 from unet_gui.engine.keeper import Keeper
 from unet_gui.engine.logs import RunLog
 from unet_gui.engine.model import Model
-from unet_gui.engine.plan import DEFAULT_MINUTES, TUTORIAL_EPOCHS, Plan
-from unet_gui.engine.prepare import Prepared, prepare
+from unet_gui.engine.plan import DEFAULT_MINUTES, TUTORIAL_EPOCHS, Plan, network_words
+from unet_gui.engine.prepare import Prepared, prepare, suited
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.schedule import Clock
 from unet_gui.engine.teller import Teller
@@ -144,7 +144,8 @@ class Run:
         self.notes: list[str] = []
         self.checkpoint = checkpoint_path(out)
         state = load_checkpoint(self.checkpoint) if config.resume and self.checkpoint.exists() else None
-        self.plan = Plan.from_json(state["plan"]) if state else self._with_init(prepared.plan)
+        self.plan = Plan.from_json(state["plan"]) if state else suited(prepared.plan, config, device, together)
+        self.words = (*prepared.words, *network_words(self.plan))
         self.trainer = Trainer(self.plan, device, config.seed, bool(state and state["reduced"]), together)
         self.maker = BatchMaker(
             prepared.pictures,
@@ -170,21 +171,6 @@ class Run:
         self.log = RunLog(self._log_folder(), out.stem)
 
     # --- beginning
-
-    def _with_init(self, plan: Plan) -> Plan:
-        """Take over the shape of the network to start from, unless another was asked for."""
-        wish = self.config
-        asked = wish.width or wish.depth is not None or wish.stem
-        if wish.init is None or asked or wish.recipe == "tutorial":
-            return plan
-        arch = Model.load(wish.init, "cpu").arch
-        if arch.outputs == 1:
-            return plan
-        same = dataclasses.replace(arch, in_channels=plan.arch.in_channels, outputs=plan.arch.outputs)
-        if same != plan.arch:
-            widths = f"{same.widths[0]} to {same.widths[-1]} channels, blocks of {same.stem} × {same.stem} pixels"
-            self.notes.append(f"The network is like that of {wish.init.name}: {widths}.")
-        return dataclasses.replace(plan, arch=same, crop=-(-plan.crop // same.align) * same.align)
 
     def _begin(self) -> None:
         """First weights, and whether 16 bits pay."""
@@ -414,7 +400,7 @@ class Run:
             "symmetries": self.plan.symmetries,
             "views": self.plan.views,
             "encoding": self.dataset.encoding.kind,
-            "plan": list(self.data.words),
+            "plan": list(self.words),
         }
 
     def _save_state(self) -> Event:
@@ -461,7 +447,7 @@ class Run:
     # --- telling
 
     def _tell_start(self) -> Event:
-        words = (*self.data.words, self.device.note)
+        words = (*self.words, self.device.note)
         if self.trainer.reduced:
             words = (*words, "Convolutions are computed in 16 bits, which is faster here; weights stay in 32.")
         if self.together.count > 1:

@@ -197,6 +197,60 @@ def test_a_pickle_that_pretends_to_be_a_model_does_not_run(
     assert witness.exists()
 
 
+def test_results_never_replace_images_or_labels(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    before = folder_state(sample)
+    image = next((sample / "image").glob("*.png"))
+    for inputs, out, what in (
+        ([str(sample)], sample / "label", "a label"),
+        ([str(sample)], sample / "image", "an image"),
+        ([str(image), str(sample / "label" / image.name)], sample / "label", "an image"),
+    ):
+        assert main(["segment", *inputs, "--model", str(model), "--out", str(out)]) == 2
+        assert f"would overwrite {what}" in capsys.readouterr().err
+    assert folder_state(sample) == before
+    scan = tmp_path / "a.tif"
+    tifffile.imwrite(scan, cv2.imread(str(image), cv2.IMREAD_GRAYSCALE))
+    (tmp_path / "a.png").write_bytes(image.read_bytes())
+    assert main(["segment", str(scan), "--model", str(model), "--out", str(tmp_path)]) == 2
+    assert "beside the image" in capsys.readouterr().err
+    assert (tmp_path / "a.png").read_bytes() == image.read_bytes()
+    assert main(["segment", str(scan), "--model", str(model), "--out", str(tmp_path), "--suffix", "_res"]) == 0
+    assert (tmp_path / "a_res.png").exists()
+
+
+def test_images_of_one_name_in_several_folders(sample: Path, model: Path, tmp_path: Path) -> None:
+    image = next((sample / "image").glob("*.png"))
+    days = [tmp_path / day for day in ("day1", "day2", "day3")]
+    for day in days:
+        day.mkdir()
+        (day / "1.png").write_bytes(image.read_bytes())
+    out = tmp_path / "masks"
+    assert main(["segment", *map(str, days), "--model", str(model), "--out", str(out)]) == 0
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png")) == ["1.png", "day2/1.png", "day3/1.png"]
+
+
+def test_a_name_that_the_terminal_cannot_show(sample: Path, model: Path, tmp_path: Path) -> None:
+    image = tmp_path / "细胞.png"
+    image.write_bytes(next((sample / "image").glob("*.png")).read_bytes())
+    command = [
+        sys.executable,
+        "-m",
+        "unet_gui",
+        "segment",
+        str(image),
+        "--model",
+        str(model),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    for more in ([], ["--json", "--overwrite"]):
+        told = subprocess.run([*command, *more], env=environment, capture_output=True, check=False)
+        assert told.returncode == 0, told.stderr
+    done = [json.loads(line) for line in told.stdout.decode("ascii").splitlines()]
+    assert any("细胞.png" in str(event) for event in done)
+
+
 def test_memory_that_runs_out_in_a_training_is_said(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import glob
+import io
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unet_gui import __version__
 from unet_gui.cli_exchange import add_export, add_import
+from unet_gui.cli_segment import segment_items
 from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
 
 if TYPE_CHECKING:
     from unet_gui.core.project import Dataset
     from unet_gui.engine.events import Event
-    from unet_gui.engine.recipe import SegmentItem
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 QUIET_SECONDS = 5.0
@@ -31,6 +31,9 @@ QUIET_SECONDS = 5.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Without a command the window opens."""
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end the work
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "window")
@@ -85,7 +88,7 @@ class _Progress:
 
     def _show(self, event: Event) -> None:
         if self._json:
-            print(json.dumps(event.to_json(), ensure_ascii=False), flush=True)
+            print(json.dumps(event.to_json()), flush=True)
             return
         show: Callable[[Any], None] | None = getattr(self, f"_show_{event.kind}", None)
         if show is not None:
@@ -254,7 +257,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _segment(arguments: argparse.Namespace) -> int:
     from unet_gui.engine.recipe import SegmentConfig
 
-    items, failures = _segment_items(arguments)
+    items, failures = segment_items(arguments)
     config = SegmentConfig(
         model=arguments.model,
         device=arguments.device,
@@ -295,57 +298,6 @@ def _output_encoding(arguments: argparse.Namespace) -> str:
     return "binary" if trained.get("encoding") == "binary" else "index"
 
 
-def _segment_items(arguments: argparse.Namespace) -> tuple[list[SegmentItem], int]:
-    """Return what to segment, and how many of the named inputs cannot even be listed."""
-    from unet_gui.core.errors import ImageError
-    from unet_gui.core.images import image_info
-    from unet_gui.engine.recipe import SegmentItem
-
-    items: list[SegmentItem] = []
-    failures = 0
-    taken: dict[Path, Path] = {}
-    for path, relative in _inputs(arguments.images):
-        try:
-            pages = image_info(path).pages if path.suffix.lower() in (".tif", ".tiff") else 1
-        except ImageError:
-            pages = 1  # segment() names the file and the reason, among the others
-        # masks of a stack stay together in a stack
-        suffix = ".tif" if pages > 1 else f".{arguments.format}"
-        out = arguments.out / relative.with_name(relative.stem + arguments.suffix + suffix)
-        if out in taken:  # a.png beside a.tif: keep both apart by their full names
-            out = out.with_name(relative.name + arguments.suffix + suffix)
-        taken[out] = path
-        if out.resolve() == path.resolve():
-            raise UserError("The mask would overwrite the image.", path, "Choose another folder with --out.")
-        prob = out.with_name(out.stem + "_prob.tif") if arguments.probabilities else None
-        doubt = out.with_name(out.stem + "_uncertainty.tif") if arguments.uncertainty else None
-        apart = out.with_name(out.stem + "_disagreement.tif") if arguments.disagreement else None
-        items += [SegmentItem(path, page, out, prob, doubt, pages, apart) for page in range(pages)]
-    if not items:
-        raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
-    return items, failures
-
-
-def _inputs(names: Iterable[str]) -> Iterator[tuple[Path, Path]]:
-    """Yield (file, name below the output folder) for files, folders and patterns."""
-    from unet_gui.core.project import Dataset
-
-    for name in names:
-        # Windows hands patterns on as they are
-        matches = sorted(glob.glob(name)) if glob.has_magic(name) and not Path(name).exists() else [name]
-        if not matches:
-            raise UserError("Nothing matches this pattern.", name)
-        for match in map(Path, matches):
-            if match.is_dir():
-                dataset = Dataset.open(match)
-                for ref in dataset.images:
-                    yield dataset.image_path(ref), Path(ref.rel)
-            elif match.exists():
-                yield match, Path(match.name)
-            else:
-                raise UserError("There is no such file or folder.", match)
-
-
 def _evaluate(arguments: argparse.Namespace) -> int:
     from unet_gui.core.metrics import evaluate_folders
 
@@ -354,7 +306,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     )
     for path, reason in result.failed:
         _talk(f"failed: {path}: {reason}")
-    print(json.dumps(result.to_json(), ensure_ascii=False) if arguments.json else result.text())
+    print(json.dumps(result.to_json()) if arguments.json else result.text())
     return SOME_FAILED if result.failed else DONE
 
 
@@ -385,7 +337,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
     facts = describe(arguments.path)
     if arguments.json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json.dumps(facts))
     else:
         width = max(map(len, facts))
         for name, value in facts.items():

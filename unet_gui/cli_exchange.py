@@ -151,7 +151,7 @@ def _tell(result: ExchangeResult, verb: str, place: Path, *, as_json: bool) -> i
     if as_json:
         failed = [list(pair) for pair in result.failed]
         facts = {verb: result.done, "skipped": result.skipped, "failed": failed, "notes": result.notes}
-        print(json.dumps(facts, ensure_ascii=False))
+        print(json.dumps(facts))
     else:
         skipped = f"{result.skipped} skipped, " if result.skipped else ""
         print(f"{result.done} {verb}, {skipped}{len(result.failed)} failed: {place}")

@@ -13,6 +13,7 @@ from benchmarks.sparse import scribbled
 from unet_gui.core.cv import cv2
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX
+from unet_gui.engine.events import Event, TrainStarted
 from unet_gui.engine.model import Model
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.train import train
@@ -37,6 +38,17 @@ def scribble(dataset: Dataset, share: float = 0.04) -> None:
     for ref, label in labels.items():
         assert label is not None
         dataset.save_label(ref, scribbled(label, share, rng), overwrite=True)
+
+
+SMALL = {"width": 4, "depth": 2, "crop": 48, "batch": 2, "device": "cpu", "precision": "fp32", "logs": False}
+
+
+def small(**wishes: object) -> TrainConfig:
+    return TrainConfig(**{**SMALL, **wishes})  # type: ignore[arg-type]
+
+
+def started(events: list[Event]) -> TrainStarted:
+    return next(e for e in events if isinstance(e, TrainStarted))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,13 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engine.conftest import scribble
+from tests.engine.conftest import scribble, small, started
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
 from unet_gui.core.palette import default_classes
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX
-from unet_gui.engine import prepare as prepare_module
 from unet_gui.engine import train as train_module
 from unet_gui.engine.batches import BatchMaker
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
@@ -27,7 +25,6 @@ from unet_gui.engine.events import (
     Event,
     StepDone,
     TrainFinished,
-    TrainStarted,
     Validated,
     Warned,
 )
@@ -37,17 +34,6 @@ from unet_gui.engine.predict import Predictor, run
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.train import train
 from unet_gui.engine.trainer import Trainer
-from unet_gui.engine.validate import Outcome
-
-SMALL = {"width": 4, "depth": 2, "crop": 48, "batch": 2, "device": "cpu", "precision": "fp32", "logs": False}
-
-
-def small(**wishes: object) -> TrainConfig:
-    return TrainConfig(**{**SMALL, **wishes})  # type: ignore[arg-type]
-
-
-def started(events: list[Event]) -> TrainStarted:
-    return next(e for e in events if isinstance(e, TrainStarted))
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
@@ -162,88 +148,6 @@ def test_crops_varied_as_on_a_card(
     assert finished[0].score > 0.9
     a, b = (Model.load(tmp_path / f"{n}.safetensors", "cpu").net.state_dict() for n in ("a", "b"))
     assert all(torch.equal(a[k], b[k]) for k in a)
-
-
-def test_stopping_leaves_no_thread_and_a_usable_state(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
-    out = tmp_path / "m.safetensors"
-    job = train(make_folder(), out, small(steps=5000))
-    for event in job:
-        if isinstance(event, StepDone):
-            break
-    job.close()
-    assert not [t for t in threading.enumerate() if t.name == "batches"]
-    assert Model.load(out, "cpu").info.trained["steps"] >= 1
-    assert checkpoint_path(out).exists()
-
-
-def test_stopped_early_a_long_training_has_a_score(
-    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its images held back are tried soon, not only after a twelfth of an hour."""
-    monkeypatch.setattr(train_module, "FIRST_VALIDATION", 0.5)
-    out = tmp_path / "m.safetensors"
-    job = train(make_folder(), out, small(minutes=60.0))
-    first = next(e for e in job if isinstance(e, Validated))
-    job.close()
-    assert first.seconds < 60
-    info = Model.load(out, "cpu").info
-    assert info.score["name"] == "dice"
-    assert tuple(info.offsets) == first.offsets
-
-
-def test_time_for_many_steps_makes_the_network_wider(
-    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, out = make_folder(), tmp_path / "m.safetensors"
-
-    def channels(pace: float, **wishes: object) -> int:
-        monkeypatch.setattr(prepare_module, "step_seconds", lambda *_: (pace, math.inf))
-        job = train(folder, out, TrainConfig(device="cpu", crop=48, batch=2, logs=False, **wishes))  # type: ignore[arg-type]
-        start = next(e for e in job if isinstance(e, TrainStarted))
-        assert isinstance(next(e for e in job if isinstance(e, StepDone)), StepDone)
-        job.close()
-        found = Model.load(out, "cpu").arch.widths[0]
-        assert any(f"with {found} to {8 * found} channels" in line for line in start.plan)
-        return found
-
-    assert channels(0.1, minutes=10.0) == 24
-    assert channels(0.1) == 24, "ten minutes are the default"
-    assert channels(0.2, minutes=10.0) == 16
-    assert channels(0.001, minutes=2.0) == 16
-    assert channels(0.001, steps=5) == 16
-    assert channels(0.001, minutes=10.0, width=12) == 12
-    assert channels(0.001, minutes=10.0, init=out) == 12, "that of the model to start from"
-
-
-def test_time_budget(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
-    """The schedule reaches its end when the time does."""
-    events = list(train(make_folder(), tmp_path / "m.safetensors", small(minutes=0.07)))
-    steps = [e for e in events if isinstance(e, StepDone)]
-    assert steps[-1].learning_rate < 0.02 * max(e.learning_rate for e in steps)
-    assert isinstance(events[-1], TrainFinished)
-    assert events[-1].reason == "The time is over."
-
-
-def test_stops_when_nothing_more_comes(
-    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After the usual time, by itself; the rate falls first, which takes a few steps more."""
-    monkeypatch.setattr(train_module, "DEFAULT_MINUTES", 0)
-    monkeypatch.setattr(train_module, "PATIENCE", 2)
-    folder = make_folder()
-    events = list(train(folder, tmp_path / "m.safetensors", small(steps=300, learning_rate=1e-9)))
-    (last,) = [e for e in events if isinstance(e, TrainFinished)]
-    assert last.steps < 300
-    assert last.reason == "The score no longer improved."
-    assert any("no longer improves" in e.text for e in events if isinstance(e, Warned))
-    monkeypatch.setattr(train_module, "PATIENCE", 12)  # twelve validations are planned: it could never run out
-    monkeypatch.setattr(Keeper, "_judge", lambda *_, **__: Outcome(0.5, (0.5, 0.5), 1.0, (0.0, 0.0)))
-    events = list(train(folder, tmp_path / "o.safetensors", small(steps=120)))
-    assert isinstance(events[-1], TrainFinished)
-    assert events[-1].steps < 120
-    events = list(train(folder, tmp_path / "n.safetensors", small(steps=300, learning_rate=1e-9, patience=0)))
-    (last,) = [e for e in events if isinstance(e, TrainFinished)]
-    assert last.steps == 300
 
 
 def test_part_of_a_single_image_is_held_back(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:

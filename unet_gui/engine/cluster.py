@@ -6,6 +6,7 @@ same folders. A worker that is lost costs only the image it had in hand, which a
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
 import math
@@ -14,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,8 +163,11 @@ class _Spread:
         return len(self.client.scheduler_info(n_workers=-1)["workers"])
 
     def _submit(self, unit: tuple[int, ...], model: Future) -> None:
+        from unet_gui.engine.segment import is_stale_stack
+
         items = [self.items[number] for number in unit]
-        self.out[self.client.submit(_work, model, self.config, items, pure=False)] = unit
+        renew = any(is_stale_stack(item, self.config) for item in items)
+        self.out[self.client.submit(_work, model, self.config, items, renew, pure=False)] = unit
 
     def _collect(self) -> Iterator[Event]:
         """Tell about what came back, waiting a moment for it."""
@@ -173,8 +178,14 @@ class _Spread:
         try:
             with self.client.as_current():
                 ready = wait(list(self.out), timeout=PATIENCE, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
+        except (TimeoutError, asyncio.TimeoutError):  # two until Python 3.10
             return
+        except CancelledError as lost_work:
+            raise UserError(
+                f"The scheduler {self.scheduler} has given up the work. Was it restarted?",
+                hint="Run the same command again: what is done is not done again.",
+                details=str(lost_work),
+            ) from lost_work
         for future in ready:
             unit = self.out.pop(future)
             error = future.exception()
@@ -216,12 +227,19 @@ _LOCK = threading.Lock()
 _READY: dict[str, Any] = {}
 
 
-def _work(model: bytes, config: SegmentConfig, items: Sequence[SegmentItem]) -> list[_Result]:
-    """Segment images on a worker, one after the other; a bad image is a result, not an error."""
-    return [_one(model, config, item) for item in items]
+def _work(model: bytes, config: SegmentConfig, items: Sequence[SegmentItem], renew: bool = False) -> list[_Result]:
+    """Segment images on a worker, one after the other; a bad image is a result, not an error.
+
+    With ``renew`` the pages go into a stack that is begun anew with the first page that could be computed.
+    """
+    results: list[_Result] = []
+    for item in items:
+        results.append(_one(model, config, item, renew))
+        renew = renew and bool(results[-1].message)
+    return results
 
 
-def _one(model: bytes, config: SegmentConfig, item: SegmentItem) -> _Result:
+def _one(model: bytes, config: SegmentConfig, item: SegmentItem, renew: bool) -> _Result:
     from unet_gui.core.images import open_image
     from unet_gui.core.store import Encoding
     from unet_gui.engine.predict import run
@@ -233,6 +251,8 @@ def _one(model: bytes, config: SegmentConfig, item: SegmentItem) -> _Result:
             predictor = _predictor(model, replace_outputs(config, [item]))
             with open_image(item.path, item.page) as source:
                 prediction = run(predictor.predict(source))
+            if renew:
+                item.out.unlink(missing_ok=True)
             write_item(item, prediction, Encoding(config.encoding))
     except UserError as error:
         return _Result(0.0, message=error.message, hint=error.hint, details=error.details)

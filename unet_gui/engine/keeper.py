@@ -21,11 +21,9 @@ from unet_gui.engine.plan import Plan
 from unet_gui.engine.predict import Predictor
 from unet_gui.engine.recipe import PredictConfig
 from unet_gui.engine.unet import UNet
-from unet_gui.engine.validate import Answer, Judge, Outcome, answers
+from unet_gui.engine.validate import AS_GOOD, Answer, Judge, Outcome, answers
 
 BEST_MODEL = "best_model.pth"
-AS_GOOD = {"rand": 0.01, "dice": 0.0}
-"""Difference between scores that is left to chance."""
 NOTHING = Outcome(math.nan, (), math.nan, ())
 
 
@@ -79,8 +77,8 @@ class Keeper:
         previous = outcome.score if math.isnan(self.smoothed) else self.smoothed
         self.smoothed = 0.5 * previous + 0.5 * outcome.score
         self.stale = 0 if self.smoothed > self.best else self.stale + 1
-        self.best = self.smoothed if self.smoothed > self.best else self.best
-        is_best = self.smoothed >= self.best - AS_GOOD[self.plan.score]
+        self.best = max(self.best, self.smoothed)  # the first stays where the second is no number
+        is_best = self.smoothed >= self.best - (AS_GOOD if self.plan.score == "rand" else 0.0)
         if is_best:
             self.outcome = outcome
             if self.plan.keep == "best-score":

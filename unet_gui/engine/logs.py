@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,15 +56,16 @@ class RunLog:
 
     def texts(self, entries: dict[str, str]) -> None:
         """Log texts, e.g. the settings."""
-        if self._writer is not None:
-            for name, text in entries.items():
-                self._writer.add_text(name, text)
+        for name, text in entries.items():
+            with self._or_nothing():
+                if self._writer is not None:
+                    self._writer.add_text(name, text)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Log numbers; those that are none (NaN) are left out."""
-        if self._writer is not None:
-            for name, value in values.items():
-                if value == value:
+        for name, value in values.items():
+            with self._or_nothing():
+                if self._writer is not None and value == value:
                     self._writer.add_scalar(name, value, step)
 
     def picture(
@@ -89,10 +92,20 @@ class RunLog:
         for i, info in enumerate(classes):
             table[i] = info.rgb
         row = np.concatenate([colour, table[said[:512, :512]], table[truth[:512, :512]]], axis=1)
-        self._writer.add_image("validation/image-prediction-label", row, step, dataformats="HWC")
+        with self._or_nothing():
+            self._writer.add_image("validation/image-prediction-label", row, step, dataformats="HWC")
 
     def close(self) -> None:
         """Write everything down and close."""
-        if self._writer is not None:
-            self._writer.close()
+        with self._or_nothing():
+            if self._writer is not None:
+                self._writer.close()
+        self._writer = None
+
+    @contextlib.contextmanager
+    def _or_nothing(self) -> Iterator[None]:
+        """Log no more where the disk is full or gone: a training does not end for that."""
+        try:
+            yield
+        except OSError:
             self._writer = None

@@ -70,7 +70,7 @@ class Prepared:
     ----------
     pictures : Pictures
     train, val : tuple of Entry
-        ``val`` is what is really looked at in a validation, see `held_back`.
+        ``val`` is what is really looked at in a validation.
     train_keys, val_keys : tuple of str
         All images of the two parts.
     repeats : list of int
@@ -78,8 +78,8 @@ class Prepared:
         See `BatchMaker`.
     plan : Plan
     words : tuple of str
-    pixels : int
-        About the most that are looked at in a validation.
+    held_back : tuple of Picture
+        ``val`` in memory: whole images, or windows of large ones.
     nbytes : float
         Memory that the images to learn from would take together.
     """
@@ -93,21 +93,22 @@ class Prepared:
     seldom: dict[int, tuple[int, ...]]
     plan: Plan
     words: tuple[str, ...]
-    pixels: int
+    held_back: tuple[Picture, ...]
     nbytes: float
 
-    def held_back(self) -> list[Picture]:
-        """Return the pictures for a validation: whole images, or windows of large ones."""
-        return list(_held_back(self.val, self.pictures, self.pixels))
 
-
-def _held_back(val: Sequence[Entry], pictures: Pictures, pixels: int) -> Iterator[Picture]:
-    for entry in val:
-        yield from windows_of(pictures.load(entry), entry.only, pixels // len(val))
-
-
-def prepare(dataset: Dataset, config: TrainConfig, device: DeviceChoice) -> Generator[Event, None, Prepared]:
+def prepare(
+    dataset: Dataset, config: TrainConfig, device: DeviceChoice, alone: bool = True
+) -> Generator[Event, None, Prepared]:
     """Read the labelled images and decide how to train.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    config : TrainConfig
+    device : DeviceChoice
+    alone : bool
+        False: other processes do the same now, and all must decide alike, so no clock decides.
 
     Yields
     ------
@@ -133,7 +134,8 @@ def prepare(dataset: Dataset, config: TrainConfig, device: DeviceChoice) -> Gene
     channels = config.channels or (1 if config.recipe == "tutorial" else effective(dataset, refs))
     table = ClassTable([c.id for c in dataset.classes])
     pictures = Pictures(dataset, table, channels, config.seed)
-    usable = yield from _scan(pictures, refs, config)
+    time_for = SCAN_SHARE * 60 * config.minutes if config.minutes and alone else float("inf")
+    usable = yield from _scan(pictures, refs, config.seed, time_for)
     split = _split(usable, config)
     train, val, why = _divide(pictures, usable, split)
     learned = {e.ref for e in train}
@@ -144,6 +146,7 @@ def prepare(dataset: Dataset, config: TrainConfig, device: DeviceChoice) -> Gene
     plan, words = make_plan(config, prints, score, net, device.type)
     pixels = VAL_PIXELS[device.type]
     shown = _some_of(val, pictures, pixels)
+    held_back = [w for e in shown for w in windows_of(pictures.load(e), e.only, pixels // len(shown))]
     return Prepared(
         pictures,
         tuple(train),
@@ -153,8 +156,8 @@ def prepare(dataset: Dataset, config: TrainConfig, device: DeviceChoice) -> Gene
         repeats_for([sum(t.counts) for t in known], plan.crop),
         seldom_classes([t.counts for t in known]) if plan.crop else {},
         plan,
-        (*words, why, *_threshold_words(plan, [p.label for p in _held_back(shown, pictures, pixels)])),
-        pixels,
+        (*words, why, *_threshold_words(plan, [picture.label for picture in held_back])),
+        tuple(held_back),
         sum(t.nbytes for t in known),
     )
 
@@ -167,17 +170,17 @@ def _threshold_words(plan: Plan, labels: Sequence[NDArray[np.uint8]]) -> tuple[s
 
 
 def _scan(
-    pictures: Pictures, refs: Sequence[ImageRef], config: TrainConfig
+    pictures: Pictures, refs: Sequence[ImageRef], seed: int, seconds: float
 ) -> Generator[Event, None, list[tuple[Entry, Traits]]]:
     """Read the images; tell which cannot be used and go on with the others.
 
-    Where the time for the training is given, a share of it at most goes into this: an even choice of the images then.
+    What is read within the given seconds is an even choice of the images.
     """
-    end = time.perf_counter() + SCAN_SHARE * 60 * (config.minutes or float("inf"))
+    end = time.perf_counter() + seconds
     refs = refs[:: max(1, -(-len(refs) // SCANNED))]
     order = list(range(len(refs)))
     if len(refs) > FEW:
-        np.random.default_rng(config.seed).shuffle(order)
+        np.random.default_rng(seed).shuffle(order)
     usable: list[tuple[int, Entry, Traits]] = []
     last: UserError | None = None
     seen: dict[tuple[int, tuple[int, ...]], Entry] = {}

@@ -217,6 +217,13 @@ def is_up_to_date(item: SegmentItem, model: Path) -> bool:
     return not (pixels == UNLABELLED).all()
 
 
+def is_stale_stack(item: SegmentItem, config: SegmentConfig) -> bool:
+    """Whether the file that a page goes into is of an older model or image, and has to be begun anew."""
+    if item.pages <= 1 or not item.out.exists():
+        return False
+    return config.overwrite or not _is_newer(item.out, item.path, config.model)
+
+
 def write_item(item: SegmentItem, prediction: Prediction, encoding: Encoding) -> None:
     """Write what the item asks for, the maps first: the mask is what says that the image is done."""
     outputs = outputs_of(item)
@@ -289,9 +296,7 @@ class _Run:
         self.lanes: Lanes | None = None
         self.computing: deque[tuple[Group, Future[tuple[list[Event], list[Prediction]]]]] = deque()
         # a stack from an older model or image is begun anew, or a stop half-way would leave pages of both
-        stacks = [i for i in items if i.pages > 1]
-        stale = {i.out for i in stacks if config.overwrite or not _is_newer(i.out, i.path, config.model)}
-        self.renew = {out for out in stale if out.exists()}
+        self.renew = {i.out for i in items if is_stale_stack(i, config)}
 
     @property
     def handled(self) -> int:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from unet_gui.engine.events import TICK, EpochDone, Event, StepDone
+from unet_gui.engine.events import TICK, EpochDone, Event, StepDone, TrainStarted
+from unet_gui.engine.unet import count_parameters
 
 if TYPE_CHECKING:
     from unet_gui.engine.train import Run
@@ -26,6 +27,27 @@ class Teller:
         self.told, self.first = time.perf_counter(), run.clock.step
         self.losses: list[Tensor] = []
         self.epoch_losses: list[float] = []
+
+    def start(self) -> TrainStarted:
+        """Tell what was decided."""
+        run = self.run
+        words = (*run.words, run.device.note)
+        if run.trainer.reduced:
+            words = (*words, "Convolutions are computed in 16 bits, which is faster here; weights stay in 32.")
+        if run.together.count > 1:
+            words = (*words, f"{run.together.count} processes train together.")
+        run.log.texts({"plan": "\n\n".join(words), "settings": run.config.to_json()})
+        return TrainStarted(
+            device=run.device.name,
+            plan=words,
+            train_images=run.data.train_keys,
+            val_images=run.data.val_keys,
+            parameters=count_parameters(run.trainer.net),
+            total_steps=run.clock.total,
+            first_step=run.clock.step,
+            classes=tuple(c.name for c in run.dataset.classes),
+            run_dir=run.log.path,
+        )
 
     def is_due(self) -> bool:
         """Whether it is time for a `StepDone`."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from unet_gui.engine.events import (
     CheckpointSaved,
     Event,
     TrainFinished,
-    TrainStarted,
     Validated,
     Warned,
 )
@@ -93,7 +93,7 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
     free_order = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = config.deterministic
     try:
-        prepared = yield from _quiet(prepare(dataset, config, device), together)
+        prepared = yield from _quiet(prepare(dataset, config, device, alone=together.count == 1), together)
         run = Run(dataset, out, config, device, prepared, started, together)
         try:
             yield from _quiet(run.events(), together)
@@ -159,11 +159,12 @@ class Run:
             seldom=prepared.seldom,
         )
         self.maker.fit_memory(prepared.nbytes)
-        held_back = prepared.held_back() if together.leads else []
+        held_back = list(prepared.held_back) if together.leads else []
         self.keeper = Keeper(self.plan, list(dataset.classes), held_back, out, device)
         self.clock = self._clock()
         self.validations, self.rollbacks = 0, 0
-        self.finished, self.gave_up, self._dirty, self._looping = False, False, False, False
+        self.finished = self.gave_up = False
+        self._dirty = self._looping = self._unsaved = False
         if state:
             self._restore(state)
         else:
@@ -214,10 +215,10 @@ class Run:
 
     def events(self) -> Generator[Event, None, None]:
         """Train to the end."""
-        yield self._tell_start()
+        teller = Teller(self)
+        yield teller.start()
         for note in self.notes:
             yield Warned(note)
-        teller = Teller(self)
         saved = time.perf_counter()
         self._looping = True
         if self._due():  # it was stopped in the middle of a validation
@@ -237,7 +238,7 @@ class Run:
                 if self._due():
                     yield from self._validate(final=False)
                 if self.together.leads and time.perf_counter() - saved > self.config.checkpoint_seconds:
-                    yield self._save_state()
+                    yield from self._keep(self._save_state)
                     saved = time.perf_counter()
             self._looping = False
             self.log.scalars(self.clock.step, {"train/waited_for_data": feed.waited})
@@ -313,7 +314,7 @@ class Run:
         outcome, is_best, found = yield from keeper.validate(self.trainer.average, final)
         self.validations = int(self.clock.progress * self._planned_validations() + 1e-6)
         if is_best and self.plan.keep == "best-score":
-            keeper.save(self.trainer.average, self._trained())
+            yield from self._keep(self._save_model)
         self._log_validation(outcome, found)
         yield Validated(
             self.clock.step,
@@ -356,7 +357,7 @@ class Run:
         if keeper.pictures:
             yield from self._validate(final=True)
             yield from keeper.settle()
-        keeper.save(self.trainer.average, self._trained())
+        self._save_model()
         self._save_state()
         self.finished = True
         yield CheckpointSaved(self.out, self.clock.step, final=True)
@@ -376,16 +377,41 @@ class Run:
 
     def close(self) -> None:
         """Leave a usable state, however it ended."""
-        if self._looping and self.together.leads:
-            self._looping = False
-            self.together.agree(self.clock.progress, 1.0)
-        if not self.finished and self._dirty and self.together.leads:
-            if not self.keeper.state:
-                self.keeper.save(self.trainer.average, self._trained())
-            self._save_state()
-        self.log.close()
+        try:
+            if not self.finished and self.together.leads and (self._dirty or self.clock.step):
+                self._save_rest()
+        finally:
+            if self._looping and self.together.leads:
+                self._looping = False
+                with contextlib.suppress(RuntimeError):  # the others may be gone already
+                    self.together.agree(self.clock.progress, 1.0)
+            self.log.close()
+
+    def _save_rest(self) -> None:
+        """Write what is not on the disk yet: a model, unless one was written when it was the best, and the state."""
+        try:
+            if not self.keeper.state or self.plan.keep == "lowest-loss" or self._unsaved:
+                self._save_model()
+        finally:
+            if self._dirty:
+                self._save_state()
 
     # --- files
+
+    def _keep(self, save: Callable[[], Event | None]) -> Iterator[Event]:
+        """Save something while the training goes on, which a full disk must not end; it is tried again later."""
+        try:
+            told = save()
+        except UserError as error:
+            said, self._unsaved = self._unsaved, True
+            text = f"Nothing could be saved: {error} The training goes on, and saving is tried again."
+            told = None if said else Warned(text)
+        if told is not None:
+            yield told
+
+    def _save_model(self) -> None:
+        self.keeper.save(self.trainer.average, self._trained())
+        self._unsaved = False
 
     def _trained(self) -> dict[str, Any]:
         """Return what the model file says about its training."""
@@ -418,7 +444,7 @@ class Run:
             "validations": self.validations,
         }
         save_checkpoint(self.checkpoint, state)
-        self._dirty = False
+        self._dirty = self._unsaved = False
         return CheckpointSaved(self.checkpoint, self.clock.step)
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -442,28 +468,10 @@ class Run:
         self.earlier = float(state["elapsed"])
         self.started = time.perf_counter()
         self.keeper.from_state(state["keeper"])
-        self.validations = int(state["validations"])
+        passed = int(self.clock.progress * self._planned_validations() + 1e-6)
+        self.validations = min(int(state["validations"]), passed)  # of a longer run there are more, and less has passed
 
     # --- telling
-
-    def _tell_start(self) -> Event:
-        words = (*self.words, self.device.note)
-        if self.trainer.reduced:
-            words = (*words, "Convolutions are computed in 16 bits, which is faster here; weights stay in 32.")
-        if self.together.count > 1:
-            words = (*words, f"{self.together.count} processes train together.")
-        self.log.texts({"plan": "\n\n".join(words), "settings": self.config.to_json()})
-        return TrainStarted(
-            device=self.device.name,
-            plan=words,
-            train_images=self.data.train_keys,
-            val_images=self.data.val_keys,
-            parameters=count_parameters(self.trainer.net),
-            total_steps=self.clock.total,
-            first_step=self.clock.step,
-            classes=tuple(c.name for c in self.dataset.classes),
-            run_dir=self.log.path,
-        )
 
     def _log_validation(self, outcome: Outcome, found: list[Answer]) -> None:
         values = {f"validation/{self.plan.score}": outcome.score, "validation/loss": outcome.loss}

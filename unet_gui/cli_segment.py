@@ -1,0 +1,99 @@
+"""What `unet-gui segment` is asked to do: which images, and into which files."""
+
+from __future__ import annotations
+
+import argparse
+import glob
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unet_gui.core.errors import UserError
+
+if TYPE_CHECKING:
+    from unet_gui.engine.recipe import SegmentItem
+
+
+def segment_items(arguments: argparse.Namespace) -> tuple[list[SegmentItem], int]:
+    """Return what to segment, and how many of the named inputs cannot even be listed."""
+    from unet_gui.core.errors import ImageError
+    from unet_gui.core.images import image_info
+    from unet_gui.core.label_stack import SUFFIXES
+    from unet_gui.engine.recipe import SegmentItem
+
+    items: list[SegmentItem] = []
+    failures = 0
+    taken: dict[Path, Path] = {}
+    inputs = list(_inputs(arguments.images))
+    precious = _never_written(arguments.images, [path for path, _ in inputs])
+    for path, relative in inputs:
+        try:
+            pages = image_info(path).pages if path.suffix.lower() in SUFFIXES else 1
+        except ImageError:
+            pages = 1  # segment() names the file and the reason, among the others
+        # masks of a stack stay together in a stack
+        suffix = ".tif" if pages > 1 else f".{arguments.format}"
+        out = _free_name(arguments.out, relative, path, arguments.suffix + suffix, taken)
+        taken[out] = path
+        prob = out.with_name(out.stem + "_prob.tif") if arguments.probabilities else None
+        doubt = out.with_name(out.stem + "_uncertainty.tif") if arguments.uncertainty else None
+        apart = out.with_name(out.stem + "_disagreement.tif") if arguments.disagreement else None
+        for written in (out, prob, doubt, apart):
+            if written is not None and written.resolve() in precious:
+                what = precious[written.resolve()]
+                raise UserError(f"The result would overwrite {what}.", written, "Choose another folder with --out.")
+        beside = not arguments.suffix and out.exists() and out.parent.resolve() == path.parent.resolve()
+        if beside and not arguments.overwrite:
+            raise UserError(
+                "There is a file of that name beside the image.",
+                out,
+                "Choose another folder, add --suffix _mask, or --overwrite if it is a mask.",
+            )
+        items += [SegmentItem(path, page, out, prob, doubt, pages, apart) for page in range(pages)]
+    if not items:
+        raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
+    return items, failures
+
+
+def _free_name(folder: Path, relative: Path, path: Path, ending: str, taken: dict[Path, Path]) -> Path:
+    """Return where a mask goes, no two into one file: a.png beside a.tif, or images of one name in several folders."""
+    plain, full = relative.with_name(relative.stem + ending), relative.with_name(relative.name + ending)
+    parent = Path(path.absolute().parent.name)
+    for name in (plain, full, parent / plain, parent / full):
+        other = taken.get(folder / name)
+        if other is None and (name != full or taken[folder / plain].parent == path.parent):
+            return folder / name
+    raise UserError("Several images would have the same mask.", path, "Segment their folders one by one.")
+
+
+def _never_written(names: Iterable[str], inputs: Iterable[Path]) -> dict[Path, str]:
+    """Return the files that no result may replace, and what they are: the images, and labels of folders of images."""
+    from unet_gui.core.project import Dataset
+
+    precious = {path.resolve(): "an image" for path in inputs}
+    for name in names:
+        if Path(name).is_dir():
+            dataset = Dataset.open(Path(name))
+            labels = (dataset.label_path(ref) for ref in dataset.images if dataset.has_label(ref))
+            precious |= {path.resolve(): "a label" for path in labels}
+    return precious
+
+
+def _inputs(names: Iterable[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield (file, name below the output folder) for files, folders and patterns."""
+    from unet_gui.core.project import Dataset
+
+    for name in names:
+        # Windows hands patterns on as they are
+        matches = sorted(glob.glob(name)) if glob.has_magic(name) and not Path(name).exists() else [name]
+        if not matches:
+            raise UserError("Nothing matches this pattern.", name)
+        for match in map(Path, matches):
+            if match.is_dir():
+                dataset = Dataset.open(match)
+                for ref in dataset.images:
+                    yield dataset.image_path(ref), Path(ref.rel)
+            elif match.exists():
+                yield match, Path(match.name)
+            else:
+                raise UserError("There is no such file or folder.", match)

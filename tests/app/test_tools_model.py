@@ -12,8 +12,10 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from tests.app.canvas_driver import Driver, picture
+from unet_gui.app.canvas.model_tools import class_at_threshold
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED, Over
+from unet_gui.core.planes import Probabilities
 
 PRESS, MOVE, RELEASE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove, QEvent.Type.MouseButtonRelease
 RIGHT = Qt.MouseButton.RightButton
@@ -25,8 +27,8 @@ def driver(qtbot: QtBot, tmp_path: Path) -> Iterator[Driver]:
     made = Driver(qtbot, picture(tmp_path / "grey.png", 200, 300), size=(600, 400))
     y, x = np.mgrid[:200, :300]
     one = np.clip(255 - np.hypot(x - 100, y - 100) * 2.0, 0, 255)  # a cone: class 1 around (100, 100)
-    made.doc.probabilities = np.stack([255 - one, one]).round().astype(np.uint8)
-    made.doc.prediction = (made.doc.probabilities[1] >= 128).astype(np.uint8)
+    made.doc.probabilities = Probabilities(np.stack([255 - one, one]).round().astype(np.uint8), (0, 1))
+    made.doc.prediction = (made.doc.probabilities.planes[1] >= 128).astype(np.uint8)
     made.doc.prediction[150:160, 200:230] = 1  # and a small wrong blob
     made.view.set_prediction(made.doc.prediction)
     made.tool("take-over")
@@ -111,7 +113,7 @@ def test_sure_takes_over_what_is_in_view_and_free(driver: Driver) -> None:
     driver.view.set_tool("sure")
     driver.view.options.sure = 0.9
     driver.click(150, 50)
-    sure = driver.doc.probabilities.max(axis=0) >= 0.9 * 255
+    sure = driver.doc.probabilities.planes.max(axis=0) >= 0.9 * 255
     mine = np.zeros((200, 300), bool)
     mine[90:100, 90:100] = True
     np.testing.assert_array_equal(driver.labelled(), sure | mine)
@@ -132,7 +134,7 @@ def test_dragging_changes_how_sure_with_a_preview(driver: Driver) -> None:
     assert not driver.labelled().any()
     driver.mouse(RELEASE, 130, 50)
     assert driver.view.options.sure == pytest.approx(0.9)
-    assert driver.labelled().sum() == (driver.doc.probabilities.max(axis=0) >= 0.9 * 255).sum()
+    assert driver.labelled().sum() == (driver.doc.probabilities.planes.max(axis=0) >= 0.9 * 255).sum()
 
 
 def test_only_the_part_in_view_is_taken_over(driver: Driver) -> None:
@@ -164,7 +166,7 @@ def test_threshold_moves_inside_the_ring_only(driver: Driver) -> None:
     assert driver.view.options.threshold == pytest.approx(0.2)
     ring = in_ring(driver, 190, 100, 61)
     np.testing.assert_array_equal(driver.labelled(), ring)
-    want = driver.doc.probabilities[1] >= 0.2 * 255
+    want = driver.doc.probabilities.planes[1] >= 0.2 * 255
     np.testing.assert_array_equal(driver.ids[ring] == 1, want[ring])
     assert set(driver.ids[ring]) == {0, 1}
     assert len(driver.doc.history) == 1
@@ -183,7 +185,7 @@ def test_ctrl_wheel_moves_the_threshold_until_ctrl_is_let_go(driver: Driver) -> 
     QTest.keyRelease(driver.view, Qt.Key.Key_Control)
     ring = in_ring(driver, 160, 100, 61)
     np.testing.assert_array_equal(driver.labelled(), ring)
-    np.testing.assert_array_equal(driver.ids[ring] == 1, (driver.doc.probabilities[1] >= 0.3 * 255)[ring])
+    np.testing.assert_array_equal(driver.ids[ring] == 1, (driver.doc.probabilities.planes[1] >= 0.3 * 255)[ring])
     driver.wheel(160, 100, 1)
     assert driver.view.zoom > zoom
 
@@ -202,14 +204,22 @@ def test_escape_gives_the_threshold_up(driver: Driver) -> None:
 
 
 def test_threshold_with_three_classes_gives_the_rest_to_the_likeliest_other() -> None:
-    from unet_gui.app.canvas.model_tools import class_at_threshold
+    planes = np.array([[[200, 90, 10]], [[50, 100, 5]], [[5, 65, 240]]], np.uint8)
+    three = Probabilities(planes, (0, 1, 2))
+    assert class_at_threshold(three, 1, 0.5).tolist() == [[0, 0, 2]]
+    assert class_at_threshold(three, 1, 0.39).tolist() == [[0, 1, 2]]
+    assert class_at_threshold(three, 0, 0.9).tolist() == [[1, 1, 2]]
+    assert class_at_threshold(three, 7, 0.1).tolist() == [[0, 1, 2]]
+    assert class_at_threshold(Probabilities(planes[:1], (0,)), 0, 0.9).tolist() == [[0, 0, 0]]
 
-    probabilities = np.array([[[200, 90, 10]], [[50, 100, 5]], [[5, 65, 240]]], np.uint8)
-    assert class_at_threshold(probabilities, 1, 0.5).tolist() == [[0, 0, 2]]
-    assert class_at_threshold(probabilities, 1, 0.39).tolist() == [[0, 1, 2]]
-    assert class_at_threshold(probabilities, 0, 0.9).tolist() == [[1, 1, 2]]
-    assert class_at_threshold(probabilities, 7, 0.1).tolist() == [[0, 1, 2]]
-    assert class_at_threshold(probabilities[:1], 0, 0.9).tolist() == [[0, 0, 0]]
+
+def test_threshold_knows_which_class_a_plane_is_of() -> None:
+    planes = np.array([[[200, 90, 10]], [[50, 100, 5]], [[5, 65, 240]]], np.uint8)
+    gaps = Probabilities(planes, (0, 4, 2))  # a class was deleted, and the model has an order of its own
+    assert class_at_threshold(gaps, 4, 0.39).tolist() == [[0, 4, 2]]
+    assert class_at_threshold(gaps, 2, 0.9).tolist() == [[0, 4, 2]]
+    assert class_at_threshold(gaps, 2, 0.95).tolist() == [[0, 4, 0]]
+    assert class_at_threshold(gaps, 1, 0.0).tolist() == [[0, 4, 2]], "a class added after the training"
 
 
 def test_the_over_paint_rule_holds_for_taking_over(driver: Driver) -> None:

@@ -13,6 +13,7 @@ from tests.app.canvas_driver import Driver, picture
 from unet_gui.app.canvas.tools import TOOLS
 from unet_gui.core.history import History
 from unet_gui.core.labels import LabelImage, Over
+from unet_gui.core.planes import Probabilities
 
 PRESS, MOVE, RELEASE = QEvent.Type.MouseButtonPress, QEvent.Type.MouseMove, QEvent.Type.MouseButtonRelease
 MODIFIERS = (
@@ -77,7 +78,7 @@ def perform(driver: Driver, gesture: tuple) -> None:
 def test_undo_all_is_before_and_redo_all_is_after(qtbot: QtBot, tmp_path) -> None:
     driver = Driver(qtbot, picture(tmp_path / "small.png", 100, 150), size=(450, 320))
     probabilities = np.random.default_rng(0).integers(0, 255, (4, 100, 150), dtype=np.uint8)
-    driver.doc.probabilities = probabilities
+    driver.doc.probabilities = Probabilities(probabilities, (0, 1, 2, 3))
     driver.doc.prediction = probabilities.argmax(axis=0).astype(np.uint8)
     start = np.random.default_rng(1).choice(np.array([0, 1, 2, 255, 255, 255], np.uint8), (10, 15))
     start = np.kron(start, np.ones((10, 10), np.uint8)).astype(np.uint8)

@@ -16,7 +16,8 @@ from tests.core.files import images, open_folder, pattern, without_rights
 from unet_gui.core import png
 from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
 from unet_gui.core.images import ImageRef
-from unet_gui.core.palette import default_classes
+from unet_gui.core.palette import ClassInfo, default_classes
+from unet_gui.core.planes import write_planes
 from unet_gui.core.project import Dataset, Status
 from unet_gui.core.store import BINARY, INDEX, UNLABELLED, read_raw, write_label
 
@@ -421,12 +422,37 @@ def test_predictions_come_back(tmp_path: Path, classes: int, page: int | None) -
     found = dataset.load_prediction(ref)
     assert found is not None
     np.testing.assert_array_equal(found[0], ids)
-    np.testing.assert_array_equal(found[1], prob)
+    assert found[1] is not None
+    np.testing.assert_array_equal(found[1].planes, prob)
+    assert found[1].classes == tuple(range(classes))
     assert dataset.prediction_path(ref).is_relative_to(tmp_path / ".unet-gui/predictions")
     dataset.save_prediction(ref, 1 - np.minimum(ids, 1))
     found = dataset.load_prediction(ref)
     assert found is not None
     assert found[1] is None, "probabilities of an older prediction"
+
+
+def test_probabilities_keep_their_classes_when_the_folder_gets_others(tmp_path: Path) -> None:
+    dataset = Dataset.open(images(tmp_path, "a.png"))
+    dataset.set_classes([ClassInfo(0, "a", "#808080"), ClassInfo(3, "b", "#e6194b"), ClassInfo(4, "c", "#3cb44b")])
+    ref = dataset.images[0]
+    prob = pattern((3, 20, 30))
+    dataset.save_prediction(ref, np.zeros((20, 30), np.uint8), prob)
+    dataset.set_classes([*dataset.classes[::-1], ClassInfo(1, "d", "#4363d8")])
+    found = dataset.load_prediction(ref)
+    assert found is not None
+    assert found[1] is not None
+    assert found[1].classes == (0, 3, 4)
+    np.testing.assert_array_equal(found[1].planes, prob)
+    write_planes(dataset.prediction_path(ref, "prob"), prob)  # as older versions did
+    found = dataset.load_prediction(ref)
+    assert found is not None
+    assert found[1] is None, "three planes in a folder of four classes: nobody knows which"
+    write_planes(dataset.prediction_path(ref, "prob"), prob[:1], (3, 4))
+    found = dataset.load_prediction(ref)
+    assert found is not None
+    assert found[1] is not None
+    np.testing.assert_array_equal(found[1].planes, np.stack([255 - prob[0], prob[0]]))
 
 
 def test_predictions_of_images_with_one_stem_are_apart(tmp_path: Path) -> None:

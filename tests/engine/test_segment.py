@@ -17,12 +17,12 @@ from unet_gui.core.cv import cv2
 from unet_gui.core.errors import ModelError, UserError
 from unet_gui.core.model_info import ModelInfo
 from unet_gui.core.palette import default_classes
+from unet_gui.core.planes import WaitingPlanes
 from unet_gui.core.store import BINARY, INDEX, read_label
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import Event, ImageDone, ImageFailed, SegmentFinished, SegmentStarted, TileDone, Warned
 from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Normalisation
-from unet_gui.engine.planes import WaitingPlanes
 from unet_gui.engine.predict import Predictor, run
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 from unet_gui.engine.segment import segment

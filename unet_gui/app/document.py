@@ -16,6 +16,7 @@ from unet_gui.core.history import Delta, History
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.journal import checksum
 from unet_gui.core.labels import UNLABELLED, LabelImage
+from unet_gui.core.planes import Probabilities
 from unet_gui.core.project import Dataset, Status
 from unet_gui.core.undo_file import prune, read_undo, undo_path, write_undo
 
@@ -46,7 +47,7 @@ class Document:
     moving : bool
         Pixels and `seq` do not belong together at this moment: a commit, undo or redo is under way.
     prediction : ndarray of uint8, shape (h, w), or None
-    probabilities : ndarray of uint8, shape (c, h, w), or None
+    probabilities : Probabilities or None
     """
 
     ref: ImageRef
@@ -59,7 +60,7 @@ class Document:
     saved_seq: int = 0
     moving: bool = False
     prediction: NDArray[np.uint8] | None = None
-    probabilities: NDArray[np.uint8] | None = None
+    probabilities: Probabilities | None = None
 
     @property
     def key(self) -> str:
@@ -117,7 +118,7 @@ def load(dataset: Dataset, ref: ImageRef) -> Document:
     return document
 
 
-def load_prediction(dataset: Dataset, ref: ImageRef) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None] | None:
+def load_prediction(dataset: Dataset, ref: ImageRef) -> tuple[NDArray[np.uint8], Probabilities | None] | None:
     """Read the prediction of an image; of a class that the folder no longer has, it says nothing.
 
     Raises
@@ -131,7 +132,10 @@ def load_prediction(dataset: Dataset, ref: ImageRef) -> tuple[NDArray[np.uint8],
     known = np.full(256, UNLABELLED, np.uint8)
     ids = [info.id for info in dataset.classes]
     known[ids] = ids
-    return cv2.LUT(found[0], known), found[1]
+    said, prob = found
+    if prob is not None:
+        prob = prob._replace(classes=tuple(int(known[each]) for each in prob.classes))
+    return cv2.LUT(said, known), prob
 
 
 def keep_undo(dataset: Dataset, key: str, disk: int, deltas: tuple[Delta, ...]) -> None:

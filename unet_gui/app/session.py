@@ -22,6 +22,7 @@ from unet_gui.core.history import Delta
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import Edit, LabelImage, Over
 from unet_gui.core.palette import ClassInfo
+from unet_gui.core.planes import Probabilities
 from unet_gui.core.project import Dataset, Status
 from unet_gui.core.store import Encoding
 
@@ -283,8 +284,8 @@ class Session(QObject):
         return self.document.prediction if self.document else None
 
     @property
-    def probabilities(self) -> NDArray[np.uint8] | None:
-        """What the model said, as probabilities times 255."""
+    def probabilities(self) -> Probabilities | None:
+        """What the model said, as probabilities of the classes."""
         return self.document.probabilities if self.document else None
 
     @property

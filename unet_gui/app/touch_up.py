@@ -192,7 +192,7 @@ class TouchUp(QObject):
                 self._next_image()
             return
         self._searching = True
-        prob, label = document.probabilities, document.labels.ids
+        prob, label = document.probabilities.planes, document.labels.ids
         self._chores.give(document.key, lambda: doubtful_places(prob, label))
 
     def _go_to_place(self) -> None:

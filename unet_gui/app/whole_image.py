@@ -126,7 +126,7 @@ class WholeImage(QObject):
             for tx, ty in image.tiles(whole.SIDE):
                 rect = Rect(tx * whole.SIDE, ty * whole.SIDE, whole.SIDE, whole.SIDE).intersect(image)
                 part = rect.slices
-                certain = probabilities[(slice(None), *part)].max(axis=0) >= sure * 255
+                certain = probabilities.planes[(slice(None), *part)].max(axis=0) >= sure * 255
                 said = prediction[part]
                 yield whole.Patch(rect, said, certain & (ids[part] == UNLABELLED) & (said != UNLABELLED))
 

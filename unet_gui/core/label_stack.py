@@ -53,12 +53,13 @@ def read_page(path: str | os.PathLike[str], page: int) -> tuple[np.ndarray, png.
     """Return (pixels as stored, palette, marked) of one page; raises ImageError."""
     pages = TiffPages(path)
     try:
-        return _read(pages, page)
+        return read_open(pages, page)
     finally:
         pages.close()
 
 
-def _read(pages: TiffPages, index: int) -> tuple[np.ndarray, png.Palette, bool]:
+def read_open(pages: TiffPages, index: int) -> tuple[np.ndarray, png.Palette, bool]:
+    """Return what `read_page` does of an open file."""
     page = pages.page(index)
     colormap = page.colormap
     palette = () if colormap is None else tuple((int(r), int(g), int(b)) for r, g, b in colormap)
@@ -92,7 +93,7 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
     try:
         _check_page(path, page, old.count if pages == old.count else -1)
         shape = (old.page(page).height, old.page(page).width)
-        if shape != ids.shape and not is_blank(_read(old, page)[0], encoding):
+        if shape != ids.shape and not is_blank(read_open(old, page)[0], encoding):
             raise LabelError(
                 f"page {page + 1} is {shape[1]} × {shape[0]} pixels.", path, "It is another image's label."
             )
@@ -139,7 +140,7 @@ class _Strip:
 
 
 def _old_strip(pages: TiffPages, index: int) -> _Strip:
-    raw, palette, marked = _read(pages, index)
+    raw, palette, marked = read_open(pages, index)
     if palette and raw.max(initial=0) >= len(palette):
         raise ImageError("holds an index without a colour.", pages.path)
     return _Strip(raw, marked)

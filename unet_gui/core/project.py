@@ -20,6 +20,7 @@ from unet_gui.core.images import ImageRef, ImageSource, image_info, list_images,
 from unet_gui.core.layout import STATE_FOLDER, LabelIndex, LabelNames, Layout, find_layout, nested_pairs
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
+from unet_gui.core.planes import Probabilities
 from unet_gui.core.predictions import read_prediction, write_prediction
 from unet_gui.core.project_file import ProjectFile
 from unet_gui.core.store import detect_encoding, read_label, write_label
@@ -347,20 +348,21 @@ class Dataset:
         suffix = ".ids.png" if kind == "ids" else ".prob.png" if len(self.classes) == 2 else ".prob.tif"
         return self.state_dir / "predictions" / (name + suffix)
 
-    def load_prediction(self, ref: ImageRef) -> tuple[np.ndarray, np.ndarray | None] | None:
+    def load_prediction(self, ref: ImageRef) -> tuple[np.ndarray, Probabilities | None] | None:
         """Return an image's prediction, None when there is none.
 
         Returns
         -------
         (ids, prob) or None
-            uint8 (h, w) class ids; uint8 (classes, h, w) probabilities 0…255, None when they were not kept.
+            uint8 (h, w) class ids; probabilities, None when they were not kept.
 
         Raises
         ------
         LabelError
             The files cannot be read.
         """
-        return read_prediction(self.prediction_path(ref), self.prediction_path(ref, "prob"))
+        ids = [info.id for info in self.classes]
+        return read_prediction(self.prediction_path(ref), self.prediction_path(ref, "prob"), ids)
 
     def save_prediction(self, ref: ImageRef, ids: np.ndarray, prob: np.ndarray | None = None) -> None:
         """Save an image's prediction.
@@ -372,14 +374,15 @@ class Dataset:
         ids : numpy.ndarray
             uint8 (h, w) class ids.
         prob : numpy.ndarray, optional
-            uint8 (classes, h, w), or (h, w) for class 1 of two.
+            uint8 (classes, h, w), in the order of the folder's classes.
 
         Raises
         ------
         UserError
             The files cannot be written.
         """
-        write_prediction(self.prediction_path(ref), self.prediction_path(ref, "prob"), ids, prob)
+        known = None if prob is None else Probabilities(prob, tuple(info.id for info in self.classes))
+        write_prediction(self.prediction_path(ref), self.prediction_path(ref, "prob"), ids, known)
 
     # ------------------------------------------------------------------ project file
 

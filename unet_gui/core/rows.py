@@ -6,7 +6,7 @@ import queue
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from unet_gui.core import label_stack, png
 from unet_gui.core.atomic import atomic_path
 from unet_gui.core.encoding import Encoding, fitting
+from unet_gui.core.planes import CLASSES, class_text
 from unet_gui.core.store import MARK
 
 TILE = 256
@@ -127,11 +128,14 @@ def label_rows(path: Path, shape: tuple[int, int], encoding: Encoding) -> RowsFi
     return RowsFile(path, write)
 
 
-def map_rows(path: Path, shape: tuple[int, int], kind: np.dtype[Any]) -> RowsFile:
-    """Return a map (8 bits, or floats in a TIFF) to be written row by row."""
+def map_rows(path: Path, shape: tuple[int, int], kind: np.dtype[Any], classes: Sequence[int] = ()) -> RowsFile:
+    """Return a map (8 bits, or floats in a TIFF) to be written row by row; ``classes`` as for `write_planes`."""
+    named = class_text(classes)
     if path.suffix.lower() == ".png":
-        return RowsFile(path, lambda temporary, rows: write_png(temporary, rows, shape, {}))
-    return RowsFile(path, lambda temporary, rows: write_tiff(temporary, rows, shape, kind, None))
+        texts = {CLASSES: named} if named else {}
+        return RowsFile(path, lambda temporary, rows: write_png(temporary, rows, shape, texts))
+    text = f"{CLASSES}={named}" if named else None
+    return RowsFile(path, lambda temporary, rows: write_tiff(temporary, rows, shape, kind, text))
 
 
 def write_png(path: Path, rows: Iterable[NDArray[np.uint8]], shape: tuple[int, int], texts: dict[str, str]) -> None:

@@ -253,7 +253,7 @@ def _one(model: bytes, config: SegmentConfig, item: SegmentItem, renew: bool) ->
                 prediction = run(predictor.predict(source))
             if renew:
                 item.out.unlink(missing_ok=True)
-            write_item(item, prediction, Encoding(config.encoding))
+            write_item(item, prediction, Encoding(config.encoding), [c.id for c in predictor.info.classes])
     except UserError as error:
         return _Result(0.0, message=error.message, hint=error.hint, details=error.details)
     except (OSError, MemoryError) as error:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageSource, open_image
+from unet_gui.core.planes import WaitingPlanes, write_planes
 from unet_gui.core.rows import RowsFile, label_rows, map_rows
 from unet_gui.core.store import INDEX, UNLABELLED, Encoding, read_label, write_label
 from unet_gui.engine.device import pick_device
@@ -33,7 +34,6 @@ from unet_gui.engine.events import (
 from unet_gui.engine.lanes import Lanes
 from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Stats
-from unet_gui.engine.planes import WaitingPlanes, write_planes
 from unet_gui.engine.predict import Predictor, told
 from unet_gui.engine.prediction import Prediction
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
@@ -224,12 +224,16 @@ def is_stale_stack(item: SegmentItem, config: SegmentConfig) -> bool:
     return config.overwrite or not _is_newer(item.out, item.path, config.model)
 
 
-def write_item(item: SegmentItem, prediction: Prediction, encoding: Encoding) -> None:
-    """Write what the item asks for, the maps first: the mask is what says that the image is done."""
+def write_item(item: SegmentItem, prediction: Prediction, encoding: Encoding, classes: Sequence[int]) -> None:
+    """Write what the item asks for, the maps first: the mask is what says that the image is done.
+
+    ``classes`` are the model's, in its order.
+    """
     outputs = outputs_of(item)
     for path, values in zip(outputs[1:], maps_of(prediction), strict=True):
         if path is not None and values is not None:
-            write_planes(path, values if values.ndim == 3 else values[None])
+            named = classes if path == outputs.prob else ()
+            write_planes(path, values if values.ndim == 3 else values[None], named)
     page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
     write_label(item.out, np.ascontiguousarray(prediction.ids), encoding, page=page, pages=pages)
 
@@ -242,8 +246,8 @@ def maps_of(prediction: Prediction) -> tuple[NDArray[Any] | None, ...]:
 class _Files:
     """The files of a very large image, written while it is computed."""
 
-    def __init__(self, item: SegmentItem, config: SegmentConfig) -> None:
-        self.outputs, self.encoding = outputs_of(item), Encoding(config.encoding)
+    def __init__(self, item: SegmentItem, config: SegmentConfig, classes: Sequence[int]) -> None:
+        self.outputs, self.encoding, self.classes = outputs_of(item), Encoding(config.encoding), classes
         self.kind = np.dtype(np.float32 if config.float_maps else np.uint8)
         self.files: dict[int, RowsFile | WaitingPlanes] = {}
 
@@ -253,9 +257,9 @@ class _Files:
             if i == 0:
                 self.files[i] = label_rows(self.outputs.mask, shape, self.encoding)
             elif path is not None and i == 1 and classes > 2:
-                self.files[i] = WaitingPlanes(path, (classes, *shape), self.kind)
+                self.files[i] = WaitingPlanes(path, (classes, *shape), self.kind, self.classes)
             elif path is not None:
-                self.files[i] = map_rows(path, shape, self.kind)
+                self.files[i] = map_rows(path, shape, self.kind, self.classes if i == 1 else ())
 
     def put(self, rows: Prediction) -> None:
         for i, values in enumerate((rows.ids, *maps_of(rows))):
@@ -284,6 +288,7 @@ class _Run:
         self.items, self.predictor = items, predictor
         self.config = replace_outputs(config, items)
         self.encoding = Encoding(config.encoding)
+        self.classes = [c.id for c in predictor.info.classes]
         self.written = self.skipped = self.failed = 0
         self.waiting: deque[tuple[_Job, Future[None]]] = deque()
         self.behind = 0
@@ -415,7 +420,7 @@ class _Run:
         try:
             with contextlib.closing(ready):
                 if isinstance(ready.pixels, ImageSource) and job.item.pages <= 1:
-                    files = _Files(job.item, self.config)
+                    files = _Files(job.item, self.config, self.classes)
                 prediction = yield from self.predictor.predict(ready.pixels, job.number, ready.stats, files)
         except (UserError, OSError, MemoryError) as error:
             if files is not None:
@@ -450,7 +455,7 @@ class _Run:
         if item.out in self.renew:
             self.renew.discard(item.out)
             item.out.unlink(missing_ok=True)
-        write_item(item, prediction, self.encoding)
+        write_item(item, prediction, self.encoding, self.classes)
 
     def _settle(self) -> Iterator[Event]:
         """Wait for the oldest write and tell how it went."""

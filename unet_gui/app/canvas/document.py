@@ -10,6 +10,7 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.history import History
 from unet_gui.core.images import ImageSource
 from unet_gui.core.labels import Edit, LabelImage, Over
+from unet_gui.core.planes import Probabilities
 
 
 class LabelDocument(QObject):
@@ -30,7 +31,7 @@ class LabelDocument(QObject):
         self.labels = labels
         self.source = source
         self.prediction: NDArray[np.uint8] | None = None
-        self.probabilities: NDArray[np.uint8] | None = None
+        self.probabilities: Probabilities | None = None
         self.over = Over.ALL
         self.history = History()
         self.read_only = False

@@ -12,6 +12,7 @@ from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolC
 from unet_gui.core.blobs import surrounding
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED, Edit
+from unet_gui.core.planes import Probabilities
 from unet_gui.core.strokes import Shape, capsule, flood
 
 NEAR = 1024  # a blob under the pointer is looked for in a window of this size, to stay live
@@ -185,7 +186,7 @@ class SureTool(Tool):
         area = self.canvas.visible_rect()
         step = max(1, math.ceil(math.sqrt(area.area / self._PREVIEW)))
         part = (slice(area.y, area.y1, step), slice(area.x, area.x1, step))
-        certainty = probabilities[(slice(None), *part)].max(axis=0)
+        certainty = probabilities.planes[(slice(None), *part)].max(axis=0)
         free = labels.ids[part] == UNLABELLED
         start = sure = self.canvas.options.sure
         event = press
@@ -201,7 +202,7 @@ class SureTool(Tool):
         self.canvas.show_overlay(None)
         with self.editing("Take over what is sure") as edit:
             if edit is not None:
-                take_over_sure(edit, labels.ids, prediction, probabilities, sure, area)
+                take_over_sure(edit, labels.ids, prediction, probabilities.planes, sure, area)
                 self.target.changed(edit.rect)
 
 
@@ -294,8 +295,9 @@ class ThresholdTool(Tool):
         assert self._ring is not None
         probabilities = self.target.probabilities
         assert probabilities is not None
-        part = probabilities[(slice(None), *self._ring[0].slices)]
-        return class_at_threshold(part, self.target.active_class, self.canvas.options.threshold)
+        planes = probabilities.planes[(slice(None), *self._ring[0].slices)]
+        active, threshold = self.target.active_class, self.canvas.options.threshold
+        return class_at_threshold(Probabilities(planes, probabilities.classes), active, threshold)
 
     def _show(self) -> None:
         assert self._ring is not None
@@ -315,32 +317,32 @@ class ThresholdTool(Tool):
                 self.target.changed(edit.write(rect, wanted, ring))
 
 
-def class_at_threshold(probabilities: np.ndarray, active: int, threshold: float) -> np.ndarray:
+def class_at_threshold(probabilities: Probabilities, active: int, threshold: float) -> np.ndarray:
     """Return the active class where it is at least so probable, else the likeliest of the others.
 
     Parameters
     ----------
-    probabilities : ndarray of uint8, shape (c, h, w)
-        Times 255.
+    probabilities : Probabilities
+        Of c classes in (h, w) pixels.
     active : int
-        A class the model does not know is nowhere probable.
+        Id of a class; one that the model does not know is nowhere probable.
     threshold : float
         0 … 1.
 
     Returns
     -------
     ndarray of uint8, shape (h, w)
+        Class ids.
     """
-    if active >= len(probabilities):
-        likeliest: np.ndarray = probabilities.argmax(axis=0).astype(np.uint8)
+    planes, ids = probabilities.planes, np.array(probabilities.classes, np.uint8)
+    if active not in probabilities.classes:
+        likeliest: np.ndarray = ids[planes.argmax(axis=0)]
         return likeliest
-    others = probabilities.copy()
-    others[active] = 0
-    best = others.argmax(axis=0)
-    if len(probabilities) > 1:
-        best[(best == active)] = 1 if active == 0 else 0
-    chosen: np.ndarray = np.where(probabilities[active] >= threshold * 255, active, best).astype(np.uint8)
-    return chosen
+    own = probabilities.classes.index(active)
+    if len(ids) == 1:
+        return np.full(planes.shape[1:], active, np.uint8)
+    best = np.delete(ids, own)[np.delete(planes, own, axis=0).argmax(axis=0)]
+    return np.where(planes[own] >= threshold * 255, np.uint8(active), best)
 
 
 def _holds(shape: Shape, x: int, y: int) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageSource
 from unet_gui.core.labels import Edit, LabelImage, Over
+from unet_gui.core.planes import Probabilities
 
 
 class EditTarget(Protocol):
@@ -23,8 +24,8 @@ class EditTarget(Protocol):
         The image.
     prediction : ndarray of uint8, shape (h, w), or None
         Class ids the model gave, None when it has not looked at the image yet.
-    probabilities : ndarray of uint8, shape (c, h, w), or None
-        Probability of every class times 255, None when they were not kept.
+    probabilities : Probabilities or None
+        Probability of every class, None when they were not kept. A class the folder does not know is unlabelled.
     active_class : int
         The class that tools paint; tools may set it (pick class).
     over : Over
@@ -38,7 +39,7 @@ class EditTarget(Protocol):
     @property
     def prediction(self) -> NDArray[np.uint8] | None: ...
     @property
-    def probabilities(self) -> NDArray[np.uint8] | None: ...
+    def probabilities(self) -> Probabilities | None: ...
     @property
     def active_class(self) -> int: ...
     @active_class.setter

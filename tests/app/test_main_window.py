@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolButton
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import SHAPE, drag, on_disk, write_folder
+from tests.app.kit import SHAPE, drag, on_disk, paint, saved, write_folder
 from unet_gui.app import theme
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
@@ -404,3 +405,20 @@ def test_what_a_tool_remembers_is_a_chip(open_window: Open, tmp_path: Path) -> N
     assert chips.option_chip.text() == "Tolerance 50"
     QTest.keyClick(window, Qt.Key.Key_B)
     assert chips.option_chip.isHidden()
+
+
+def test_a_folder_of_a_window_that_is_gone_can_be_taken_over(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    (folder / ".unet-gui").mkdir()
+    lock = {"pid": 1, "host": "a computer far away", "token": "x", "since": "2026-01-01 10:00"}
+    (folder / ".unet-gui" / "lock").write_text(json.dumps(lock))
+    window = open_window(folder)
+    assert window.session.begin_edit("brush") is None
+    offers = {offer.text: offer for message in window.stage.messages.messages for offer in message.offers}
+    offers["Take it over"].act()
+    qtbot.waitUntil(lambda: window.session.document is not None and not window.session.folder.read_only)
+    assert "read-only" not in {message.topic for message in window.stage.messages.messages}
+    paint(window.session, Rect(0, 0, 5, 5), 1)
+    saved(qtbot, window.session)
+    window.session.close_folder()
+    assert not (folder / ".unet-gui" / "lock").exists()

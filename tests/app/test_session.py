@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -257,6 +258,7 @@ def test_closing_is_refused_while_something_cannot_be_saved(qtbot: QtBot, tmp_pa
         assert not session.close_folder()
         assert session.document is not None
         (folder / "labels").unlink()
+        qtbot.waitUntil(lambda: not session.unsaved(), timeout=30_000)  # it goes on trying by itself
         assert session.close_folder()
         assert session.folder is None
     assert (folder / "labels" / "0.png").is_file()
@@ -293,6 +295,23 @@ def test_two_sessions_the_second_looks_only(qtbot: QtBot, tmp_path: Path) -> Non
     with open_session(qtbot, folder) as (session, _):
         assert session.folder is not None
         assert session.folder.read_only == ""
+
+
+def test_a_folder_whose_lock_cannot_be_written_is_looked_at(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "x")
+
+    def full(path: Path, text: str) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("unet_gui.core.lock._create", full)
+    with open_session(qtbot, folder) as (session, ear):
+        assert session.folder is not None
+        assert session.document is not None
+        assert "Nothing can be kept about it" in session.folder.read_only
+        assert session.begin_edit("brush") is None
+        assert ear.heard("Nothing can be changed here")
 
 
 def test_labels_in_another_folder(qtbot: QtBot, tmp_path: Path) -> None:
@@ -444,6 +463,30 @@ def test_strokes_that_come_back_while_their_image_is_being_read_are_shown(
     finally:
         back.set()
         session.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
+def test_nobody_paints_over_strokes_that_wait(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    subprocess.run([sys.executable, "-c", _DIES, str(folder)], env=environment, check=False)
+    with open_session(qtbot, folder) as (session, ear):
+        assert session.begin_edit("brush") is None
+        (message,) = [each for each in ear.messages if "not saved last time" in each.text]
+        assert [offer.text for offer in message.offers] == ["Bring them back", "Forget them"]
+        go_to(qtbot, session, 1)
+        paint(session, Rect(0, 0, 5, 5), 1)
+        go_to(qtbot, session, 0)
+        message.offers[0].act()
+        message.offers[0].act()  # an impatient second time
+        qtbot.waitUntil(lambda: ear.heard("are back"))
+        qtbot.waitUntil(lambda: session.labels is not None and bool((session.labels.ids == 1).any()))
+        paint(session, Rect(0, 30, 5, 5), 1)
+        assert session.labels is not None
+        expected = session.labels.ids.copy()
+        saved(qtbot, session)
+        np.testing.assert_array_equal(on_disk(session, 0), expected)
+        assert (expected == 1).sum() == 125
 
 
 def test_forgotten_strokes_are_not_offered_again(qtbot: QtBot, tmp_path: Path) -> None:

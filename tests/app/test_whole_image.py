@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import SHAPE, go_to, on_disk, paint, saved, truth, write_folder
+from tests.app.kit import SHAPE, go_to, on_disk, on_disk_of, paint, saved, truth, write_folder
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
@@ -137,3 +137,23 @@ def test_going_to_another_image_takes_it_back(
     assert window.session.document is not None
     steps = len(window.session.document.history.undo_stack)
     assert steps == (1 if (window.session.labels.ids == 1).sum() == 25 else 2)
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_the_folder_closes_meanwhile(
+    open_window: Open, tmp_path: Path, slow: tuple[threading.Event, threading.Event], written: bool
+) -> None:
+    """Saving waits for the label to be still, and the window must not wait for both."""
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    paint(window.session, Rect(30, 30, 5, 5), 1)
+    window.actions_by_id["specks_all"].trigger()
+    assert slow[0].wait(20)
+    slow[1].set()
+    if written:  # and the window has not heard of it yet
+        window.whole._chores._pool.waitForDone()
+        window.session.save()
+    assert window.session.close_folder()
+    label = on_disk_of(folder, 0)
+    assert label is not None
+    assert (label == 1).sum() in (25, 75), "all of it or nothing"

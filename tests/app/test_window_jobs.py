@@ -13,7 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import write_folder
+from tests.app.kit import paint, write_folder
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.settings import Settings
 from unet_gui.core.geometry import Rect
@@ -103,6 +103,17 @@ def test_train_then_predict_then_segment_all(qtbot: QtBot, open_window: Open, tm
             Dataset.open(folder, labels=out).load_label(window.images.model.everything()[n]),
             Dataset.open(folder).load_label(window.images.model.everything()[n]),
         )
+
+
+def test_masks_hold_what_was_painted_a_moment_ago(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=1))
+    paint(window.session, Rect(10, 10, 20, 20), 1)
+    window.desk.save_masks(tuple(window.images.model.everything()), tmp_path / "masks")
+    qtbot.waitUntil(lambda: (tmp_path / "masks" / "0.png").exists(), timeout=20_000)
+    idle(qtbot, window)
+    mask = Dataset.open(tmp_path / "x", labels=tmp_path / "masks").load_label(window.images.model.everything()[0])
+    assert mask is not None
+    assert (mask == 1).sum() == 400
 
 
 def test_the_window_and_the_command_line_segment_alike(

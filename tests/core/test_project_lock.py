@@ -47,6 +47,18 @@ def test_one_has_it_the_other_is_told_who(path: Path) -> None:
     assert not path.exists()
 
 
+def test_it_can_be_taken_from_one_that_cannot_be_asked(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps({"pid": 1, "host": "a computer far away", "token": "x", "since": "2026-01-01 10:00"}))
+    lost, lock = FolderLock(path), FolderLock(path)
+    assert "a computer far away" in lock.acquire()
+    assert lock.acquire(anyway=True) == ""
+    assert "this program" in lost.acquire()
+    lock.release()
+    assert lost.acquire() == ""
+    lost.release()
+
+
 def test_another_process_has_it_until_it_ends(path: Path) -> None:
     child = hold(path)
     try:

@@ -72,7 +72,7 @@ class CanvasLink(QObject):
 
     def _connect(self) -> None:
         session, canvas = self._session, self._canvas
-        session.image_opening.connect(self._on_opening)
+        session.letting_go.connect(canvas.cancel)
         session.image_changed.connect(self._on_image)
         session.label_changed.connect(canvas.refresh)
         session.prediction_changed.connect(self._on_prediction)
@@ -113,10 +113,6 @@ class CanvasLink(QObject):
     # --- image and label -------------------------------------------------------------------------------------------
 
     @Slot(str)
-    def _on_opening(self, _key: str) -> None:
-        self._canvas.cancel()
-
-    @Slot()
     def _on_image(self) -> None:
         document = self._session.document
         if document is None:

@@ -64,14 +64,11 @@ class ClassChanges(QObject):
     Signals
     -------
     said(Message)
-    beginning()
-        Labels are about to change: a gesture under way has to be given up.
     changed()
         Something else can be taken back or made again now.
     """
 
     said = Signal(object)
-    beginning = Signal()
     changed = Signal()
 
     def __init__(
@@ -91,7 +88,7 @@ class ClassChanges(QObject):
         self._job: Job | None = None
         self._change: Change | None = None  # whose pixels are being changed
         self._counted: Callable[[Touched], object] | None = None
-        self._then: Callable[[], None] | None = None  # what waits for labels to be saved
+        self._waiting = False  # for labels to be saved
         self._broom = Chores(1, self)
         session.folder_changed.connect(self._on_folder)
         session.history_changed.connect(self.changed)
@@ -108,7 +105,7 @@ class ClassChanges(QObject):
     @property
     def busy(self) -> bool:
         """Whether pixels are being counted or changed."""
-        return self._job is not None or self._then is not None
+        return self._job is not None or self._waiting
 
     @property
     def undo_text(self) -> str:
@@ -216,22 +213,13 @@ class ClassChanges(QObject):
         if folder.read_only:
             self._session.say_read_only()
             return
-        self.beginning.emit()
-        self._session.save()
-        if not folder.saver.busy:
-            then()
-            return
-        self._then = then
-        folder.saver.idle.connect(self._on_idle)
+        self._session.letting_go.emit()
+        self._waiting = True
+        self._session.when_saved(lambda: self._on_saved(then), lambda: self._on_saved(None))
 
-    @Slot()
-    def _on_idle(self) -> None:
-        folder, then = self._session.folder, self._then
-        if folder is None or then is None:
-            return
-        folder.saver.idle.disconnect(self._on_idle)
-        self._then = None
-        if not self._session.unsaved():
+    def _on_saved(self, then: Callable[[], None] | None) -> None:
+        self._waiting = False
+        if then is not None:
             then()
 
     def _count(self, classes: frozenset[int], counted: Callable[[Touched], object]) -> None:
@@ -350,7 +338,7 @@ class ClassChanges(QObject):
     @Slot()
     def _on_folder(self) -> None:
         """Forget what belongs to the folder before."""
-        self._done, self._undone, self._then = [], [], None
+        self._done, self._undone, self._waiting = [], [], False
         self._session.settled.emit("classes")
 
     def recover(self) -> None:

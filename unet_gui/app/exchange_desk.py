@@ -106,12 +106,9 @@ class ExchangeDesk(QObject):
         folder = self._session.folder
         if folder is None:
             return
-        self._session.save()
-        folder.saver.wait()
-        if self._session.unsaved():
-            return  # why has been said already
         work = ExchangeJob(folder.dataset, len(self._images()), kind, place, importing, dict(options))
-        self._runner.submit(Job("exchange", title, work))
+        self._session.letting_go.emit()
+        self._session.when_saved(lambda: self._runner.submit(Job("exchange", title, work)))
 
     @Slot(object, object)
     def _on_finished(self, job: Job, result: ExchangeResult) -> None:

@@ -37,8 +37,10 @@ class Opened:
     folder : Path
     labels, state : Path or None
         How it was opened, to open it the same way once more.
+    read_only : str
+        Why nothing can be changed, a plain sentence; empty when it can.
     holder : str
-        Who else has the folder open; empty when nobody.
+        Who else has the folder open, which is why; empty when nobody.
     journals : tuple of Path
         Journals of runs that died with changes nobody saved.
     unsaved : tuple of str
@@ -53,6 +55,7 @@ class Opened:
     folder: Path
     labels: Path | None = None
     state: Path | None = None
+    read_only: str = ""
     holder: str = ""
     journals: tuple[Path, ...] = ()
     unsaved: tuple[str, ...] = ()
@@ -60,8 +63,8 @@ class Opened:
     wanted: ImageRef | None = None
 
 
-def open_folder(path: Path, labels: Path | None = None, state: Path | None = None) -> Opened:
-    """Open a folder, or the folder of an image.
+def open_folder(path: Path, labels: Path | None = None, state: Path | None = None, *, anyway: bool = False) -> Opened:
+    """Open a folder, or the folder of an image; ``anyway`` also for writing when another window has it open.
 
     Raises
     ------
@@ -75,15 +78,22 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
         name = path.resolve()
         wanted = next((ref for ref in dataset.images if dataset.image_path(ref).resolve() == name), None)
     stacks = tuple(ref for ref in dataset.images if ref.rel.lower().endswith(STACK_SUFFIXES))
-    holder = "" if dataset.read_only else dataset.acquire_lock()
+    holder, read_only = "", dataset.read_only
+    try:
+        holder = dataset.acquire_lock(anyway=anyway)
+    except UserError as error:
+        read_only = f"Nothing can be kept about it: {error}"
+    if holder:
+        read_only = f"It is open in another window ({holder})."
     journals: list[Path] = []
     keys: set[str] = set()
-    if not dataset.read_only and not holder:
+    if not read_only:
         # a journal that cannot be read is left where it is
         with contextlib.suppress(OSError):
             journals = set_aside(dataset.state_dir / "journal")
             keys = {key for journal in journals for key in read_journal(journal)}
-    return Opened(dataset, folder, labels, state, holder, tuple(journals), tuple(sorted(keys)), stacks, wanted)
+    found = tuple(journals), tuple(sorted(keys))
+    return Opened(dataset, folder, labels, state, read_only, holder, *found, stacks, wanted)
 
 
 def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRef]]:
@@ -136,10 +146,7 @@ class Folder(QObject):
         super().__init__(parent)
         self.opened = opened
         self.dataset = opened.dataset
-        self._locked = not opened.dataset.read_only and not opened.holder
-        self.read_only = opened.dataset.read_only
-        if opened.holder:
-            self.read_only = f"It is open in another window ({opened.holder})."
+        self.read_only = opened.read_only
         self.journal: Journal | None = None
         self._journal_said.connect(self.journal_failed, Qt.ConnectionType.QueuedConnection)
         if not self.read_only:
@@ -202,7 +209,7 @@ class Folder(QObject):
         self._keeper.close(finish=True)
         if self.journal is not None:
             self.journal.close()
-        if self._locked:
+        if not self.read_only:
             self.dataset.release_lock()
 
 
@@ -232,10 +239,13 @@ class Recovery(QObject):
 
     def restore(self) -> None:
         """Give all changes back to their labels, beside the window."""
-        self._chores.give(None, _Restore(self._dataset, self._journals))
+        if self.keys and not self._chores.waiting:
+            self._chores.give(None, _Restore(self._dataset, self._journals))
 
     def discard(self) -> None:
         """Forget the changes."""
+        if self._chores.waiting:
+            return  # they are on their way back
         for path in self._journals:
             path.unlink(missing_ok=True)
         self._journals, self.keys = (), []

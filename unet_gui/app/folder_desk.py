@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, QStandardPaths, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.messages import Message, Offer
@@ -99,6 +100,15 @@ class FolderDesk(QObject):
         self._session.close_folder(lose_changes=True)
         self.open_with_labels(path, labels)
 
+    def _take_over(self) -> None:
+        """Open the folder for writing though another window, which is said to be gone, has it open."""
+        folder = self._session.folder
+        if folder is None:
+            return
+        opened = folder.opened
+        if self._session.open_folder(opened.folder, opened.labels, opened.state, anyway=True):
+            self.busy.emit(f"Opening {opened.folder} …")
+
     def close_folder(self) -> None:
         """Save everything and go back to the start page."""
         if self._runner.busy:
@@ -140,13 +150,12 @@ class FolderDesk(QObject):
             return
         self._settings.remember(folder.opened.folder)
         if folder.read_only:
-            offers = (Offer("Keep labels elsewhere…", elsewhere),)
+            offers: tuple[Offer, ...] = (Offer("Keep labels elsewhere…", elsewhere),)
             text = f"Opened to look only. {folder.read_only}"
+            if folder.opened.holder:
+                text += " If that window is gone, you can take the folder over."
+                offers = (Offer("Take it over", self._take_over), *offers)
             self.said.emit(Message("warning", text, topic="read-only", offers=offers))
         keys = folder.recovery.keys
         if keys:
-            count = f"{len(keys)} images" if len(keys) > 1 else f"“{keys[0]}”"
-            text = f"Last time the program ended before the strokes in {count} were saved."
-            back = Offer("Bring them back", folder.recovery.restore)
-            forget = Offer("Forget them", folder.recovery.discard)
-            self.said.emit(Message("warning", text, "\n".join(keys), "recovery", (back, forget)))
+            self.said.emit(words.strokes_unsaved(keys, folder.recovery.restore, folder.recovery.discard))

@@ -107,8 +107,6 @@ class MainWindow(WindowFrame):
         desk.said.connect(self.show_message)
         self.class_desk.changes.said.connect(self.show_message)
         self.class_desk.changes.changed.connect(self._on_history)
-        self.class_desk.changes.beginning.connect(canvas.cancel)
-        self.class_desk.changes.beginning.connect(self.whole.cancel)
         self.exchange.said.connect(self.show_message)
         self.dialogs.export_chosen.connect(self.exchange.export)
         self.dialogs.import_chosen.connect(self.exchange.import_labels)

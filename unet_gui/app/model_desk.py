@@ -242,25 +242,19 @@ class ModelDesk(QObject):
         if folder.read_only:
             self._session.say_read_only()
             return
-        self._session.save()
-        if self._session.unsaved():
-            self._waiting_to_train = True
-            folder.saver.idle.connect(self._on_labels_saved)
-        else:
+        self._waiting_to_train = True
+        self._session.when_saved(self._on_labels_saved, self._on_labels_refused)
+
+    def _on_labels_saved(self) -> None:
+        if self._waiting_to_train:  # not stopped meanwhile
+            self._waiting_to_train = False
             self._submit_training()
 
-    @Slot()
-    def _on_labels_saved(self) -> None:
-        folder = self._session.folder
-        if folder is None or not self._waiting_to_train:
-            return
-        folder.saver.idle.disconnect(self._on_labels_saved)
+    def _on_labels_refused(self) -> None:
         self._waiting_to_train = False
-        if folder.saver.refused:
+        if self._session.folder is not None and self._session.folder.saver.refused:
             text = "Training learns from the labels on disk, and some could not be saved. It has not been started."
             self.said.emit(Message("error", text, topic="train"))
-        else:
-            self._submit_training()
 
     def _submit_training(self) -> None:
         dataset, folder = self._session.dataset, self._models_dir
@@ -345,10 +339,9 @@ class ModelDesk(QObject):
         dataset = self._session.dataset
         if dataset is None:
             return
-        self._session.save()
         job = Job("masks", "Saving masks", MasksJob(dataset, refs, out))
         self._refs[job.id] = refs
-        self._runner.submit(job)
+        self._session.when_saved(lambda: self._runner.submit(job))
 
     def stop(self) -> None:
         """Stop what runs and what waits."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -24,13 +26,10 @@ class Saver(QObject):
         The label is on disk as it was when `save` was called, or newer.
     failed(Document, exception)
         It is not; `Document.dirty` stays true and the saver tries again by itself.
-    idle()
-        Nothing is being written.
     """
 
     saved = Signal(object, object)
     failed = Signal(object, object)
-    idle = Signal()
 
     def __init__(self, dataset: Dataset, journal: Journal | None, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -40,6 +39,7 @@ class Saver(QObject):
         self._again: set[str] = set()
         self._failed: dict[str, Document] = {}
         self._failures = 0
+        self._wanted: list[tuple[Callable[[], object], Callable[[], object]]] = []
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_done)
         self._chores.failed.connect(self._on_failed)
@@ -63,7 +63,8 @@ class Saver(QObject):
             self._again.add(document.key)
             return
         self._writing.add(document.key)
-        small = document.labels.ids.size <= SMALL and not document.labels.editing
+        still = not (document.labels.editing or document.moving)  # else it must not be waited for here
+        small = still and document.labels.ids.size <= SMALL
         snapshot = document.snapshot() if small else None
         self._chores.give(document, _Write(self._dataset, self._journal, document, snapshot))
 
@@ -75,8 +76,18 @@ class Saver(QObject):
         for document in waiting.values():
             self.save(document)
 
+    def when_idle(self, act: Callable[[], object], dropped: Callable[[], object]) -> None:
+        """Act as soon as nothing is being written; ``dropped`` is called instead when somebody waits for the end."""
+        if self._writing:
+            self._wanted.append((act, dropped))
+        else:
+            act()
+
     def wait(self) -> None:
-        """Wait until nothing is being written."""
+        """Wait until nothing is being written. What was to be done after that is not wanted any more."""
+        wanted, self._wanted = self._wanted, []
+        for _, dropped in wanted:
+            dropped()
         while self._writing:
             self._chores.close(finish=True)
 
@@ -114,7 +125,9 @@ class Saver(QObject):
             if document.dirty:
                 self.save(document)
         if not self._writing:
-            self.idle.emit()
+            wanted, self._wanted = self._wanted, []
+            for act, _ in wanted:
+                act()
 
 
 class _Write:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,8 @@ class Session(QObject):
     -------
     folder_changed()
         Another folder is open, or none.
+    letting_go()
+        Whoever has an edit open takes it back now, before it returns: the label is about to be saved or to go.
     image_opening(key), image_changed()
         An image is being read; it is there (or cannot be read: `document` is None).
     label_changed(Rect)
@@ -65,6 +69,7 @@ class Session(QObject):
     """
 
     folder_changed = Signal()
+    letting_go = Signal()
     image_opening = Signal(str)
     image_changed = Signal()
     label_changed = Signal(object)
@@ -106,20 +111,26 @@ class Session(QObject):
         """The open dataset."""
         return self.folder.dataset if self.folder else None
 
-    def open_folder(self, path: Path, labels: Path | None = None, state: Path | None = None) -> bool:
-        """Begin to open a folder. False when the open one has labels that cannot be saved (this has been said)."""
+    def open_folder(
+        self, path: Path, labels: Path | None = None, state: Path | None = None, *, anyway: bool = False
+    ) -> bool:
+        """Begin to open a folder, with ``anyway`` also for writing when another window has it open.
+
+        False when the open one has labels that cannot be saved (this has been said).
+        """
         if not self.close_folder():
             return False
         self._asked += 1
-        self._chores.give((self._asked, "folder", path), lambda: open_folder(path, labels, state))
+        self._chores.give((self._asked, "folder", path), lambda: open_folder(path, labels, state, anyway=anyway))
         return True
 
     def close_folder(self, lose_changes: bool = False) -> bool:
         """Save everything and close the folder. False when something cannot be saved."""
         if self.folder is None:
             return True
+        self.letting_go.emit()
         self.save()
-        self.folder.saver.close()
+        self.folder.saver.wait()
         unsaved = self.unsaved()
         if unsaved and not lose_changes:
             return False
@@ -167,7 +178,8 @@ class Session(QObject):
         """Begin to read an image; the label of the one before is saved. Only the last request is answered."""
         if self.folder is None or ref.key == self.key:
             return
-        self.image_opening.emit(ref.key)  # a gesture under way is taken back before its label goes
+        self.letting_go.emit()
+        self.image_opening.emit(ref.key)
         if self.autosave:
             self.save()
         self._put_away()
@@ -231,7 +243,7 @@ class Session(QObject):
         if asked != self._asked:
             if isinstance(result, Document):
                 result.source.close()
-            elif isinstance(result, Opened) and not result.dataset.read_only and not result.holder:
+            elif isinstance(result, Opened) and not result.read_only:
                 result.dataset.release_lock()
             return
         if what == "folder":
@@ -320,6 +332,8 @@ class Session(QObject):
         if self.folder.read_only:
             self.say_read_only()
             return None
+        if self._must_recover():
+            return None
         self._quiet.stop()
         return self.document.labels.edit(name, self._over)
 
@@ -344,6 +358,13 @@ class Session(QObject):
         if not rect.empty:
             self.label_changed.emit(rect)
 
+    def _must_recover(self) -> bool:
+        """Whether strokes of a run that died wait for this image: painted over now, one or the other would be lost."""
+        if self.folder is None or self.key not in self.folder.recovery.keys:
+            return False
+        self.said.emit(words.strokes_wait(self.key, self.folder.recovery.restore, self.folder.recovery.discard))
+        return True
+
     # --- undo ------------------------------------------------------------------------------------------------------
 
     def undo(self) -> None:
@@ -356,7 +377,7 @@ class Session(QObject):
 
     def _move(self, forward: bool) -> None:
         document = self.document
-        if document is None or document.labels.editing or self.held:
+        if document is None or document.labels.editing or self.held or self._must_recover():
             return
         history = document.history
         delta = history.next_redo if forward else history.next_undo
@@ -396,6 +417,21 @@ class Session(QObject):
         for document in [*self._kept.values()] + ([self.document] if self.document else []):
             if document.dirty:
                 self.folder.saver.save(document)
+
+    def when_saved(self, act: Callable[[], object], refused: Callable[[], object] = lambda: None) -> None:
+        """Save everything, then act; ``refused`` is called where a label cannot be saved (which has been said)."""
+        if self.folder is None:
+            return
+        self.save()
+        self.folder.saver.when_idle(partial(self._act, act, refused), refused)
+
+    def _act(self, act: Callable[[], object], refused: Callable[[], object]) -> None:
+        if self.folder is None or self.folder.saver.refused:
+            refused()
+        elif self.unsaved():  # painted meanwhile
+            self.when_saved(act, refused)
+        else:
+            act()
 
     @Slot(object, object)
     def _on_saved(self, document: Document, status: Status) -> None:

@@ -69,7 +69,7 @@ class WholeImage(QObject):
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_done)
         self._chores.failed.connect(self._on_failed)
-        session.image_opening.connect(self.cancel)
+        session.letting_go.connect(self.cancel)
 
     @property
     def busy(self) -> bool:

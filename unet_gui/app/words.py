@@ -26,6 +26,23 @@ def strokes_back(images: int) -> Message:
     return Message("good", text, topic="recovery", passing=True)
 
 
+def strokes_unsaved(keys: list[str], back: Callable[[], object], forget: Callable[[], object]) -> Message:
+    """Offer the strokes of a run that died."""
+    count = f"{len(keys)} images" if len(keys) > 1 else f"“{keys[0]}”"
+    text = f"Last time the program ended before the strokes in {count} were saved."
+    return Message("warning", text, "\n".join(keys), "recovery", _recovery(back, forget))
+
+
+def strokes_wait(key: str, back: Callable[[], object], forget: Callable[[], object]) -> Message:
+    """Say why an image cannot be painted before the strokes of a run that died are back or forgotten."""
+    text = f"“{key}” has strokes that were not saved last time. Bring them back or forget them, then paint here."
+    return Message("warning", text, topic="recovery", offers=_recovery(back, forget))
+
+
+def _recovery(back: Callable[[], object], forget: Callable[[], object]) -> tuple[Offer, Offer]:
+    return Offer("Bring them back", back), Offer("Forget them", forget)
+
+
 def read_only(reason: str) -> Message:
-    """Say why nothing can be changed."""
-    return Message("warning", f"Nothing can be changed here. {reason}", topic="read-only")
+    """Say why nothing can be changed; what to do about it was offered when the folder was opened, and stays."""
+    return Message("warning", f"Nothing can be changed here. {reason}", topic="held", passing=True)

@@ -37,8 +37,14 @@ class FolderLock:
         self.path = path
         self._token = ""
 
-    def acquire(self) -> str:
+    def acquire(self, *, anyway: bool = False) -> str:
         """Take the lock; return "" or, when somebody else has it, who.
+
+        Parameters
+        ----------
+        anyway : bool
+            Take it from whoever has it: a person says that nobody is there any more. A crashed program on another
+            computer, or on this one before it got another name, cannot be told from a running one.
 
         Raises
         ------
@@ -57,7 +63,10 @@ class FolderLock:
                     return ""
                 owner = _read(self.path)
                 if owner is not None and not _gone(owner):
-                    return _who(owner)
+                    if not anyway:
+                        return _who(owner)
+                    self.path.unlink(missing_ok=True)
+                    continue
                 if not self._remove_stale():
                     time.sleep(_PAUSE)  # another process is just at it
         except OSError as error:

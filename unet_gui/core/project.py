@@ -426,17 +426,18 @@ class Dataset:
         self._list()
         self._index.rescan()
 
-    def acquire_lock(self) -> str:
+    def acquire_lock(self, *, anyway: bool = False) -> str:
         """Note that this process has the folder open; return "" or, when another has, who.
 
-        Half-written files that a killed program left among the labels are removed then.
+        Half-written files that a killed program left among the labels are removed then. ``anyway`` takes the folder
+        from whoever has it.
 
         Raises
         ------
         UserError
             The note cannot be written.
         """
-        who = "" if self.read_only else self._lock.acquire()
+        who = "" if self.read_only else self._lock.acquire(anyway=anyway)
         if not who and not self.read_only:
             self._index.remove_halves()
         return who

@@ -45,16 +45,17 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
     writer.journal.close()
 
 
-def test_changes_come_back(writer: Writer) -> None:
+@pytest.mark.parametrize("key", ["ü/细胞.png", "no text \udcff.png"])
+def test_changes_come_back(writer: Writer, key: str) -> None:
     labels = LabelImage.unlabelled((300, 400))
     before = labels.ids.copy()
-    writer.journal.base("ü/细胞.png", labels.shape, checksum(labels.ids))
+    writer.journal.base(key, labels.shape, checksum(labels.ids))
     for n in range(3):
-        writer.journal.edit("ü/细胞.png", n, paint(labels, 40 * n, 20, 60, 250, n))
+        writer.journal.edit(key, n, paint(labels, 40 * n, 20, 60, 250, n))
     writer.journal.flush()
     unsaved = read_journal(writer.journal.path)
-    assert list(unsaved) == ["ü/细胞.png"]
-    np.testing.assert_array_equal(unsaved["ü/细胞.png"].apply(before), labels.ids)
+    assert list(unsaved) == [key]
+    np.testing.assert_array_equal(unsaved[key].apply(before), labels.ids)
 
 
 def test_an_undo_is_a_change_too(writer: Writer) -> None:

@@ -27,7 +27,7 @@ INFO = ModelInfo(
     normalisation={"kind": "image", "low": 0.5},
     offsets=[0.0, -1.25],
     recipe="fast",
-    trained={"epochs": 12, "images": ["ü.png"]},
+    trained={"epochs": 12, "images": ["ü.png", "no text \udcff.png"]},
     score={"rand_f": 0.97},
     version="0.1.0",
 )

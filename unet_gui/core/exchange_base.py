@@ -25,6 +25,7 @@ from unet_gui.core.images import ImageRef
 from unet_gui.core.listing import natural_key
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes
 from unet_gui.core.project import Dataset
+from unet_gui.core.text import utf8
 
 Ids = NDArray[np.uint8]
 
@@ -185,7 +186,7 @@ class Exporter(ABC):
 
     def write_json(self, path: Path, data: Any) -> None:
         """Write one image's file as JSON, an entry of a list in a line."""
-        self.write(path, _json_lines(data).encode())
+        self.write(path, utf8(_json_lines(data)))
 
     def lose_unlabelled(self, ids: Ids, becomes: str) -> None:
         """Count unlabelled pixels that the format has no place for; the first time, say what they become."""

@@ -29,6 +29,7 @@ from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.raw_label import read_raw
 from unet_gui.core.store import detect_encoding, read_label, write_label
+from unet_gui.core.text import utf8
 
 OBJECTS = "objects.csv"
 _SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
@@ -201,7 +202,7 @@ class InstancesExporter(Exporter):
 
     def finish(self) -> None:
         """Write the table."""
-        self.write(self.out / OBJECTS, self._table.getvalue().encode("utf-8"))
+        self.write(self.out / OBJECTS, utf8(self._table.getvalue()))
 
 
 def write_tiff(path: Path, values: np.ndarray) -> None:

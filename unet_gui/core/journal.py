@@ -132,7 +132,8 @@ def read_journal(path: Path) -> dict[str, Unsaved]:
         at = start + key_length + body_length
         if magic != _MAGIC or at > len(data) or zlib.crc32(data[start:at]) != crc:
             break  # the record that was being written when the program died
-        _take(images, kind, data[start : start + key_length].decode(), data[start + key_length : at])
+        key = data[start : start + key_length].decode(errors="surrogatepass")
+        _take(images, kind, key, data[start + key_length : at])
     return {key: one for key, one in images.items() if one.edits}
 
 
@@ -282,7 +283,7 @@ class Journal:
     # --- the journal's own thread ----------------------------------------------------------------------------------
 
     def _append(self, kind: bytes, key: str, body: bytes) -> None:
-        name = key.encode()
+        name = key.encode(errors="surrogatepass")  # a file's name need not be text
         crc = zlib.crc32(body, zlib.crc32(name))
         self._unwritten += _HEAD.pack(_MAGIC, kind, len(name), len(body), crc) + name + body
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from unet_gui.core.exchange_base import Exporter, ExportOptions, Ids
 from unet_gui.core.images import ImageRef, image_info
 from unet_gui.core.instances import objects_from_classes
 from unet_gui.core.project import Dataset
+from unet_gui.core.text import utf8
 
 NAME = "measurements.csv"
 
@@ -142,6 +144,6 @@ class CsvExporter(Exporter):
     def finish(self) -> None:
         """Write the table."""
         # with a mark, or Excel takes letters beyond ASCII for others
-        self.write(self.out / NAME, self._text.getvalue().encode("utf-8-sig"))
+        self.write(self.out / NAME, BOM_UTF8 + utf8(self._text.getvalue()))
         if self._unsized:
             self.notes.append(f"{self._unsized} images do not say how large a pixel is: no micrometres for them.")

@@ -69,7 +69,7 @@ class ModelInfo:
         """Return the texts for the file's header."""
         known = {name: getattr(self, name) for name in _FIELDS}
         known["classes"] = [info.to_json() for info in self.classes]
-        return {"format": "pt", METADATA_KEY: json.dumps({**self.extra, **known}, ensure_ascii=False)}
+        return {"format": "pt", METADATA_KEY: json.dumps({**self.extra, **known})}
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str]) -> ModelInfo:

@@ -13,6 +13,7 @@ from unet_gui.core.atomic import atomic_write
 from unet_gui.core.encoding import Encoding
 from unet_gui.core.errors import LabelError, ProjectError
 from unet_gui.core.palette import ClassInfo
+from unet_gui.core.text import utf8
 
 NAME = "project.json"
 VERSION = 1
@@ -120,5 +121,5 @@ class ProjectFile:
         data.pop("labels", None)
         if labels:
             data["labels"] = labels
-        atomic_write(self.path, json.dumps(data, ensure_ascii=False, indent=2).encode("utf-8"))
+        atomic_write(self.path, utf8(json.dumps(data, ensure_ascii=False, indent=2)))
         self._data = data

@@ -28,7 +28,7 @@ FOLDER_CAP = 512 * 2**20
 
 def undo_path(folder: Path, key: str) -> Path:
     """Return the file of an image. The name is a checksum: keys may be longer than a file system allows."""
-    data = key.encode()
+    data = key.encode(errors="surrogatepass")
     return folder / f"{zlib.crc32(data):08x}{zlib.adler32(data):08x}.undo"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef, ImageSource, effective_channels
 from unet_gui.core.project import Dataset
+from unet_gui.engine.memory import physical_memory, processes_here
 from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channels
 
 UNLABELLED = 255
@@ -98,20 +98,6 @@ class Picture:
     def nbytes(self) -> int:
         """Memory taken."""
         return self.pixels.nbytes + self.label.nbytes + sum(p.nbytes for p in self.points)
-
-
-def physical_memory() -> int:
-    """Return the machine's memory in bytes, 8 GiB where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 << 30
-
-
-def processes_here() -> int:
-    """Return how many processes of one training share this machine's memory, as ``torchrun`` tells."""
-    text = os.environ.get("LOCAL_WORLD_SIZE", "1")
-    return max(1, int(text)) if text.isdigit() else 1
 
 
 def labelled_images(dataset: Dataset) -> list[ImageRef]:

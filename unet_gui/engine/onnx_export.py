@@ -57,7 +57,7 @@ def export_onnx(model: Model, path: str | os.PathLike[str]) -> None:
         ir_version=8,
     )
     about = json.loads(model.info.to_metadata()["unet-gui"]) | {"align": arch.align}
-    made.metadata_props.add(key="unet-gui", value=json.dumps(about, ensure_ascii=False))
+    made.metadata_props.add(key="unet-gui", value=json.dumps(about))
     onnx.checker.check_model(made)
     atomic_write(Path(path), made.SerializeToString())
 

@@ -19,10 +19,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unet_gui.core.errors import UserError, is_out_of_memory
 from unet_gui.core.images import ImageSource
-from unet_gui.engine.data import physical_memory
 from unet_gui.engine.device import DeviceChoice, keep_freed_memory, pick_device
 from unet_gui.engine.events import Event, TileDone, Warned
 from unet_gui.engine.losses import two_logits
+from unet_gui.engine.memory import physical_memory
 from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channels
 from unet_gui.engine.prediction import Prediction, Sink, as_map, decide, entropy

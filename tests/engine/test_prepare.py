@@ -170,7 +170,7 @@ def test_images_that_memory_does_not_hold_are_not_read_for_every_crop(
     got.pictures._bytes, got.pictures.budget = 0, int(got.nbytes / 3)
     maker = BatchMaker(got.pictures, got.train, got.plan, 0, got.repeats)
     maker.fit_memory(got.nbytes)
-    assert 10 <= maker.window <= 16
+    assert 10 <= maker.at_once <= 16
     read: list[str] = []
     plain = Pictures._read
 
@@ -182,11 +182,11 @@ def test_images_that_memory_does_not_hold_are_not_read_for_every_crop(
     first = maker.make(3)
     for step in range(300):
         maker.make(step)
-    assert len(read) < 1.2 * (1200 / 32 + maker.window) + 4
+    assert len(read) < 1.2 * (1200 / 32 + maker.at_once) + 4
     assert len(set(read)) > 40, "yet all of them get their turn"
     assert torch.equal(maker.make(3).x, first.x)
     maker.fit_memory(got.nbytes / 10)
-    assert maker.window == 0
+    assert maker.at_once == 0
 
 
 def test_reading_ends_in_time_to_learn(make_folder: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from tests.engine.conftest import small
 from unet_gui.core.errors import UserError
+from unet_gui.core.images import ImageRef
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.engine import prepare as prepare_module
 from unet_gui.engine import train as train_module
@@ -166,3 +169,45 @@ def test_stops_when_nothing_more_comes(
     events = list(train(folder, tmp_path / "n.safetensors", small(steps=300, learning_rate=1e-9, patience=0)))
     (last,) = [e for e in events if isinstance(e, TrainFinished)]
     assert last.steps == 300
+
+
+def test_images_that_become_unreadable_end_nothing(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unet_gui.engine.data.physical_memory", lambda: 4)  # every image is read again and again
+    dataset = make_folder(count=6)
+    job = train(dataset, tmp_path / "m.safetensors", small(steps=200, val=("5.png",), workers=0))
+    warnings: list[str] = []
+    harmed = False
+    for event in job:
+        if isinstance(event, Warned):
+            warnings.append(event.text)
+        if isinstance(event, StepDone) and not harmed:
+            harmed = True
+            (dataset.image_root / "1.png").unlink()
+            window = Dataset.open(dataset.root)
+            window.set_classes([*window.classes, ClassInfo(7, "new", "#4363d8")])
+            label = window.load_label(ImageRef("2.png"))
+            assert label is not None
+            label[:9] = 7
+            window.save_label(ImageRef("2.png"), label)
+    assert isinstance(event, TrainFinished)
+    assert event.steps == 200
+    told = sorted(text for text in warnings if "goes on without it" in text)
+    assert len(told) == 2, warnings
+    assert "1.png" in told[0]
+    assert "2.png" in told[1]
+
+
+def test_a_folder_that_is_gone_is_said_and_leaves_a_model(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unet_gui.engine.data.physical_memory", lambda: 4)
+    dataset = make_folder(count=6)
+    out = tmp_path / "m.safetensors"
+    job = train(dataset, out, small(steps=5000, val=("5.png",), workers=0))
+    next(event for event in job if isinstance(event, StepDone))
+    shutil.rmtree(dataset.image_root)
+    with pytest.raises(UserError, match="not there"):
+        list(job)
+    assert Model.load(out, "cpu").info.trained["steps"] >= 1

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unet_gui.core.errors import UserError
 from unet_gui.engine.augment import cut, cut_plain, draw_colours, draw_geometry, recolour, window_side
 from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.data import UNLABELLED, Entry, Picture, Pictures
@@ -65,8 +66,10 @@ class BatchMaker:
 
     Attributes
     ----------
-    window : int
+    at_once : int
         Images that are drawn from at one time, where memory does not hold all; 0 = all.
+    lost : dict of Entry to UserError
+        Images that have become unreadable since the training began; others are learned from in their place.
     """
 
     def __init__(
@@ -85,7 +88,8 @@ class BatchMaker:
         self.pictures, self.entries, self.plan, self.seed = pictures, tuple(entries), plan, seed
         self.rank, self.ranks, self._shift = rank, ranks, 0
         self.seldom = list((seldom or {}).items())
-        self.window = 0
+        self.at_once = 0
+        self.lost: dict[Entry, UserError] = {}
         repeats = repeats or [1] * len(self.entries)
         self.cards = np.repeat(np.arange(len(self.entries)), repeats)
         weights = np.array([1.0] * plan.arch.classes)
@@ -104,7 +108,7 @@ class BatchMaker:
     def fit_memory(self, nbytes: float) -> None:
         """Draw from no more images at one time than fit into memory, given what all of them take in bytes."""
         share = 0.8 * self.pictures.budget / max(nbytes, 1)
-        self.window = 0 if share >= 1 or not self.plan.crop else max(1, int(share * len(self.cards)))
+        self.at_once = 0 if share >= 1 or not self.plan.crop else max(1, int(share * len(self.cards)))
 
     def first_of(self, step: int) -> int:
         """Return the number of the first sample of a step, counted from the beginning of the training."""
@@ -120,7 +124,7 @@ class BatchMaker:
         Raises
         ------
         UserError
-            An image or label has become unreadable.
+            Half of the images or labels have become unreadable.
         """
         first = self.first_of(step) + self.rank * self.plan.batch
         numbers = range(first, first + self.plan.batch)
@@ -134,14 +138,27 @@ class BatchMaker:
         rng = np.random.default_rng((self.seed, 2, number))
         if self.seldom and rng.random() < SELDOM:
             c, those = self.seldom[int(rng.integers(len(self.seldom)))]
-            picture = self.pictures.load(self.entries[those[int(rng.integers(len(those)))]])
+            picture = self._load(those[int(rng.integers(len(those)))])
             return picture, rng, c if picture.counts[c] else None
-        if self.window:  # not all fit into memory: draw from some, of which one is replaced now and then
-            number = number // PER_READ + int(rng.integers(min(self.window, FIRST_WINDOW + number // GROWTH)))
+        if self.at_once:  # not all fit into memory: draw from some, of which one is replaced now and then
+            number = number // PER_READ + int(rng.integers(min(self.at_once, FIRST_WINDOW + number // GROWTH)))
         turn, place = divmod(number, len(self.cards))
         order = np.random.default_rng((self.seed, 1, turn)).permutation(len(self.cards))
-        picture = self.pictures.load(self.entries[self.cards[order[place]]])
-        return picture, rng, None
+        return self._load(int(self.cards[order[place]])), rng, None
+
+    def _load(self, index: int) -> Picture:
+        """Return an image, or the next one where it has been deleted, damaged or given a new class meanwhile."""
+        while True:
+            entry = self.entries[index % len(self.entries)]
+            index += 1
+            if entry in self.lost:
+                continue
+            try:
+                return self.pictures.load(entry)
+            except UserError as error:
+                self.lost[entry] = error
+                if 2 * len(self.lost) >= len(self.entries):
+                    raise
 
     def _sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return a sample, varied."""

@@ -162,7 +162,7 @@ class Run:
         held_back = list(prepared.held_back) if together.leads else []
         self.keeper = Keeper(self.plan, list(dataset.classes), held_back, out, device)
         self.clock = self._clock()
-        self.validations, self.rollbacks = 0, 0
+        self.validations, self.rollbacks, self._said_lost = 0, 0, 0
         self.finished = self.gave_up = False
         self._dirty = self._looping = self._unsaved = False
         if state:
@@ -227,7 +227,9 @@ class Run:
             while not self._end_of_run():
                 begin = time.perf_counter()
                 before = self._state_before()
-                loss = self.trainer.step(feed.get(), self.clock.progress)
+                batch = feed.get()
+                yield from self._tell_lost()
+                loss = self.trainer.step(batch, self.clock.progress)
                 self._dirty = True
                 if self._time_to_look(teller) and not self._look(float(loss), before):
                     yield self._roll_back()
@@ -244,6 +246,13 @@ class Run:
             self.log.scalars(self.clock.step, {"train/waited_for_data": feed.waited})
         if self.together.leads:
             yield from self._finish()
+
+    def _tell_lost(self) -> Iterator[Event]:
+        """Say which images can no longer be read: in a folder larger than memory they are read all the time."""
+        lost = list(self.maker.lost.values())
+        for error in lost[self._said_lost :]:
+            yield Warned(f"{error} The training goes on without it.")
+        self._said_lost = len(lost)
 
     def _end_of_run(self) -> bool:
         """Whether it is over; all processes hear of the leading one how far they are."""
@@ -438,7 +447,7 @@ class Run:
             "reduced": self.trainer.reduced,
             "clock": dataclasses.asdict(self.clock),
             "samples": self.maker.first_of(self.clock.step),
-            "window": self.maker.window,
+            "window": self.maker.at_once,
             "elapsed": self.elapsed,
             "keeper": self.keeper.to_state(),
             "validations": self.validations,
@@ -464,7 +473,7 @@ class Run:
         elif before.total is None:
             self.clock.progress = min(1.0, before.progress * before.seconds / self.clock.seconds)
         self.maker.continue_at(before.step, int(state["samples"]))
-        self.maker.window = int(state.get("window", self.maker.window))
+        self.maker.at_once = int(state.get("window", self.maker.at_once))
         self.earlier = float(state["elapsed"])
         self.started = time.perf_counter()
         self.keeper.from_state(state["keeper"])

@@ -256,12 +256,12 @@ def test_views_together_say_what_they_say_one_by_one(tta: bool) -> None:
     torch.testing.assert_close(together.mean(0), one_by_one.mean(0), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("outputs", [2, 3])
-def test_disagreement_of_views_is_as_by_hand_and_leaves_the_answer_alone(data: Path, outputs: int) -> None:
+@pytest.mark.parametrize(("outputs", "views"), [(2, 1), (2, 2), (3, 1), (3, 4)])
+def test_disagreement_of_views_is_as_by_hand_and_leaves_the_answer_alone(data: Path, outputs: int, views: int) -> None:
     with open_image(data / "isbi2012/test/5.png") as source:
         image = source.read()[:160, :192]
     model = random_model(Arch.plain(1, outputs, 8, 2, stem=2))
-    model.info.trained.update(symmetries="flips", views=1)
+    model.info.trained.update(symmetries="flips", views=views)
     without = run(Predictor(model, PredictConfig(probabilities=True), CPU).predict(image))
     config = PredictConfig(probabilities=True, disagreement=True, float_maps=True)
     got = run(Predictor(model, config, CPU).predict(image))

@@ -69,7 +69,7 @@ class Model:
 
     @property
     def views(self) -> int:
-        """How many views of a picture it averages over, as when its operating point was chosen: 1 or 4."""
+        """How many views of a picture it averages over, as when its operating point was chosen: 1, 2 or 4."""
         return int(self.info.trained.get("views", 1))
 
     def save(self, path: str | os.PathLike[str]) -> None:

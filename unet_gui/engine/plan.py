@@ -80,13 +80,14 @@ class Plan:
     inpaint: float = 0.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     symmetries: str = "turns"
+    averaged: int = 4
     net: int = 0
     keep: str = "best-score"
 
     @property
     def views(self) -> int:
         """Views of a picture to average over, as far as it has symmetries: a little better in nearly every trial."""
-        return 4 if self.symmetries and self.recipe != "tutorial" else 1
+        return self.averaged if self.symmetries and self.recipe != "tutorial" else 1
 
     def to_json(self) -> str:
         """Return the plan as text for the checkpoint."""

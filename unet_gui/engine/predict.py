@@ -94,7 +94,7 @@ class Predictor:
         if not config.tta:  # without quarter turns: a mirror and its half turn give most of the gain
             views = [view for view in views if view[0] in (0, 2)][: model.views]
         self.views = views
-        self.compared = views if len(views) > 1 else [v for v in views_of(model.symmetries) if v[0] in (0, 2)]
+        self.compared = views if len(views) > 2 else [v for v in views_of(model.symmetries) if v[0] in (0, 2)]
         if config.disagreement and len(self.compared) < 2:
             raise UserError(
                 "This model was trained without flips, so its answers for flipped images cannot be compared.",

@@ -52,8 +52,10 @@ LONG = 180.0
 """Seconds of a training from which on a wider network is thought of: see docs/accuracy-study.md."""
 MANY_STEPS = 4000
 """Forward and backward passes of the narrow network that it must have time for."""
-WIDER = 24
-"""Channels then, 16 otherwise."""
+NARROW, WIDER = 16, 24
+"""Channels of a network on a processor, and then."""
+FEW_VIEWS = 2
+"""Views that a wider one averages over on a processor: four take longer than a person likes to wait."""
 FEW = 50
 """Images that are looked at in any case."""
 READERS = 4
@@ -322,6 +324,12 @@ def _some_of(val: list[Entry], pictures: Pictures, pixels: int) -> list[Entry]:
 
 def suited(plan: Plan, config: TrainConfig, device: DeviceChoice, together: Together) -> Plan:
     """Return the plan with the network of a model to start from, or with a wider one where there is time for it."""
+    plan = _with_network(plan, config, device, together)
+    slow = device.type == "cpu" and plan.arch.widths[0] > NARROW
+    return dataclasses.replace(plan, averaged=FEW_VIEWS) if slow else plan
+
+
+def _with_network(plan: Plan, config: TrainConfig, device: DeviceChoice, together: Together) -> Plan:
     if plan.recipe == "tutorial" or config.width:
         return plan
     if config.init is None:

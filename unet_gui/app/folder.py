@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from unet_gui.app.chores import Chores
 from unet_gui.app.document import Document, keep_undo
+from unet_gui.app.messages import Offer
 from unet_gui.app.saver import Saver
 from unet_gui.app.status_book import StatusBook
 from unet_gui.core.errors import LabelError, UserError
@@ -84,7 +85,7 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
     except UserError as error:
         read_only = f"Nothing can be kept about it: {error}"
     if holder:
-        read_only = f"It is open in another window ({holder})."
+        read_only = f"It is open in another window ({holder}). If that window is gone, take the folder over."
     journals: list[Path] = []
     keys: set[str] = set()
     if not read_only:
@@ -123,6 +124,8 @@ class Folder(QObject):
     dataset : Dataset
     read_only : str
         Why nothing can be changed, a plain sentence; empty when it can.
+    offers : tuple of Offer
+        What can be done about that.
     journal : Journal or None
         None in a read-only folder.
     saver : Saver
@@ -147,6 +150,7 @@ class Folder(QObject):
         self.opened = opened
         self.dataset = opened.dataset
         self.read_only = opened.read_only
+        self.offers: tuple[Offer, ...] = ()
         self.journal: Journal | None = None
         self._journal_said.connect(self.journal_failed, Qt.ConnectionType.QueuedConnection)
         if not self.read_only:

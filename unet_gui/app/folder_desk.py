@@ -150,12 +150,9 @@ class FolderDesk(QObject):
             return
         self._settings.remember(folder.opened.folder)
         if folder.read_only:
-            offers: tuple[Offer, ...] = (Offer("Keep labels elsewhere…", elsewhere),)
-            text = f"Opened to look only. {folder.read_only}"
-            if folder.opened.holder:
-                text += " If that window is gone, you can take the folder over."
-                offers = (Offer("Take it over", self._take_over), *offers)
-            self.said.emit(Message("warning", text, topic="read-only", offers=offers))
+            take_over = (Offer("Take it over", self._take_over),) if folder.opened.holder else ()
+            folder.offers = (*take_over, Offer("Keep labels elsewhere…", elsewhere))
+            self.said.emit(words.read_only("Opened to look only.", folder.read_only, folder.offers))
         keys = folder.recovery.keys
         if keys:
             self.said.emit(words.strokes_unsaved(keys, folder.recovery.restore, folder.recovery.discard))

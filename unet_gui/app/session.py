@@ -471,7 +471,7 @@ class Session(QObject):
     def say_read_only(self) -> None:
         """Tell why nothing can be changed."""
         if self.folder is not None:
-            self.said.emit(words.read_only(self.folder.read_only))
+            self.said.emit(words.read_only("Nothing can be changed here.", self.folder.read_only, self.folder.offers))
 
     def keep_setting(self, name: str, value: Any) -> None:
         """Keep something about the folder in its project file."""

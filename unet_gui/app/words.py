@@ -43,6 +43,6 @@ def _recovery(back: Callable[[], object], forget: Callable[[], object]) -> tuple
     return Offer("Bring them back", back), Offer("Forget them", forget)
 
 
-def read_only(reason: str) -> Message:
-    """Say why nothing can be changed; what to do about it was offered when the folder was opened, and stays."""
-    return Message("warning", f"Nothing can be changed here. {reason}", topic="held", passing=True)
+def read_only(what: str, reason: str, offers: tuple[Offer, ...]) -> Message:
+    """Say that nothing can be changed, why, and what to do about it."""
+    return Message("warning", f"{what} {reason}", topic="read-only", offers=offers)

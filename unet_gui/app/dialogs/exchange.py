@@ -10,7 +10,7 @@ from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDialogButtonBox, QFileDialog, QLineEdit, QSpinBox, QWidget
 
 from unet_gui.app.dialogs.forms import Form
-from unet_gui.app.widgets import button, label, row
+from unet_gui.app.widgets import button, indent, label, row
 from unet_gui.core.palette import ClassInfo
 
 FORMATS: dict[str, str] = {
@@ -182,6 +182,7 @@ class ImportDialog(_ExchangeDialog):
 
     def _number(self, name: str, least: int, most: int, now: int, tip: str) -> QSpinBox:
         widget = QSpinBox()
+        indent(widget)
         widget.setRange(least, most)
         widget.setValue(now)
         widget.setAccessibleName(name)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from unet_gui.app import theme
 from unet_gui.app.model_desk import Wishes
 from unet_gui.app.settings import Settings
-from unet_gui.app.widgets import label
+from unet_gui.app.widgets import indent, label
 from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import BINARY, INDEX, Encoding
@@ -117,6 +117,7 @@ class ModelDialog(Form):
         recipes = [("fast", "fast — learns in minutes"), ("tutorial", "tutorial — exactly as the tutorial, hours")]
         self._recipe = self.combo("Recipe", recipes, wishes.recipe, "A named set of training choices")
         self._minutes = QDoubleSpinBox()
+        indent(self._minutes)
         self._minutes.setRange(0.1, 24 * 60)
         self._minutes.setDecimals(1)
         self._minutes.setSuffix(" min")
@@ -186,6 +187,7 @@ class EncodingDialog(Form):
         self.fields.addRow(label(f"Labels are in {dataset.label_root}", "muted", wrap=True))
         self._kind = self.combo("Pixel values", choices, self._now.kind)
         self._unlabelled = QSpinBox()
+        indent(self._unlabelled)
         self._unlabelled.setRange(-1, 65535)
         self._unlabelled.setSpecialValueText("as above")
         self._unlabelled.setValue(-1)

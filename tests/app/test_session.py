@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +14,13 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import go_to, on_disk, on_disk_of, open_session, paint, saved, truth, write_folder
-from unet_gui.app import session as session_module
 from unet_gui.app.class_list import new_class
-from unet_gui.app.document import Document
 from unet_gui.app.session import Session
 from unet_gui.core import png
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED, Over
-from unet_gui.core.project import Dataset, Status
+from unet_gui.core.project import Status
 
 
 def test_opening_shows_the_first_image_with_nothing_said(qtbot: QtBot, tmp_path: Path) -> None:
@@ -384,121 +380,6 @@ def test_a_gesture_under_way_when_the_image_changes_is_taken_back(qtbot: QtBot, 
         go_to(qtbot, session, 0)
         assert session.labels is not None
         assert (session.labels.ids == UNLABELLED).all()
-
-
-_DIES = """
-import os, signal, sys
-from pathlib import Path
-from PySide6.QtCore import QCoreApplication, QTimer
-from unet_gui.app import session as session_module
-from unet_gui.app.document import Document
-from unet_gui.app.session import Session
-from unet_gui.core.geometry import Rect
-app = QCoreApplication([])
-session = Session()
-session.autosave = False
-def paint():
-    for n in range(3):
-        edit = session.begin_edit("brush")
-        edit.paint(Rect(10 * n, 0, 10, 10), None, n % 2)
-        session.end_edit(edit)
-    session.undo()
-    session.folder.journal.flush()
-    os.kill(os.getpid(), signal.SIGKILL)
-session.image_changed.connect(lambda: session.document and QTimer.singleShot(0, paint))
-session.open_folder(Path(sys.argv[1]))
-app.exec()
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
-def test_strokes_of_a_run_that_was_killed_come_back(qtbot: QtBot, tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "x")
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    died = subprocess.run([sys.executable, "-c", _DIES, str(folder)], env=environment, check=False)
-    assert died.returncode == -signal.SIGKILL
-    assert not (folder / "labels").exists()
-    with open_session(qtbot, folder) as (session, ear):
-        assert session.folder is not None
-        assert session.folder.read_only == "", "the dead run's lock does not count"
-        assert session.folder.recovery.keys == ["0.png"]
-        session.folder.recovery.restore()
-        qtbot.waitUntil(lambda: ear.heard("are back"))
-        qtbot.waitUntil(lambda: session.labels is not None and bool((session.labels.ids == 1).any()))
-        assert session.labels is not None
-        expected = np.full(session.labels.shape, UNLABELLED, np.uint8)
-        expected[:10, :10], expected[:10, 10:20] = 0, 1
-        np.testing.assert_array_equal(session.labels.ids, expected)
-        np.testing.assert_array_equal(on_disk(session, 0), expected)
-    with open_session(qtbot, folder) as (session, _):
-        assert session.folder is not None
-        assert session.folder.recovery.keys == []
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
-def test_strokes_that_come_back_while_their_image_is_being_read_are_shown(
-    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = write_folder(tmp_path / "x")
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    subprocess.run([sys.executable, "-c", _DIES, str(folder)], env=environment, check=False)
-    back = threading.Event()
-    read = session_module.load
-
-    def slow(dataset: Dataset, ref: ImageRef) -> Document:
-        document = read(dataset, ref)  # the label without the strokes
-        assert back.wait(30)
-        return document
-
-    monkeypatch.setattr(session_module, "load", slow)
-    session = Session()
-    try:
-        session.folder_changed.connect(lambda: session.folder and session.folder.recovery.restore())
-        session.said.connect(lambda message: back.set() if "are back" in message.text else None)
-        session.open_folder(folder)
-        qtbot.waitUntil(lambda: session.document is not None)
-        assert session.labels is not None
-        assert (session.labels.ids[:10, :10] == 0).all()
-        assert (session.labels.ids[:10, 10:20] == 1).all()
-    finally:
-        back.set()
-        session.close()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
-def test_nobody_paints_over_strokes_that_wait(qtbot: QtBot, tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "x")
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    subprocess.run([sys.executable, "-c", _DIES, str(folder)], env=environment, check=False)
-    with open_session(qtbot, folder) as (session, ear):
-        assert session.begin_edit("brush") is None
-        (message,) = [each for each in ear.messages if "not saved last time" in each.text]
-        assert [offer.text for offer in message.offers] == ["Bring them back", "Forget them"]
-        go_to(qtbot, session, 1)
-        paint(session, Rect(0, 0, 5, 5), 1)
-        go_to(qtbot, session, 0)
-        message.offers[0].act()
-        message.offers[0].act()  # an impatient second time
-        qtbot.waitUntil(lambda: ear.heard("are back"))
-        qtbot.waitUntil(lambda: session.labels is not None and bool((session.labels.ids == 1).any()))
-        paint(session, Rect(0, 30, 5, 5), 1)
-        assert session.labels is not None
-        expected = session.labels.ids.copy()
-        saved(qtbot, session)
-        np.testing.assert_array_equal(on_disk(session, 0), expected)
-        assert (expected == 1).sum() == 125
-
-
-def test_forgotten_strokes_are_not_offered_again(qtbot: QtBot, tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "x")
-    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    subprocess.run([sys.executable, "-c", _DIES, str(folder)], env=environment, check=False)
-    with open_session(qtbot, folder) as (session, _):
-        assert session.folder is not None
-        session.folder.recovery.discard()
-    with open_session(qtbot, folder) as (session, _):
-        assert session.folder is not None
-        assert session.folder.recovery.keys == []
 
 
 def test_pages_of_a_stack_are_images(qtbot: QtBot, tmp_path: Path) -> None:

@@ -313,6 +313,16 @@ def test_a_page_list_in_a_circle_ends(tmp_path: Path) -> None:
         assert image_info(path).pages <= 3
 
 
+def test_a_kind_of_colours_that_is_no_number_is_an_image_error(tmp_path: Path) -> None:
+    path = tmp_path / "bad.tif"
+    tifffile.imwrite(path, pattern((40, 50)), photometric="minisblack", byteorder=">")
+    data = path.read_bytes()
+    assert data.count(b"\x01\x06\x00\x03") == 1
+    path.write_bytes(data.replace(b"\x01\x06\x00\x03", b"\x01\x06\x00\x07"))
+    with pytest.raises(ImageError):
+        image_info(path)
+
+
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_random_damage_gives_an_image_error_or_a_picture(tmp_path: Path, draw: st.DataObject) -> None:

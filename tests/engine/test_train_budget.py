@@ -195,7 +195,7 @@ def test_images_that_become_unreadable_end_nothing(
             window.save_label(ImageRef("2.png"), label)
     assert isinstance(event, TrainFinished)
     assert event.steps == 200
-    told = sorted(text for text in warnings if "goes on without it" in text)
+    told = sorted(text for text in warnings if "is left out" in text)
     assert len(told) == 2, warnings
     assert "1.png" in told[0]
     assert "2.png" in told[1]
@@ -210,6 +210,6 @@ def test_a_folder_that_is_gone_is_said_and_leaves_a_model(
     job = train(dataset, out, small(steps=5000, val=("5.png",), workers=0))
     next(event for event in job if isinstance(event, StepDone))
     shutil.rmtree(dataset.image_root)
-    with pytest.raises(UserError, match="not there"):
+    with pytest.raises(UserError, match="of 5 images cannot be read"):
         list(job)
     assert Model.load(out, "cpu").info.trained["steps"] >= 1

@@ -72,7 +72,7 @@ class CanvasLink(QObject):
 
     def _connect(self) -> None:
         session, canvas = self._session, self._canvas
-        session.letting_go.connect(canvas.cancel)
+        session.letting_go.connect(canvas.finish)
         session.image_changed.connect(self._on_image)
         session.label_changed.connect(canvas.refresh)
         session.prediction_changed.connect(self._on_prediction)
@@ -112,7 +112,7 @@ class CanvasLink(QObject):
 
     # --- image and label -------------------------------------------------------------------------------------------
 
-    @Slot(str)
+    @Slot()
     def _on_image(self) -> None:
         document = self._session.document
         if document is None:

@@ -90,7 +90,7 @@ class ClassChanges(QObject):
         self._counted: Callable[[Touched], object] | None = None
         self._waiting = False  # for labels to be saved
         self._broom = Chores(1, self)
-        session.folder_changed.connect(self._on_folder)
+        session.folder_changed.connect(self.forget)
         session.history_changed.connect(self.changed)
         runner.finished.connect(self._on_finished)
         for over in (runner.failed, runner.cancelled):
@@ -213,14 +213,21 @@ class ClassChanges(QObject):
         if folder.read_only:
             self._session.say_read_only()
             return
-        self._session.letting_go.emit()
+        if self._session.must_recover():
+            return
+        if any(job.kind not in ("train", "predict") for job in self._runner.pending()):
+            text = "Something is still running. Change classes when it has come to an end."
+            self.said.emit(Message("info", text, topic="classes", offers=(Offer("Stop", self._runner.cancel),)))
+            return
         self._waiting = True
-        self._session.when_saved(lambda: self._on_saved(then), lambda: self._on_saved(None))
+        self._session.when_saved(lambda: self._on_saved(then), lambda: self._on_saved(None), alone=True)
 
     def _on_saved(self, then: Callable[[], None] | None) -> None:
         self._waiting = False
         if then is not None:
             then()
+        else:
+            self.changed.emit()
 
     def _count(self, classes: frozenset[int], counted: Callable[[Touched], object]) -> None:
         dataset = self._session.dataset
@@ -245,7 +252,7 @@ class ClassChanges(QObject):
             order = {info.id: at for at, info in enumerate(change.before)}
             classes = sorted([*session.classes, what.info], key=lambda info: order.get(info.id, len(order)))
             session.set_classes(classes)
-        session.held = "The labels are being changed; painting goes on in a moment."
+        session.held = "The labels are being changed; try again in a moment."
         self._change = replace(change, histories=change.histories if what.undoing else self._histories())
         work = RelabelJob(session.dataset, tuple(self._images()), what.old, what.new, change.keep, what.undoing)
         self._submit("relabel", "Changing labels", work)
@@ -336,8 +343,8 @@ class ClassChanges(QObject):
     # --- folder ----------------------------------------------------------------------------------------------------
 
     @Slot()
-    def _on_folder(self) -> None:
-        """Forget what belongs to the folder before."""
+    def forget(self) -> None:
+        """Forget what could be taken back: it belongs to another folder, or to labels that are no more."""
         self._done, self._undone, self._waiting = [], [], False
         self._session.settled.emit("classes")
 

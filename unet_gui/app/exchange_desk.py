@@ -69,9 +69,12 @@ class ExchangeDesk(QObject):
     Signals
     -------
     said(Message)
+    imported()
+        Labels were imported, which cannot be taken back, nor what came before it.
     """
 
     said = Signal(object)
+    imported = Signal()
 
     def __init__(
         self,
@@ -99,7 +102,10 @@ class ExchangeDesk(QObject):
         folder = self._session.folder
         if folder is not None and folder.read_only:
             self._session.say_read_only()
-        else:
+        elif self._runner.busy:
+            text = "Something is still running. Import when it has come to an end."
+            self.said.emit(Message("info", text, topic="exchange"))
+        elif not self._session.must_recover():
             self._start("Importing", kind, place, options, importing=True)
 
     def _start(self, title: str, kind: str, place: Path, options: dict[str, Any], importing: bool) -> None:
@@ -107,8 +113,17 @@ class ExchangeDesk(QObject):
         if folder is None:
             return
         work = ExchangeJob(folder.dataset, len(self._images()), kind, place, importing, dict(options))
-        self._session.letting_go.emit()
-        self._session.when_saved(lambda: self._runner.submit(Job("exchange", title, work)))
+        self._session.when_saved(lambda: self._submit(title, work), lambda: self._not_saved(title), alone=importing)
+
+    def _submit(self, title: str, work: ExchangeJob) -> None:
+        if work.importing:
+            self._session.held = "Labels are being imported; try again in a moment."
+        self._runner.submit(Job("exchange", title, work))
+
+    def _not_saved(self, title: str) -> None:
+        if self._session.folder is not None and self._session.folder.saver.refused:
+            text = f"{title} has not been started, as labels could not be saved."
+            self.said.emit(Message("error", text, topic="exchange"))
 
     @Slot(object, object)
     def _on_finished(self, job: Job, result: ExchangeResult) -> None:
@@ -126,6 +141,8 @@ class ExchangeDesk(QObject):
     def _on_over(self, job: Job) -> None:
         """Look again at labels and classes that an import has changed."""
         if isinstance(job.start, ExchangeJob) and job.start.importing and self._session.folder is not None:
+            self._session.held = ""
+            self.imported.emit()
             self._session.classes_changed.emit()
             self._session.reopen()
             self._session.folder.book.scan(self._images())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from unet_gui.app.chores import Chores
-from unet_gui.app.document import Document, keep_undo
-from unet_gui.app.messages import Offer
+from unet_gui.app.document import UNDO_FOLDER, Document, keep_undo
+from unet_gui.app.messages import Message, Offer
 from unet_gui.app.saver import Saver
 from unet_gui.app.status_book import StatusBook
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.images import ImageRef
-from unet_gui.core.journal import CURRENT, Journal, Unsaved, read_journal, set_aside
+from unet_gui.core.journal import CURRENT, Journal, Unsaved, keep_only, read_journal, refuse, set_aside
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import Encoding
@@ -42,6 +43,8 @@ class Opened:
         Why nothing can be changed, a plain sentence; empty when it can.
     holder : str
         Who else has the folder open, which is why; empty when nobody.
+    lives : bool
+        It is a program that runs on this computer now.
     journals : tuple of Path
         Journals of runs that died with changes nobody saved.
     unsaved : tuple of str
@@ -58,6 +61,7 @@ class Opened:
     state: Path | None = None
     read_only: str = ""
     holder: str = ""
+    lives: bool = False
     journals: tuple[Path, ...] = ()
     unsaved: tuple[str, ...] = ()
     stacks: tuple[ImageRef, ...] = ()
@@ -84,8 +88,10 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
         holder = dataset.acquire_lock(anyway=anyway)
     except UserError as error:
         read_only = f"Nothing can be kept about it: {error}"
+    lives = dataset.lock_lives
     if holder:
-        read_only = f"It is open in another window ({holder}). If that window is gone, take the folder over."
+        read_only = f"It is open in another window ({holder})."
+        read_only += "" if lives else " If that window is gone, take the folder over."
     journals: list[Path] = []
     keys: set[str] = set()
     if not read_only:
@@ -94,7 +100,7 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
             journals = set_aside(dataset.state_dir / "journal")
             keys = {key for journal in journals for key in read_journal(journal)}
     found = tuple(journals), tuple(sorted(keys))
-    return Opened(dataset, folder, labels, state, read_only, holder, *found, stacks, wanted)
+    return Opened(dataset, folder, labels, state, read_only, holder, lives, *found, stacks, wanted)
 
 
 def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRef]]:
@@ -165,6 +171,7 @@ class Folder(QObject):
         self._looked = False
         self._keeper = Chores(1, self)
         self._kept_undo: dict[str, tuple[int, int]] = {}
+        self._keeps_undo = True
 
     def look(self) -> None:
         """Find out about pages and statuses, beside the window, once."""
@@ -181,7 +188,7 @@ class Folder(QObject):
 
     def keep_undo(self, document: Document) -> None:
         """Keep the undo steps of a saved label for the next start."""
-        if self.journal is None or document.dirty:
+        if self.journal is None or document.dirty or not self._keeps_undo:
             return
         steps = document.history.undo_stack
         known = self._kept_undo.get(document.key)
@@ -189,6 +196,12 @@ class Folder(QObject):
             self._kept_undo[document.key] = (document.disk, len(steps))
             work = partial(keep_undo, self.dataset, document.key, document.disk, steps)
             self._keeper.give(document.key, work)
+
+    def forget_undo(self) -> None:
+        """Keep no undo steps for the next start, then: they could bring back a class that is no more."""
+        self._keeps_undo = False
+        place = self.dataset.state_dir / UNDO_FOLDER
+        self._keeper.give(None, partial(shutil.rmtree, place, ignore_errors=True))
 
     def images(self) -> list[ImageRef]:
         """Return all images as far as they are known, pages one by one."""
@@ -240,28 +253,64 @@ class Recovery(QObject):
         self.keys = list(opened.unsaved)
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_done)
+        self._chores.failed.connect(self._on_failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the changes are on their way back."""
+        return self._chores.waiting > 0
 
     def restore(self) -> None:
         """Give all changes back to their labels, beside the window."""
-        if self.keys and not self._chores.waiting:
+        if self.keys and not self.busy:
             self._chores.give(None, _Restore(self._dataset, self._journals))
 
     def discard(self) -> None:
         """Forget the changes."""
-        if self._chores.waiting:
-            return  # they are on their way back
+        if self.busy:
+            return
         for path in self._journals:
             path.unlink(missing_ok=True)
         self._journals, self.keys = (), []
+
+    def offer(self, say: Callable[[list[str], Callable[[], object], Callable[[], object]], Message]) -> Message:
+        """Return a message about the changes that offers both."""
+        return say(self.keys, self.restore, self.discard)
 
     def close(self) -> None:
         """Wait for a restore under way."""
         self._chores.close(finish=True)
 
     @Slot(object, object)
-    def _on_done(self, _tag: object, result: tuple[list[str], list[UserError]]) -> None:
-        self._journals, self.keys = (), []
-        self.restored.emit(*result)
+    def _on_done(self, _tag: object, result: Restored) -> None:
+        self._journals, self.keys = result.left, result.waiting
+        self.restored.emit(result.keys, result.errors)
+
+    @Slot(object, object)
+    def _on_failed(self, _tag: object, error: Exception) -> None:
+        self.restored.emit([], [error])
+
+
+@dataclass
+class Restored:
+    """How giving changes back went.
+
+    Attributes
+    ----------
+    keys : list of str
+        Images whose labels have their changes again.
+    errors : list of Exception
+        Why others have not.
+    left : tuple of Path
+        Journals with changes that another try may give back.
+    waiting : list of str
+        Their images.
+    """
+
+    keys: list[str]
+    errors: list[Exception]
+    left: tuple[Path, ...] = ()
+    waiting: list[str] = field(default_factory=list)
 
 
 class _Restore:
@@ -271,32 +320,54 @@ class _Restore:
         self._dataset = dataset
         self._journals = journals
 
-    def __call__(self) -> tuple[list[str], list[UserError]]:
-        keys: set[str] = set()
-        errors: list[UserError] = []
+    def __call__(self) -> Restored:
+        done = Restored([], [])
         for path in self._journals:
-            outcomes = {key: self._one(one) for key, one in read_journal(path).items()}
-            keys.update(key for key, outcome in outcomes.items() if outcome is None)
-            failed = [outcome for outcome in outcomes.values() if outcome is not None]
-            errors += [error for error, _ in failed]
-            if any(again for _, again in failed):
-                continue  # offered again at the next start
-            if failed:  # never thrown away, never offered again by itself
-                path.rename(path.with_suffix(".refused"))
+            refused: list[Unsaved] = []
+            waiting: list[Unsaved] = []
+            for key, one in read_journal(path).items():
+                try:
+                    if key in done.waiting:  # an older journal's changes come first
+                        waiting.append(one)
+                    elif self._one(one):
+                        done.keys.append(key)
+                    else:
+                        refused.append(one)
+                        done.errors.append(_changed(key))
+                except (UserError, OSError) as error:
+                    waiting.append(one)
+                    done.errors.append(LabelError(_reason(error), key, "Then bring the strokes back.", repr(error)))
+            done.waiting += [one.key for one in waiting]
+            if waiting:
+                done.left += (path,)
+                with contextlib.suppress(UserError):  # those that are back are recognised
+                    keep_only(path, [*waiting, *refused])
+            elif refused:
+                refuse(path)
             else:
                 path.unlink()
-        return sorted(keys), errors
+        done.keys = sorted({*done.keys} - {*done.waiting})
+        done.waiting = sorted({*done.waiting})
+        return done
 
-    def _one(self, unsaved: Unsaved) -> tuple[UserError, bool] | None:
-        """Give one image its changes back; return why not, and whether another try can help."""
+    def _one(self, unsaved: Unsaved) -> bool:
+        """Give one image its changes back. False when they do not fit the label, now or ever."""
         ref = ImageRef.parse(unsaved.key)
+        ids = self._dataset.load_label(ref)
+        if ids is None:
+            ids = np.full(unsaved.shape, UNLABELLED, np.uint8)
         try:
-            ids = self._dataset.load_label(ref, unsaved.shape)
-            if ids is None:
-                ids = np.full(unsaved.shape, UNLABELLED, np.uint8)
-            self._dataset.save_label(ref, unsaved.apply(ids))
-        except UserError as error:
-            return LabelError(error.message, unsaved.key, error.hint, error.details), False
-        except OSError as error:
-            return LabelError(f"{error.strerror}.", unsaved.key, details=repr(error)), True
-        return None
+            ids = unsaved.apply(ids)
+        except LabelError:
+            return False
+        self._dataset.save_label(ref, ids)
+        return True
+
+
+def _changed(key: str) -> LabelError:
+    text = "was changed by another program after the strokes of last time, which cannot be given back to it."
+    return LabelError(text, key, "They are kept in the folder's journal.")
+
+
+def _reason(error: UserError | OSError) -> str:
+    return error.message if isinstance(error, UserError) else f"{error.strerror or error}."

@@ -105,8 +105,11 @@ class FolderDesk(QObject):
         folder = self._session.folder
         if folder is None:
             return
+        if self._runner.busy:
+            self._say_running()
+            return
         opened = folder.opened
-        if self._session.open_folder(opened.folder, opened.labels, opened.state, anyway=True):
+        if self._session.open_folder(opened.folder, opened.labels, opened.state, anyway=True):  # nothing to save here
             self.busy.emit(f"Opening {opened.folder} …")
 
     def close_folder(self) -> None:
@@ -150,9 +153,9 @@ class FolderDesk(QObject):
             return
         self._settings.remember(folder.opened.folder)
         if folder.read_only:
-            take_over = (Offer("Take it over", self._take_over),) if folder.opened.holder else ()
+            opened = folder.opened
+            take_over = (Offer("Take it over", self._take_over),) if opened.holder and not opened.lives else ()
             folder.offers = (*take_over, Offer("Keep labels elsewhere…", elsewhere))
             self.said.emit(words.read_only("Opened to look only.", folder.read_only, folder.offers))
-        keys = folder.recovery.keys
-        if keys:
-            self.said.emit(words.strokes_unsaved(keys, folder.recovery.restore, folder.recovery.discard))
+        if folder.recovery.keys:
+            self.said.emit(folder.recovery.offer(words.strokes_unsaved))

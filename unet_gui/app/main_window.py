@@ -108,6 +108,7 @@ class MainWindow(WindowFrame):
         self.class_desk.changes.said.connect(self.show_message)
         self.class_desk.changes.changed.connect(self._on_history)
         self.exchange.said.connect(self.show_message)
+        self.exchange.imported.connect(self.class_desk.changes.forget)
         self.dialogs.export_chosen.connect(self.exchange.export)
         self.dialogs.import_chosen.connect(self.exchange.import_labels)
         desk.models_changed.connect(self._on_models)
@@ -248,7 +249,7 @@ class MainWindow(WindowFrame):
 
     @Slot(str)
     def _on_opening(self, key: str) -> None:
-        for topic in ("image", "doubt"):
+        for topic in ("image", "doubt", "whole image"):
             self.stage.messages.settle(topic)
         if key:
             self.images.select(ImageRef.parse(key))
@@ -289,6 +290,9 @@ class MainWindow(WindowFrame):
     @Slot(object)
     def _on_place(self, rect: Rect) -> None:
         canvas = self.stage.canvas
+        if canvas.is_drawing:  # the picture must not jump away under a stroke
+            QTimer.singleShot(200, self, lambda: self._on_place(rect))
+            return
         wanted = min(8.0, 0.45 * min(canvas.width(), canvas.height()) / max(rect.w, rect.h, 1))
         canvas.zoom_to(max(wanted, canvas.zoom if canvas.zoom > 1 else 1.0))
         canvas.center_on(rect.x + rect.w / 2, rect.y + rect.h / 2)
@@ -462,9 +466,10 @@ class MainWindow(WindowFrame):
         self.garbage.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.stage.canvas.cancel()
+        self.stage.canvas.finish()
         if self.runner.busy:  # it stops at its next step or tile, then the window closes by itself
             self._closing = True
+            self.session.drop_waiting()
             self.runner.cancel()
             self.status.set_job("Stopping", "the window closes when the work has come to an end")
             event.ignore()

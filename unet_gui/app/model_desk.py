@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -148,9 +150,11 @@ class ModelDesk(QObject):
         self.models: list[ModelFacts] = []
         self._refs: dict[int, tuple[ImageRef, ...]] = {}  # images of a job, by its id
         self._failures: dict[int, list[str]] = {}
+        self._skipped: dict[int, int] = {}
         self._starts: dict[int, tuple[float, int]] = {}  # when the first image began, images skipped before
         self._status: dict[int, Progress] = {}
         self._waiting_to_train = False
+        self._told_names: set[str] = set()
         self._facts: dict[Path, tuple[int, ModelFacts]] = {}
         session.folder_changed.connect(self._on_folder)
         runner.started.connect(self._on_started)
@@ -255,6 +259,7 @@ class ModelDesk(QObject):
         if self._session.folder is not None and self._session.folder.saver.refused:
             text = "Training learns from the labels on disk, and some could not be saved. It has not been started."
             self.said.emit(Message("error", text, topic="train"))
+        self.training_changed.emit(False)
 
     def _submit_training(self) -> None:
         dataset, folder = self._session.dataset, self._models_dir
@@ -309,7 +314,7 @@ class ModelDesk(QObject):
         config = SegmentConfig(model=self.model, device=self.wishes.device, tta=self.wishes.tta, overwrite=overwrite)
         only = refs[0].key if len(refs) == 1 else ""
         revision = self._session.labels.revision if only == self._session.key and self._session.labels else -1
-        start = SegmentJob(segment_items(dataset, refs), config)
+        start = SegmentJob(segment_items(dataset, refs), config, lambda: self.model)
         job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
         self._refs[job.id] = refs
         self._runner.submit(job)
@@ -324,7 +329,8 @@ class ModelDesk(QObject):
             self.said.emit(Message.of(error, topic="model"))
             return False
         ours = self._session.classes
-        known = {info.id for info in ours}
+        known = {info.id: info.name for info in ours}
+        self._compare_names(theirs, known)
         new = [info for info in theirs if info.id not in known]
         if new:
             names = ", ".join(info.name for info in new)
@@ -334,6 +340,22 @@ class ModelDesk(QObject):
             self.said.emit(Message("info", f"The model knows classes that were added here: {names}.", topic="model"))
         return True
 
+    def _compare_names(self, theirs: Sequence[ClassInfo], known: dict[int, str]) -> None:
+        """Warn where a number means something else to the model: its pixels come under the folder's name."""
+        plain = re.compile(r"class \d+")
+        other = [
+            f"“{info.name}” comes as “{known[info.id]}”"
+            for info in theirs
+            if known.get(info.id, info.name) != info.name
+            and not plain.fullmatch(info.name)
+            and not plain.fullmatch(known[info.id])
+        ]
+        if other:
+            text = f"The model calls classes by other names: what it knows as {', '.join(other)}."
+            if text not in self._told_names:
+                self._told_names.add(text)
+                self.said.emit(Message("warning", text, topic="names"))
+
     def save_masks(self, refs: tuple[ImageRef, ...], out: Path) -> None:
         """Write the mask of every image to a folder."""
         dataset = self._session.dataset
@@ -341,7 +363,12 @@ class ModelDesk(QObject):
             return
         job = Job("masks", "Saving masks", MasksJob(dataset, refs, out))
         self._refs[job.id] = refs
-        self._session.when_saved(lambda: self._runner.submit(job))
+        self._session.when_saved(lambda: self._runner.submit(job), self._on_masks_refused)
+
+    def _on_masks_refused(self) -> None:
+        if self._session.folder is not None and self._session.folder.saver.refused:
+            text = "Saving masks has not been started, as labels could not be saved."
+            self.said.emit(Message("error", text, topic="masks"))
 
     def stop(self) -> None:
         """Stop what runs and what waits."""
@@ -374,6 +401,8 @@ class ModelDesk(QObject):
             self._on_tile(job, event)
         elif isinstance(event, ev.ImageDone):
             self._on_image(job, event)
+        elif isinstance(event, ev.SegmentFinished):
+            self._skipped[job.id] = event.skipped
         elif isinstance(event, ev.ImageFailed):
             reason = f"{event.path.name}: {event.message} {event.hint}".strip()
             self._failures.setdefault(job.id, []).append(reason)
@@ -420,8 +449,12 @@ class ModelDesk(QObject):
         if job.kind == "train":
             self._on_trained(job, stopped=False)
         elif job.kind == "segment":
-            done = len(self._refs.get(job.id, ())) - len(self._failures.get(job.id, ()))
-            text = f"{_images(done)} segmented. Look at the doubtful places with N."
+            same = self._skipped.get(job.id, 0)
+            done = len(self._refs.get(job.id, ())) - len(self._failures.get(job.id, ())) - same
+            kept = f", {same} {'were' if same > 1 else 'was'} up to date" if same and done else ""
+            text = f"{_images(done)} segmented{kept}. Look at the doubtful places with N."
+            if same and not done:
+                text = "Nothing to do: every prediction is of this model and newer than its image."
             self.said.emit(Message("good", text, topic="segment", passing=True))
         elif job.kind == "masks" and isinstance(job.start, MasksJob):
             text = f"The masks are in “{job.start.out}”."
@@ -472,7 +505,7 @@ class ModelDesk(QObject):
         if job.kind in ("segment", "predict") and self._session.folder is not None:
             # what was skipped was not told one by one, and what was written last not at all if it was stopped then
             self._session.folder.book.scan(self._refs.get(job.id, ()))
-        for book in (self._refs, self._failures, self._starts, self._status):
+        for book in (self._refs, self._failures, self._skipped, self._starts, self._status):
             book.pop(job.id, None)
         outer = self._runner.current
         self.progressed.emit(self._status.get(outer.id, Progress(outer.title)) if outer else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,14 @@ class SegmentJob:
 
     items: tuple[SegmentItem, ...]
     config: SegmentConfig
+    model: Callable[[], Path | None] = lambda: None
+    """The model in use when the job begins: it may have waited for a training that made another."""
 
     def __call__(self) -> Events:
         import_quietly("unet_gui.engine.segment")
         from unet_gui.engine.segment import segment
 
-        return segment(self.items, self.config)
+        return segment(self.items, replace(self.config, model=self.model() or self.config.model))
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,10 @@ class MasksJob:
     def __call__(self) -> Events:
         from unet_gui.core.exchange import export_masks
 
-        total = len(self.refs)
-        for number, ref in enumerate(self.refs):
-            yield _outcome(self.dataset, ref, partial(export_masks, self.dataset, ref, self.out), number, total)
-        return total
+        refs = pages_of(self.dataset, self.refs)
+        for number, ref in enumerate(refs):
+            yield _outcome(self.dataset, ref, partial(export_masks, self.dataset, ref, self.out), number, len(refs))
+        return len(refs)
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ class CountJob:
 
     def __call__(self) -> Events:
         found: list[Touched] = []
-        total = len(self.refs)
-        for number, ref in enumerate(self.refs):
+        refs = pages_of(self.dataset, self.refs)
+        total = len(refs)
+        for number, ref in enumerate(refs):
             yield _outcome(self.dataset, ref, partial(self._one, ref, found), number, total)
         return sum(found, Touched()) if len(found) == total else None
 
@@ -107,8 +110,9 @@ class RelabelJob:
     undoing: bool = False
 
     def __call__(self) -> Events:
-        total, failed = len(self.refs), 0
-        for number, ref in enumerate(self.refs):
+        refs, failed = pages_of(self.dataset, self.refs), 0
+        total = len(refs)
+        for number, ref in enumerate(refs):
             event = _outcome(self.dataset, ref, partial(self._one, ref), number, total)
             failed += isinstance(event, ImageFailed)
             yield event
@@ -119,6 +123,20 @@ class RelabelJob:
             relabel(self.dataset, ref, self.old, self.new, self.keep)
         elif self.keep is not None:
             take_back(self.dataset, ref, self.old, self.new, self.keep)
+
+
+def pages_of(dataset: Dataset, refs: Sequence[ImageRef]) -> list[ImageRef]:
+    """Return the images with every stack as its pages: the window may not know of them yet.
+
+    One that cannot be read stays as it is, and fails when its turn comes.
+    """
+    found: list[ImageRef] = []
+    for ref in refs:
+        try:
+            found += dataset.expand(ref)
+        except UserError:
+            found.append(ref)
+    return found
 
 
 def _outcome(dataset: Dataset, ref: ImageRef, work: Callable[[], None], number: int, total: int) -> Event:

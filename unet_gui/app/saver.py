@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app.chores import Chores
 from unet_gui.app.document import SMALL, Document, status_of
+from unet_gui.core.errors import UserError
 from unet_gui.core.journal import Journal, checksum
 from unet_gui.core.project import Dataset, Status
 
@@ -77,17 +78,21 @@ class Saver(QObject):
             self.save(document)
 
     def when_idle(self, act: Callable[[], object], dropped: Callable[[], object]) -> None:
-        """Act as soon as nothing is being written; ``dropped`` is called instead when somebody waits for the end."""
+        """Act as soon as nothing is being written; ``dropped`` is called instead if it is not wanted any more."""
         if self._writing:
             self._wanted.append((act, dropped))
         else:
             act()
 
-    def wait(self) -> None:
-        """Wait until nothing is being written. What was to be done after that is not wanted any more."""
+    def drop(self) -> None:
+        """Do nothing of what waits for the end of writing."""
         wanted, self._wanted = self._wanted, []
         for _, dropped in wanted:
             dropped()
+
+    def wait(self) -> None:
+        """Wait until nothing is being written. What was to be done after that is not wanted any more."""
+        self.drop()
         while self._writing:
             self._chores.close(finish=True)
 
@@ -147,6 +152,12 @@ class _Write:
 
     def __call__(self) -> tuple[int, int, Status]:
         document = self._document
+        if self._dataset.lock_is_lost():
+            raise UserError(
+                "Another window has taken this folder over.",
+                self._dataset.root,
+                "Close it there, then close and open it here again.",
+            )
         ids, seq = self._snapshot or document.snapshot()
         crc = checksum(ids)
         if self._journal is not None:

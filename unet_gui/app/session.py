@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.class_list import classes_of, put_classes, still_active, still_over
+from unet_gui.app.deed import Deed
 from unet_gui.app.document import Document, first_page, load, load_prediction
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
 from unet_gui.app.histories import Histories
@@ -54,7 +54,7 @@ class Session(QObject):
     folder_changed()
         Another folder is open, or none.
     letting_go()
-        Whoever has an edit open takes it back now, before it returns: the label is about to be saved or to go.
+        Whoever has an edit open ends it now, before it returns: the label is about to be saved or to go.
     image_opening(key), image_changed()
         An image is being read; it is there (or cannot be read: `document` is None).
     label_changed(Rect)
@@ -251,6 +251,9 @@ class Session(QObject):
         elif what == "image":
             self._on_image(result)
         elif self.document is not None:
+            if result is not None and result[0].shape != self.document.labels.shape:
+                result = None
+                self.said.emit(words.prediction_of_another_size(self.key))
             self.document.prediction, self.document.probabilities = result or (None, None)
             self.prediction_changed.emit()
 
@@ -332,7 +335,7 @@ class Session(QObject):
         if self.folder.read_only:
             self.say_read_only()
             return None
-        if self._must_recover():
+        if self.must_recover(self.key):
             return None
         self._quiet.stop()
         return self.document.labels.edit(name, self._over)
@@ -352,17 +355,23 @@ class Session(QObject):
         if delta is not None:
             self.balance += 1
             self._after_change()
+        elif document.dirty and self.autosave:
+            self._quiet.start()
 
     def changed(self, rect: Rect) -> None:
         """Say that pixels of the label have changed."""
         if not rect.empty:
             self.label_changed.emit(rect)
 
-    def _must_recover(self) -> bool:
-        """Whether strokes of a run that died wait for this image: painted over now, one or the other would be lost."""
-        if self.folder is None or self.key not in self.folder.recovery.keys:
+    def must_recover(self, key: str = "") -> bool:
+        """Whether strokes of a run that died wait, for this image or for any; then it is said.
+
+        Were the label changed now, they could not be given back to it.
+        """
+        recovery = self.folder.recovery if self.folder else None
+        if recovery is None or not recovery.keys or (key and key not in recovery.keys):
             return False
-        self.said.emit(words.strokes_wait(self.key, self.folder.recovery.restore, self.folder.recovery.discard))
+        self.said.emit(words.strokes_return() if recovery.busy else recovery.offer(words.strokes_wait))
         return True
 
     # --- undo ------------------------------------------------------------------------------------------------------
@@ -377,7 +386,12 @@ class Session(QObject):
 
     def _move(self, forward: bool) -> None:
         document = self.document
-        if document is None or document.labels.editing or self.held or self._must_recover():
+        if document is None or self.folder is None or document.labels.editing or self.held:
+            return
+        if self.folder.read_only:
+            self.say_read_only()
+            return
+        if self.must_recover(self.key):
             return
         history = document.history
         delta = history.next_redo if forward else history.next_undo
@@ -405,8 +419,7 @@ class Session(QObject):
 
     def unsaved(self) -> list[str]:
         """Return the images whose labels are not on disk as they are."""
-        documents = [*self._kept.values()] + ([self.document] if self.document else [])
-        return sorted({document.key for document in documents if document.dirty})
+        return sorted({document.key for document in self.documents() if document.dirty})
 
     @Slot()
     def save(self) -> None:
@@ -414,24 +427,24 @@ class Session(QObject):
         self._quiet.stop()
         if self.folder is None or self.folder.read_only:
             return
-        for document in [*self._kept.values()] + ([self.document] if self.document else []):
+        for document in self.documents():
             if document.dirty:
                 self.folder.saver.save(document)
 
-    def when_saved(self, act: Callable[[], object], refused: Callable[[], object] = lambda: None) -> None:
-        """Save everything, then act; ``refused`` is called where a label cannot be saved (which has been said)."""
-        if self.folder is None:
-            return
-        self.save()
-        self.folder.saver.when_idle(partial(self._act, act, refused), refused)
+    def when_saved(
+        self, act: Callable[[], object], refused: Callable[[], object] = lambda: None, *, alone: bool = False
+    ) -> None:
+        """Save what is painted by now, then act on the labels on disk: see `Deed`."""
+        Deed(self, act, refused, alone).begin()
 
-    def _act(self, act: Callable[[], object], refused: Callable[[], object]) -> None:
-        if self.folder is None or self.folder.saver.refused:
-            refused()
-        elif self.unsaved():  # painted meanwhile
-            self.when_saved(act, refused)
-        else:
-            act()
+    def drop_waiting(self) -> None:
+        """Do nothing of what waits for labels to be saved."""
+        if self.folder is not None:
+            self.folder.saver.drop()
+
+    def documents(self) -> list[Document]:
+        """Return the image on the canvas and those that are not on disk yet."""
+        return [*self._kept.values()] + ([self.document] if self.document else [])
 
     @Slot(object, object)
     def _on_saved(self, document: Document, status: Status) -> None:
@@ -439,7 +452,10 @@ class Session(QObject):
             self.folder.book.set(document.key, status)
         if not document.dirty and self._kept.pop(document.key, None) is not None and document is not self.document:
             self.histories.put(document)
-            document.source.close()
+            self._leaving.append(document.source)
+            if self.document is not None:
+                self._close_sources()
+            # else the canvas shows it until the next image is there
             if self.folder is not None:
                 self.folder.keep_undo(document)
         if self.folder is not None and not self.folder.saver.refused:
@@ -467,6 +483,8 @@ class Session(QObject):
             self.said.emit(words.strokes_back(len(keys)))
         if self.key in keys:
             self.reopen()
+        if self.folder is not None and self.folder.recovery.keys:
+            self.said.emit(self.folder.recovery.offer(words.strokes_unsaved))
 
     def say_read_only(self) -> None:
         """Tell why nothing can be changed."""
@@ -502,15 +520,28 @@ class Session(QObject):
         if self.folder.read_only:
             self.say_read_only()
             return
+        before = {info.id for info in self.classes}
         try:
             put_classes(self.folder.dataset, classes)
         except UserError as error:
             self.said.emit(Message.of(error, topic="classes"))
             return
+        if before - {info.id for info in classes}:
+            self._forget_classes()
         self.settings_to_disk()
         self.active_class = still_active(classes, self._active_class)
         self.over = still_over(self._over, [info.id for info in classes])
         self.classes_changed.emit()
+
+    def _forget_classes(self) -> None:
+        """Let nothing bring back pixels of classes that are no more: no redo, no undo of last time, no prediction."""
+        assert self.folder is not None
+        self.folder.forget_undo()
+        for document in self.documents():
+            document.history.drop_redo()
+        for history, _ in self.histories.all().values():
+            history.drop_redo()
+        self.reload_prediction(self.key)
 
     def set_encoding(self, encoding: Encoding) -> None:
         """Read and write labels in another way from now on."""
@@ -523,7 +554,7 @@ class Session(QObject):
         if left and len(left) < len(dataset.classes):
             self.set_classes(left)
         self.settings_to_disk()
-        self.folder.book.scan(self.folder.dataset.images)
+        self.folder.book.scan(self.folder.images())
         self.reopen()  # the same file means something else now
 
     def reopen(self) -> None:

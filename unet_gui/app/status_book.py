@@ -87,8 +87,8 @@ class StatusBook(QObject):
         """Look at these images, in this order, after those that are still waiting."""
         self._refs = [*self._refs[self._at :], *refs]
         self._at = 0
-        self._fresh.clear()
-        if not self._chores.waiting:
+        if not self._chores.waiting:  # else what is being read now may be older than what was said meanwhile
+            self._fresh.clear()
             self._next()
 
     def close(self) -> None:
@@ -120,6 +120,8 @@ class StatusBook(QObject):
             before = self.status(key), self.predicted(key), self.problems.get(key)
             if problem:
                 self.problems[key] = problem
+            else:
+                self.problems.pop(key, None)
             if status is not None:
                 self._put(key, status)
             (self._predicted.add if predicted else self._predicted.discard)(key)

@@ -108,9 +108,14 @@ class TouchUp(QObject):
         edit.over = over
         h, w = labels.shape
         step = max(1, STRIP // max(1, w))
-        for y in range(0, h, step):
-            session.changed(_write_strip(edit, Rect(0, y, w, min(step, h - y)), ids))
-        session.end_edit(edit)
+        try:
+            for y in range(0, h, step):
+                session.changed(_write_strip(edit, Rect(0, y, w, min(step, h - y)), ids))
+        except BaseException:  # an edit left open would keep every label from being saved
+            edit.rollback()
+            raise
+        finally:
+            session.end_edit(edit)
         return True
 
     def _explain(self, text: str, *more: Offer) -> None:
@@ -240,7 +245,8 @@ class TouchUp(QObject):
 
 def _write_strip(edit: Edit, rect: Rect, ids: NDArray[np.uint8] | np.uint8 | None) -> Rect:
     if isinstance(ids, np.ndarray) and ids.ndim == 2:
-        return edit.write(rect, ids[rect.slices])
+        said = ids[rect.slices]
+        return edit.write(rect, said, said != UNLABELLED)
     return edit.paint(rect, None, UNLABELLED if ids is None else int(ids))
 
 

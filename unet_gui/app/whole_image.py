@@ -143,7 +143,7 @@ class WholeImage(QObject):
         if erases:
             let_eraser_work(edit)
         document.moving = True  # until `end_edit`: pixels and the number of the state do not belong together
-        session.held = f"“{name}” is under way; painting goes on in a moment."
+        session.held = f"“{name}” is under way; try again in a moment."
         self._work = _Work(document, edit, patches, threading.Event())
         self._chores.give(None, self._work)
 
@@ -170,12 +170,20 @@ class WholeImage(QObject):
             return
         self._session.changed(work.edit.rect)
         if written < 0:
+            text = f"“{work.edit.name}” was stopped and taken back."
+            self._session.said.emit(Message("info", text, topic="whole image", passing=True))
             return
         self._session.end_edit(work.edit)
         count = f"{written:,}".replace(",", "\u202f")
         said = f"{work.edit.name}: {count} px." if work.edit.delta else f"{work.edit.name}: nothing to change."
-        undo = (Offer("Undo", self._session.undo),) if work.edit.delta else ()
+        undo = (Offer("Undo", partial(self._undo, work)),) if work.edit.delta else ()
         self._session.said.emit(Message("info", said, topic="whole image", offers=undo, passing=True))
+
+    def _undo(self, work: _Work) -> None:
+        """Take the correction back, if it is still what was done last to the image on the canvas."""
+        document = self._session.document
+        if document is work.document and document.history.next_undo is work.edit.delta:
+            self._session.undo()
 
     @Slot(object, object)
     def _on_failed(self, _tag: object, error: Exception) -> None:

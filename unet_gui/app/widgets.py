@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QAction, QColor, QIcon, QKeyEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -58,6 +58,21 @@ def button(text: str, role: str = "", tip: str = "") -> QPushButton:
     if tip:
         widget.setToolTip(tip)
     return widget
+
+
+class WheelGuard(QObject):
+    """Lets the wheel scroll the panel, not change what happens to lie under the pointer."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
+            event.ignore()
+            return True
+        return False
+
+
+def unwheeled(widget: QWidget) -> None:
+    """Let a widget use the wheel only while it has the focus."""
+    widget.installEventFilter(WheelGuard(widget))
 
 
 def indent(field: QAbstractSpinBox) -> None:

@@ -20,6 +20,11 @@ def strokes_not_noted(error: OSError) -> Message:
     return Message("warning", text, repr(error), "journal")
 
 
+def strokes_return() -> Message:
+    """Say that strokes of a run that died are being given back."""
+    return Message("info", "The strokes of last time are on their way back.", topic="held", passing=True)
+
+
 def strokes_back(images: int) -> Message:
     """Say that changes from the last time are in their labels."""
     text = f"The strokes of {images} image{'s' * (images > 1)} are back and saved."
@@ -33,14 +38,21 @@ def strokes_unsaved(keys: list[str], back: Callable[[], object], forget: Callabl
     return Message("warning", text, "\n".join(keys), "recovery", _recovery(back, forget))
 
 
-def strokes_wait(key: str, back: Callable[[], object], forget: Callable[[], object]) -> Message:
-    """Say why an image cannot be painted before the strokes of a run that died are back or forgotten."""
-    text = f"“{key}” has strokes that were not saved last time. Bring them back or forget them, then paint here."
-    return Message("warning", text, topic="recovery", offers=_recovery(back, forget))
+def strokes_wait(keys: list[str], back: Callable[[], object], forget: Callable[[], object]) -> Message:
+    """Say why labels cannot be changed before the strokes of a run that died are back or forgotten."""
+    names = ", ".join(f"“{key}”" for key in keys[:3]) + (" …" if len(keys) > 3 else "")
+    text = f"Strokes in {names} were not saved last time. Bring them back or forget them first."
+    return Message("warning", text, "\n".join(keys), "recovery", _recovery(back, forget))
 
 
 def _recovery(back: Callable[[], object], forget: Callable[[], object]) -> tuple[Offer, Offer]:
     return Offer("Bring them back", back), Offer("Forget them", forget)
+
+
+def prediction_of_another_size(key: str) -> Message:
+    """Say that an image was replaced since it was predicted."""
+    text = f"The prediction of “{key}” has another size than the image now has, and is not shown. Predict it again (R)."
+    return Message("warning", text, topic=f"prediction {key}")
 
 
 def read_only(what: str, reason: str, offers: tuple[Offer, ...]) -> Message:

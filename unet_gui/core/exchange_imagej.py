@@ -21,6 +21,7 @@ from unet_gui.core.strokes import Shape
 
 ENDING = "_RoiSet"
 IGNORED = "unlabelled"
+_NAMED = re.compile(r"[^\W\d]")
 _NUMBERED = re.compile(r"(.*[^\W\d].*?)[-_ ]\d+")
 _FAR = 32767  # whole numbers in an ROI have 16 bit
 
@@ -105,10 +106,12 @@ class ImagejImporter(Importer):
         return label
 
     def _class_of(self, name: str) -> str:
-        numbered = _NUMBERED.fullmatch(name)
         if self.options.object_class:
             return self.options.object_class
-        return numbered[1] if numbered else "object"
+        numbered = _NUMBERED.fullmatch(name)
+        if numbered:
+            return numbered[1]
+        return name if _NAMED.search(name) else "object"  # ImageJ's own names are numbers: 0012-0034-0056
 
     def _piece(self, roi: Any, shape: tuple[int, int]) -> Shape | None:
         kinds = self._roifile.ROI_TYPE

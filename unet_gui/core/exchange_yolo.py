@@ -44,10 +44,21 @@ class YoloExporter(Exporter):
         path = self.target(ref, ".txt", "labels")
         self.write(path, "".join(line + "\n" for line in lines).encode())
         if self.options.copy_images:
-            copy = self.target(ref, Path(ref.rel).suffix, "images")
-            self.check_free(copy)
-            with atomic_path(copy) as temporary:
+            self._copy(ref, self.target(ref, Path(ref.rel).suffix, "images"))
+
+    def _copy(self, ref: ImageRef, copy: Path) -> None:
+        """Copy an image; of a stack its page alone, as other programs read the first one only."""
+        self.check_free(copy)
+        with atomic_path(copy) as temporary:
+            if ref.page is None:
                 shutil.copyfile(self.dataset.image_path(ref), temporary)
+                return
+            import tifffile
+
+            with self.dataset.open_image(ref) as source:
+                pixels = source.read()
+            kind = "rgb" if pixels.ndim == 3 and pixels.shape[2] in (3, 4) else "minisblack"
+            tifffile.imwrite(temporary, pixels, photometric=kind, compression="adobe_deflate", metadata=None)
 
     def finish(self) -> None:
         """Write the names of the classes, and where images and labels are."""

@@ -208,8 +208,7 @@ class History:
         """Add a change that has just been made; None (a no-op) is ignored. What was undone is forgotten."""
         if delta is None:
             return
-        self._nbytes -= sum(old.nbytes for _, old in self._redo)
-        self._redo.clear()
+        self.drop_redo()
         self._states += 1
         self._undo.append((self._states, delta))
         self._nbytes += delta.nbytes
@@ -232,6 +231,11 @@ class History:
         rect = self._redo[-1][1].apply(labels)
         self._undo.append(self._redo.pop())
         return rect
+
+    def drop_redo(self) -> None:
+        """Forget what was undone."""
+        self._nbytes -= sum(old.nbytes for _, old in self._redo)
+        self._redo.clear()
 
     def mark_saved(self) -> None:
         """Remember that the label is on disk as it is now."""

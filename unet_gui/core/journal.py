@@ -16,7 +16,7 @@ import queue
 import struct
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_gui.core.atomic import atomic_write
 from unet_gui.core.errors import LabelError
 from unet_gui.core.history import Delta
 from unet_gui.core.labels import LabelImage
@@ -157,6 +158,43 @@ def _take(images: dict[str, Unsaved], kind: bytes, key: str, body: bytes) -> Non
         one.saving = [(n, crc) for n, crc in one.saving if n > seq]
 
 
+def keep_only(path: Path, images: Sequence[Unsaved]) -> None:
+    """Let a journal hold nothing but what is unsaved of these images.
+
+    Raises
+    ------
+    UserError
+        It cannot be written; it is as it was.
+    """
+    data = bytearray()
+    for one in images:
+        data += _record(_BASE, one.key, _BASE_BODY.pack(*one.shape, one.base))
+        for seq, delta in one.edits:
+            data += _record(_EDIT, one.key, _SEQ.pack(seq) + delta.to_bytes())
+        for seq, crc in one.saving:
+            data += _record(_SAVING, one.key, _SAVING_BODY.pack(seq, crc))
+    atomic_write(path, bytes(data))
+
+
+def refuse(path: Path) -> None:
+    """Put a journal away that cannot be given back: it is not thrown away, and not offered again.
+
+    Raises
+    ------
+    OSError
+        It cannot be renamed.
+    """
+    number = 1
+    while path.with_name(f"{path.stem}-{number}.refused").exists():
+        number += 1
+    path.rename(path.with_name(f"{path.stem}-{number}.refused"))
+
+
+def _record(kind: bytes, key: str, body: bytes) -> bytes:
+    name = key.encode(errors="surrogatepass")  # a file's name need not be text
+    return _HEAD.pack(_MAGIC, kind, len(name), len(body), zlib.crc32(body, zlib.crc32(name))) + name + body
+
+
 def set_aside(folder: Path) -> list[Path]:
     """Put the journal of a run that died out of the new one's way.
 
@@ -283,9 +321,7 @@ class Journal:
     # --- the journal's own thread ----------------------------------------------------------------------------------
 
     def _append(self, kind: bytes, key: str, body: bytes) -> None:
-        name = key.encode(errors="surrogatepass")  # a file's name need not be text
-        crc = zlib.crc32(body, zlib.crc32(name))
-        self._unwritten += _HEAD.pack(_MAGIC, kind, len(name), len(body), crc) + name + body
+        self._unwritten += _record(kind, key, body)
 
     def _run(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unet_gui.core.atomic import is_half
-from unet_gui.core.listing import IMAGE_SUFFIXES
+from unet_gui.core.listing import IMAGE_SUFFIXES, is_folder
 
 STATE_FOLDER = ".unet-gui"
 IMAGE_NAMES = ("image", "images")
@@ -53,17 +53,23 @@ def find_layout(folder: Path) -> Layout:
             beside = {}
         label = _first(beside, LABEL_NAMES)
         if label is not None:
-            return Layout(folder.parent, folder, folder.parent / label)
+            inside = folder.name if _of_all(folder.parent, folder.name, label) else ""
+            return Layout(folder.parent, folder, folder.parent / label / inside)
     image, label = _first(below, IMAGE_NAMES), _first(below, LABEL_NAMES)
-    if image is not None and label is not None:
+    if image is not None and label is not None and not _of_all(folder, image, label):
         return Layout(folder, folder / image, folder / label)
     return Layout(folder, folder, folder / (_first(below, ("labels", "label")) or "labels"))
+
+
+def _of_all(folder: Path, image: str, label: str) -> bool:
+    """Whether the labels were made when the whole folder was open, before there were any: ``labels/images/a.png``."""
+    return (folder / label / image).is_dir() and not (folder / image / image).is_dir()
 
 
 def _folders(folder: Path) -> dict[str, str]:
     """Return the folders inside, by their name in small letters."""
     with os.scandir(folder) as entries:
-        return {entry.name.lower(): entry.name for entry in entries if entry.is_dir()}
+        return {entry.name.lower(): entry.name for entry in entries if is_folder(entry)}
 
 
 def _first(found: dict[str, str], names: Sequence[str]) -> str | None:
@@ -89,7 +95,7 @@ def nested_pairs(image_root: Path, images: Iterable[str]) -> dict[str, str]:
             label = _first(_folders(image_root / above), LABEL_NAMES)
         except OSError:
             continue
-        if label is not None:
+        if label is not None and not _of_all(image_root / above, name, label):
             pairs[place] = f"{above}/{label}" if above else label
     return pairs
 
@@ -109,8 +115,10 @@ class LabelNames:
     """
 
     def __init__(self, images: Iterable[str], pairs: dict[str, str] | None = None) -> None:
+        images = list(images)
         self._pairs = pairs or {}
         self._full = _ambiguous(images)
+        self._shared = [rel for rel in images if rel.casefold() in self._full] if self._full else []
 
     def stem(self, rel: str) -> str:
         """Return the label's relative path without its suffix."""
@@ -120,6 +128,11 @@ class LabelNames:
             place, slash = (label, "/") if label is not None else (f"labels{slash}{place}", "/")
         stem = name if self._full and rel.casefold() in self._full else name.rpartition(".")[0]
         return f"{place}{slash}{stem}"
+
+    def orphans(self) -> list[tuple[str, str]]:
+        """Return (image, its label's path without suffix if it were alone) of images that share a stem."""
+        alone = LabelNames((), self._pairs)
+        return [(rel, alone.stem(rel)) for rel in self._shared]
 
     @property
     def shared(self) -> bool:
@@ -157,7 +170,8 @@ class LabelIndex:
     def rescan(self) -> None:
         """List the folders again."""
         self._halves: list[str] = []
-        self._files = [set(_files_below(os.fspath(root), "", self._halves)) for root in self.roots]
+        below = (_files_below(os.fspath(root), "", self._halves) for root in self.roots)
+        self._files = [{_small_suffix(name): name for name in sorted(names)} for names in below]  # a.png hides a.PNG
 
     def find(self, stem: str, *, stack: bool = False) -> Path | None:
         """Return the label file of this relative path without suffix, None when there is none.
@@ -167,18 +181,18 @@ class LabelIndex:
         for root, files in zip(self.roots, self._files, strict=True):
             for suffix in STACK_SUFFIXES if stack else LABEL_SUFFIXES:
                 if stem + suffix in files:
-                    return root / (stem + suffix)
+                    return root / files[stem + suffix]
         return None
 
     def add(self, name: str) -> None:
         """Note a file that was written below the first folder."""
-        self._files[0].add(name)
+        self._files[0][_small_suffix(name)] = name
 
     def writable(self, stem: str, *, stack: bool) -> Path:
         """Return the file to write: the one that exists in the first folder, else a new one."""
         for suffix in STACK_SUFFIXES if stack else (".png", *STACK_SUFFIXES):
             if stem + suffix in self._files[0]:
-                return self.roots[0] / (stem + suffix)
+                return self.roots[0] / self._files[0][stem + suffix]
         return self.roots[0] / (stem + (".tif" if stack else ".png"))
 
     def files(self, stems: Iterable[str]) -> list[Path]:
@@ -197,6 +211,11 @@ class LabelIndex:
         return sum(len(files) for files in self._files)
 
 
+def _small_suffix(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return stem + suffix.lower()
+
+
 def _files_below(folder: str, prefix: str, halves: list[str]) -> Iterable[str]:
     """Yield the relative paths of files below a folder that may not exist; note half-written ones."""
     try:
@@ -209,7 +228,7 @@ def _files_below(folder: str, prefix: str, halves: list[str]) -> Iterable[str]:
                 if is_half(entry.name):
                     halves.append(entry.path)
                 continue
-            if entry.is_dir():
+            if is_folder(entry):
                 yield from _files_below(entry.path, f"{prefix}{entry.name}/", halves)
             elif os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
                 yield prefix + entry.name

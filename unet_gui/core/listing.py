@@ -25,6 +25,14 @@ def _wide(digits: re.Match[str]) -> str:
     return digits[0].zfill(20)
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder. A link in a circle, or into a place that is closed to us, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def list_images(root: str | os.PathLike[str]) -> list[str]:
     """Return the pictures below a folder by their suffix, without opening any.
 
@@ -62,7 +70,7 @@ def _walk(folder: str, prefix: str, seen: set[str]) -> Iterator[str]:
             name = entry.name
             if name[0] == ".":
                 continue
-            if entry.is_dir():
+            if is_folder(entry):
                 below.append(entry)
             elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:
                 yield prefix + name

@@ -31,10 +31,16 @@ class FolderLock:
     ----------
     path : pathlib.Path
         The lock file.
+
+    Attributes
+    ----------
+    lives : bool
+        Whether the one who has it, as `acquire` said, is a process that runs on this computer for certain.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lives = self._lost = False
         self._token = ""
 
     def acquire(self, *, anyway: bool = False) -> str:
@@ -59,15 +65,14 @@ class FolderLock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             for _ in range(_TRIES):
                 if _create(self.path, text):
-                    self._token = token
+                    self._token, self._lost = token, False
                     return ""
                 owner = _read(self.path)
-                if owner is not None and not _gone(owner):
-                    if not anyway:
-                        return _who(owner)
-                    self.path.unlink(missing_ok=True)
-                    continue
-                if not self._remove_stale():
+                taken = str(owner["token"]) if anyway and owner is not None and "token" in owner else ""
+                if owner is not None and not taken and not _gone(owner):
+                    self.lives = _lives(owner)
+                    return _who(owner)
+                if not self._remove_stale(taken):
                     time.sleep(_PAUSE)  # another process is just at it
         except OSError as error:
             raise write_error(self.path, error) from error
@@ -81,8 +86,17 @@ class FolderLock:
                 self.path.unlink()
         self._token = ""
 
-    def _remove_stale(self) -> bool:
-        """Remove the file of a process that is gone; False when another process is at it.
+    def is_lost(self) -> bool:
+        """Whether it was ours and somebody has taken it over; then it stays lost, also when that one has ended.
+
+        A file that is only gone belongs to nobody else.
+        """
+        owner = _read(self.path) if self._token and not self._lost else None
+        self._lost = self._lost or (owner is not None and owner.get("token") != self._token)
+        return self._lost
+
+    def _remove_stale(self, taken: str = "") -> bool:
+        """Remove the file of a process that is gone, or of the one to take it from; False when another is at it.
 
         Looking and removing must not be torn apart: between them another process could remove the old file and make
         its own. So only the one that could make the guard file may look again and remove.
@@ -98,7 +112,7 @@ class FolderLock:
                 owner = _read(self.path)
                 if owner is None and time.time() - self.path.stat().st_mtime < _WRITE_SECONDS:
                     return False  # its owner has made it and not yet written who it is
-                if owner is None or _gone(owner):
+                if owner is None or _gone(owner) or owner.get("token") == taken:
                     self.path.unlink()
         finally:
             with contextlib.suppress(*_BUSY):
@@ -145,6 +159,11 @@ def _gone(owner: dict[str, Any]) -> bool:
         return True
     started = owner.get("started")
     return bool(started) and bool(_started(pid)) and _started(pid) != started  # the number was given out again
+
+
+def _lives(owner: dict[str, Any]) -> bool:
+    """Whether the process certainly runs: also its beginning is known, as a number may be given out again."""
+    return owner.get("host") == socket.gethostname() and bool(owner.get("started")) and not _gone(owner)
 
 
 def _started(pid: int) -> str:

@@ -5,7 +5,9 @@ Opening never writes. Everything but the labels is in ``.unet-gui`` inside the f
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from unet_gui.core import label_stack
+from unet_gui.core.atomic import atomic_path
 from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding, present
 from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
 from unet_gui.core.images import ImageRef, ImageSource, image_info, list_images, open_image
@@ -23,9 +26,13 @@ from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.predictions import read_prediction, write_prediction
 from unet_gui.core.project_file import ProjectFile
-from unet_gui.core.store import detect_encoding, read_label, write_label
+from unet_gui.core.store import detect_encoding, read_label, read_raw, write_label
 
 __all__ = ["Dataset", "Status"]
+
+
+FOREIGN = 4
+"""Images whose labels are looked at when a folder is opened again, to see whether others were put there."""
 
 
 class Status(str, Enum):
@@ -79,6 +86,7 @@ class Dataset:
         self._lock = FolderLock(state_dir / "lock")
         self._checked: set[str] = set()  # labels that were read or written here, so may be written over
         self._status: dict[str, tuple[int, int, Status]] = {}
+        self._paged: dict[str, tuple[int, int]] = {}  # stacks of labels that have as many pages as their image
 
     @classmethod
     def open(
@@ -127,6 +135,7 @@ class Dataset:
             dataset.label_root = dataset.root
         dataset._set_places(other_state=state is not None)
         dataset._load_project()
+        dataset._note_orphans()
         return dataset
 
     # ------------------------------------------------------------------ opening
@@ -161,6 +170,7 @@ class Dataset:
         if project.encoding is not None:
             self.encoding = project.encoding
             self.classes = list(project.classes or default_classes())
+            self._note_foreign()
             return
         found: tuple[int, ...] = ()
         files = self._index.files(self._names.stem(ref.rel) for ref in self.images)
@@ -175,6 +185,33 @@ class Dataset:
                     f"Labels: {self.encoding.describe()}." + (f" {detected.note}" if detected.note else "")
                 )
         self.classes = list(project.classes or _found_classes(found))
+
+    def _note_foreign(self) -> None:
+        """Say where masks of 0 and 255 lie in a folder of class ids: they were put there since, and mean a class."""
+        if self.encoding.kind != INDEX.kind:
+            return
+        for path in self._index.files(self._names.stem(ref.rel) for ref in self.images[:FOREIGN]):
+            with contextlib.suppress(LabelError):
+                raw = read_raw(path)
+                if not raw.marked and not raw.palette and set(np.unique(raw.pixels)) == {0, UNLABELLED}:
+                    self.notes.append(
+                        f"The label {path.name} holds only 0 and 255, and 255 means unlabelled here. If it is a class, "
+                        "say so under File → How labels are stored."
+                    )
+                    return
+
+    def _note_orphans(self) -> None:
+        """Say which labels could be of either of two images and so are nobody's."""
+        left = [
+            (rel, path)
+            for rel, stem in self._names.orphans()
+            if (path := self._index.find(stem)) is not None and self._index.find(self._names.stem(rel)) is None
+        ]
+        if left:
+            rel, path = left[0]
+            more = f" So could {len(left) - 1} more." if len(left) > 1 else ""
+            name = f"{self._names.stem(rel).rpartition('/')[2]}{path.suffix}"
+            self.notes.append(f"The label {path.name} could be that of {rel}: call it {name}, then.{more}")
 
     # ------------------------------------------------------------------ images
 
@@ -234,12 +271,36 @@ class Dataset:
         path = self._find_label(ref)
         if path is None:
             return None
+        self._check_pages(ref, path)
         ids = read_label(
             path, self.encoding, shape=shape or _page_shape(self.image_path(ref), ref.page or 0), page=ref.page or 0
         )
         _check_classes(ids, self.classes, path)
         self._checked.add(ref.key)
         return ids
+
+    def _check_pages(self, ref: ImageRef, path: Path) -> None:
+        """Refuse a stack of labels with another number of pages: nobody knows which page is which slice's."""
+        if ref.page is None:
+            return
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise LabelError("cannot be read.", path, details=str(error)) from error
+        known = (stat.st_mtime_ns, stat.st_size)
+        if self._paged.get(ref.rel) == known:
+            return
+        try:
+            labels, slices = label_stack.page_count(path), image_info(self.image_path(ref)).pages
+        except ImageError as error:
+            raise LabelError(error.message, error.path or path, error.hint, error.details) from error
+        if labels != slices:
+            raise LabelError(
+                f"has {labels} pages, but its image has {slices}.",
+                path,
+                "Was one of them replaced? Move the label away.",
+            )
+        self._paged[ref.rel] = known
 
     def save_label(self, ref: ImageRef, ids: np.ndarray, pages: int | None = None, *, overwrite: bool = False) -> None:
         """Save an image's label; the old file stays whole until the new one is.
@@ -274,11 +335,27 @@ class Dataset:
         page, count = ref.page, None
         if page is not None:
             count = pages or image_info(self.image_path(ref)).pages
+            self._begin_stack(ref, path)
+        self._keep_meaning()
         write_label(path, ids, self.encoding, page=page, pages=count)
         self._index.add(path.relative_to(self.label_root).as_posix())
         self._checked.add(ref.key)
         self._status.pop(ref.key, None)
         self._status.pop(ref.rel, None)
+
+    def _begin_stack(self, ref: ImageRef, path: Path) -> None:
+        """Begin a stack of labels that is kept elsewhere with the pages that are there: it will hide the old one."""
+        old = self._index.find(self._names.stem(ref.rel), stack=True)
+        if old is None or old == path or path.exists():
+            return
+        with atomic_path(path) as temporary:
+            shutil.copyfile(old, temporary)
+
+    def _keep_meaning(self) -> None:
+        """Write down what pixel values mean before a label is saved: a guess later could come out otherwise."""
+        if self._project.encoding is None and self.encoding.kind != INDEX.kind:
+            with contextlib.suppress(UserError):  # the label matters more
+                self.save()
 
     def _check_ours(self, ref: ImageRef, path: Path) -> None:
         try:
@@ -322,6 +399,7 @@ class Dataset:
         return status
 
     def _read_status(self, ref: ImageRef, path: Path) -> Status:
+        self._check_pages(ref, path)
         if ref.page is not None or not label_stack.is_tiff(path):
             return _status_of(read_label(path, self.encoding, page=ref.page or 0))
         try:
@@ -441,6 +519,15 @@ class Dataset:
         if not who and not self.read_only:
             self._index.remove_halves()
         return who
+
+    @property
+    def lock_lives(self) -> bool:
+        """Whether the program that has the folder open, as `acquire_lock` said, runs on this computer for certain."""
+        return self._lock.lives
+
+    def lock_is_lost(self) -> bool:
+        """Whether another program has taken the folder over from this one."""
+        return self._lock.is_lost()
 
     def release_lock(self) -> None:
         """Take the note away."""

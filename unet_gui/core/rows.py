@@ -17,7 +17,7 @@ from unet_gui.core import label_stack, png
 from unet_gui.core.atomic import atomic_path
 from unet_gui.core.encoding import Encoding, fitting
 from unet_gui.core.planes import CLASSES, class_text
-from unet_gui.core.store import MARK
+from unet_gui.core.store import MAKER, MARK
 
 TILE = 256
 WAITING = 2
@@ -104,7 +104,7 @@ class _AbortedError(Exception):
     """The rows will not come any more."""
 
 
-def label_rows(path: Path, shape: tuple[int, int], encoding: Encoding) -> RowsFile:
+def label_rows(path: Path, shape: tuple[int, int], encoding: Encoding, maker: str = "") -> RowsFile:
     """Return a label file to be written row by row, as `write_label` writes it in one piece.
 
     Parameters
@@ -114,6 +114,8 @@ def label_rows(path: Path, shape: tuple[int, int], encoding: Encoding) -> RowsFi
     shape : (int, int)
     encoding : Encoding
         ``index`` or ``binary``; it must hold all ids that will come.
+    maker : str
+        As for `write_label`.
     """
 
     def write(temporary: Path, rows: Rows) -> None:
@@ -123,7 +125,8 @@ def label_rows(path: Path, shape: tuple[int, int], encoding: Encoding) -> RowsFi
             text = label_stack.MARKED if marked else label_stack.PLAIN
             write_tiff(temporary, coded, shape, np.uint8, text)
         else:
-            write_png(temporary, coded, shape, {MARK: "index"} if marked else {})
+            texts = ({MAKER: maker} if maker else {}) | ({MARK: "index"} if marked else {})
+            write_png(temporary, coded, shape, texts)
 
     return RowsFile(path, write)
 

@@ -20,6 +20,7 @@ from unet_gui.core.raw_label import MARK, RawLabel, meaning_of, read_raw
 __all__ = [
     "BINARY",
     "INDEX",
+    "MAKER",
     "MARK",
     "UNLABELLED",
     "Detected",
@@ -27,10 +28,16 @@ __all__ = [
     "RawLabel",
     "atomic_write",
     "detect_encoding",
+    "maker_of",
     "read_label",
     "read_raw",
     "write_label",
 ]
+
+
+MAKER = "unet-gui-maker"
+"""Keyword of the text entry in a prediction that names the model, by checksum, and how it was asked."""
+_START = 1024  # bytes in which it stands, if anywhere
 
 
 def read_label(
@@ -83,6 +90,7 @@ def write_label(
     *,
     page: int | None = None,
     pages: int | None = None,
+    maker: str = "",
 ) -> None:
     """Write a label; the old file stays whole until the new one is.
 
@@ -99,6 +107,8 @@ def write_label(
         That of the folder.
     page, pages : int, optional
         Page to write and number of pages of a multi-page TIFF. Other pages stay; new ones are unlabelled.
+    maker : str
+        What has made a prediction, to be written into a PNG: see `maker_of`.
 
     Raises
     ------
@@ -115,4 +125,14 @@ def write_label(
         return
     used, raw, marked = fitting(ids, encoding)
     data = png.encode(raw, palette=used.palette if raw.ndim == 2 and raw.dtype == np.uint8 else ())
-    atomic_write(path, png.with_text(data, MARK, "index") if marked else data)
+    data = png.with_text(data, MARK, "index") if marked else data
+    atomic_write(path, png.with_text(data, MAKER, maker) if maker else data)
+
+
+def maker_of(path: str | os.PathLike[str]) -> str:
+    """Return what made the prediction in a PNG file, "" where that is not said."""
+    try:
+        with open(path, "rb") as file:
+            return png.text_of(file.read(_START), MAKER) or ""
+    except (OSError, png.Damaged):  # the beginning is no whole file
+        return ""

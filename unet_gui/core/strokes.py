@@ -114,25 +114,38 @@ def _from_runs(top: int, left: Floats, right: Floats) -> Shape:
     return Rect(x, top + rows.start, w, rows.stop - rows.start), mask
 
 
-def rectangle(p0: Point, p1: Point) -> Shape:
-    """Return the pixels whose centres lie in the rectangle between two corners."""
+def box_between(p0: Point, p1: Point) -> Rect:
+    """Return the rectangle of the pixels whose centres lie between two corners, `EMPTY` when there are none."""
     x, x1 = (math.ceil(v - 0.5) for v in sorted((p0[0], p1[0])))
     y, y1 = (math.ceil(v - 0.5) for v in sorted((p0[1], p1[1])))
-    if x1 <= x or y1 <= y:
-        return NOTHING
-    return Rect(x, y, x1 - x, y1 - y), np.ones((y1 - y, x1 - x), bool)
+    return EMPTY if x1 <= x or y1 <= y else Rect(x, y, x1 - x, y1 - y)
 
 
-def ellipse(p0: Point, p1: Point) -> Shape:
-    """Return the pixels whose centres lie in the ellipse that fills the rectangle between two corners."""
+def rectangle(p0: Point, p1: Point, limit: Rect | None = None) -> Shape:
+    """Return the pixels whose centres lie in the rectangle between two corners, those outside ``limit`` left out."""
+    rect = box_between(p0, p1)
+    rect = rect if limit is None else rect.intersect(limit)
+    return NOTHING if rect.empty else (rect, np.ones((rect.h, rect.w), bool))
+
+
+def ellipse(p0: Point, p1: Point, limit: Rect | None = None) -> Shape:
+    """Return the pixels whose centres lie in the ellipse that fills the rectangle between two corners.
+
+    Those outside ``limit`` are left out: a box may reach far beyond the picture.
+    """
     cx, cy = (p0[0] + p1[0]) / 2, (p0[1] + p1[1]) / 2
     a, b = abs(p1[0] - p0[0]) / 2, abs(p1[1] - p0[1]) / 2
     top, bottom = math.ceil(cy - b - 0.5), math.floor(cy + b - 0.5)
+    if limit is not None:
+        top, bottom = max(top, limit.y), min(bottom, limit.y1 - 1)
     if a <= 0 or b <= 0 or bottom < top:
         return NOTHING
     rows = np.arange(top, bottom + 1) + 0.5
     half = a * np.sqrt(np.maximum(0, 1 - ((rows - cy) / b) ** 2))
-    return _from_runs(top, cx - half, cx + half)
+    left, right = cx - half, cx + half
+    if limit is not None:
+        left, right = np.maximum(left, limit.x), np.minimum(right, limit.x1)
+    return _from_runs(top, left, right)
 
 
 def polygon(points: Sequence[Point] | ArrayLike) -> Shape:

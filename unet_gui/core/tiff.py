@@ -199,7 +199,7 @@ class TiffPage:
         self._key = key = page.keyframe
         self.path = pages.path
         self.height, self.width = int(key.imagelength), int(key.imagewidth)
-        self.channels = int(key.samplesperpixel)
+        self.channels, self._photometric = int(key.samplesperpixel), int(key.photometric)
         check_size(self.path, self.width, self.height)
         if key.imagedepth != 1:
             raise ImageError("is a volume in one page.", self.path, "Save it as a stack of pages.")
@@ -219,14 +219,15 @@ class TiffPage:
     @property
     def white_is_zero(self) -> bool:
         """Whether small numbers mean bright (the page is shown inverted by other programs)."""
-        return int(self._key.photometric) == 0 and self.dtype.kind == "u"
+        return self._photometric == 0 and self.dtype.kind == "u"
 
     @property
     def colormap(self) -> np.ndarray | None:
         """Colours of a palette page as uint8 (n, 3), None for other pages."""
-        if int(self._key.photometric) != 3 or self._key.colormap is None:
+        if self._photometric != 3 or self._key.colormap is None:
             return None
-        return np.ascontiguousarray((self._key.colormap.T >> 8).astype(np.uint8))
+        with in_words(self.path):
+            return np.ascontiguousarray((self._key.colormap.T >> 8).astype(np.uint8))
 
     @property
     def description(self) -> str:

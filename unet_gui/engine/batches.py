@@ -27,6 +27,8 @@ PER_READ = 32
 """Crops cut from an image until it is given away, where memory does not hold all: to read one may take a second."""
 FIRST_WINDOW, GROWTH = 16, 8
 """Images drawn from at first, and after how many crops there is one more."""
+AGAIN = 1000
+"""Samples after which an image that could not be read is tried again."""
 SELDOM = 0.1
 """A class that fewer of the images show is looked for in this share of the crops."""
 CROWDED_SAMPLES = 12_000
@@ -68,8 +70,8 @@ class BatchMaker:
     ----------
     at_once : int
         Images that are drawn from at one time, where memory does not hold all; 0 = all.
-    lost : dict of Entry to UserError
-        Images that have become unreadable since the training began; others are learned from in their place.
+    lost : dict of Entry to UserError or OSError
+        Images that cannot be read any more, or not now; others are learned from in their place.
     """
 
     def __init__(
@@ -89,7 +91,8 @@ class BatchMaker:
         self.rank, self.ranks, self._shift = rank, ranks, 0
         self.seldom = list((seldom or {}).items())
         self.at_once = 0
-        self.lost: dict[Entry, UserError] = {}
+        self.lost: dict[Entry, UserError | OSError] = {}
+        self._again: dict[Entry, int] = {}
         repeats = repeats or [1] * len(self.entries)
         self.cards = np.repeat(np.arange(len(self.entries)), repeats)
         weights = np.array([1.0] * plan.arch.classes)
@@ -124,7 +127,7 @@ class BatchMaker:
         Raises
         ------
         UserError
-            Half of the images or labels have become unreadable.
+            Half of the images or labels cannot be read any more.
         """
         first = self.first_of(step) + self.rank * self.plan.batch
         numbers = range(first, first + self.plan.batch)
@@ -138,27 +141,36 @@ class BatchMaker:
         rng = np.random.default_rng((self.seed, 2, number))
         if self.seldom and rng.random() < SELDOM:
             c, those = self.seldom[int(rng.integers(len(self.seldom)))]
-            picture = self._load(those[int(rng.integers(len(those)))])
+            picture = self._load(those[int(rng.integers(len(those)))], number)
             return picture, rng, c if picture.counts[c] else None
+        card = number
         if self.at_once:  # not all fit into memory: draw from some, of which one is replaced now and then
-            number = number // PER_READ + int(rng.integers(min(self.at_once, FIRST_WINDOW + number // GROWTH)))
-        turn, place = divmod(number, len(self.cards))
+            card = number // PER_READ + int(rng.integers(min(self.at_once, FIRST_WINDOW + number // GROWTH)))
+        turn, place = divmod(card, len(self.cards))
         order = np.random.default_rng((self.seed, 1, turn)).permutation(len(self.cards))
-        return self._load(int(self.cards[order[place]])), rng, None
+        return self._load(int(self.cards[order[place]]), number), rng, None
 
-    def _load(self, index: int) -> Picture:
-        """Return an image, or the next one where it has been deleted, damaged or given a new class meanwhile."""
+    def _load(self, index: int, number: int) -> Picture:
+        """Return an image, or the next one where it has been deleted, damaged or given a new class meanwhile.
+
+        A disk may be away for a moment only, so it is tried again some samples later.
+        """
         while True:
             entry = self.entries[index % len(self.entries)]
             index += 1
-            if entry in self.lost:
+            if number < self._again.get(entry, 0):
                 continue
             try:
-                return self.pictures.load(entry)
-            except UserError as error:
+                picture = self.pictures.load(entry)
+            except (UserError, OSError) as error:
                 self.lost[entry] = error
+                self._again[entry] = number + AGAIN
                 if 2 * len(self.lost) >= len(self.entries):
-                    raise
+                    text = f"{len(self.lost)} of {len(self.entries)} images cannot be read any more."
+                    raise UserError(text, hint="Is the disk still there?", details=str(error)) from error
+            else:
+                self.lost.pop(entry, None)
+                return picture
 
     def _sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return a sample, varied."""

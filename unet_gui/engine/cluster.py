@@ -128,13 +128,13 @@ class _Spread:
         return self.written + self.skipped + self.failed
 
     def events(self) -> Iterator[Event]:
-        from unet_gui.engine.segment import is_up_to_date
+        from unet_gui.engine.segment import is_up_to_date, maker_text
 
-        start = time.perf_counter()
+        start, maker = time.perf_counter(), maker_text(self.model, self.config)
         yield SegmentStarted(len(self.items), self.scheduler, f"Computing on {self._workers()} workers of a cluster.")
         units: dict[Path, list[int]] = {}  # the pages of a stack go to one worker: they are written to one file
         for number, item in enumerate(self.items):
-            if self.config.overwrite or not is_up_to_date(item, self.config.model):
+            if self.config.overwrite or not is_up_to_date(item, self.config.model, maker):
                 units.setdefault(item.out, []).append(number)
                 continue
             self.skipped += 1
@@ -243,7 +243,7 @@ def _one(model: bytes, config: SegmentConfig, item: SegmentItem, renew: bool) ->
     from unet_gui.core.images import open_image
     from unet_gui.core.store import Encoding
     from unet_gui.engine.predict import run
-    from unet_gui.engine.segment import replace_outputs, write_item
+    from unet_gui.engine.segment import maker_text, replace_outputs, write_item
 
     start = time.perf_counter()
     try:
@@ -253,7 +253,8 @@ def _one(model: bytes, config: SegmentConfig, item: SegmentItem, renew: bool) ->
                 prediction = run(predictor.predict(source))
             if renew:
                 item.out.unlink(missing_ok=True)
-            write_item(item, prediction, Encoding(config.encoding), [c.id for c in predictor.info.classes])
+            classes = [c.id for c in predictor.info.classes]
+            write_item(item, prediction, Encoding(config.encoding), classes, maker_text(model, config))
     except UserError as error:
         return _Result(0.0, message=error.message, hint=error.hint, details=error.details)
     except (OSError, MemoryError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
 import math
 import threading
@@ -19,10 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.errors import UserError
+from unet_gui.core.headers import read_bytes
 from unet_gui.core.images import ImageSource, open_image
 from unet_gui.core.planes import WaitingPlanes, write_planes
 from unet_gui.core.rows import RowsFile, label_rows, map_rows
-from unet_gui.core.store import INDEX, UNLABELLED, Encoding, read_label, write_label
+from unet_gui.core.store import INDEX, UNLABELLED, Encoding, maker_of, read_label, write_label
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import (
     Event,
@@ -146,7 +148,12 @@ def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Ev
     wants = replace_outputs(config, items)
     predictor = Predictor(model, wants, device)
     yield SegmentStarted(len(items), device.name, device.note)
-    yield from _Run(items, config, predictor).events()
+    yield from _Run(items, config, predictor, maker_text(read_bytes(config.model, "model"), config)).events()
+
+
+def maker_text(model: bytes, config: SegmentConfig) -> str:
+    """Return what is written into a prediction, so that one of another model, or made otherwise, is made anew."""
+    return hashlib.sha256(model).hexdigest()[:16] + (" tta" if config.tta else "")
 
 
 def replace_outputs(config: SegmentConfig, items: Sequence[SegmentItem]) -> SegmentConfig:
@@ -204,9 +211,14 @@ def _is_newer(out: Path, image: Path, model: Path) -> bool:
         return False
 
 
-def is_up_to_date(item: SegmentItem, model: Path) -> bool:
-    """Whether the item need not be segmented again; of a stack, whether its page was written."""
+def is_up_to_date(item: SegmentItem, model: Path, maker: str = "") -> bool:
+    """Whether the item need not be segmented again; of a stack, whether its page was written.
+
+    A file that does not say who made it (a TIFF, one of an older version) counts by its time alone.
+    """
     if not is_fresh(item, model):
+        return False
+    if maker and maker_of(item.out) not in ("", maker):
         return False
     if item.pages <= 1:
         return True
@@ -224,10 +236,12 @@ def is_stale_stack(item: SegmentItem, config: SegmentConfig) -> bool:
     return config.overwrite or not _is_newer(item.out, item.path, config.model)
 
 
-def write_item(item: SegmentItem, prediction: Prediction, encoding: Encoding, classes: Sequence[int]) -> None:
+def write_item(
+    item: SegmentItem, prediction: Prediction, encoding: Encoding, classes: Sequence[int], maker: str
+) -> None:
     """Write what the item asks for, the maps first: the mask is what says that the image is done.
 
-    ``classes`` are the model's, in its order.
+    ``classes`` are the model's, in its order; ``maker`` is from `maker_text`.
     """
     outputs = outputs_of(item)
     for path, values in zip(outputs[1:], maps_of(prediction), strict=True):
@@ -235,7 +249,7 @@ def write_item(item: SegmentItem, prediction: Prediction, encoding: Encoding, cl
             named = classes if path == outputs.prob else ()
             write_planes(path, values if values.ndim == 3 else values[None], named)
     page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
-    write_label(item.out, np.ascontiguousarray(prediction.ids), encoding, page=page, pages=pages)
+    write_label(item.out, np.ascontiguousarray(prediction.ids), encoding, page=page, pages=pages, maker=maker)
 
 
 def maps_of(prediction: Prediction) -> tuple[NDArray[Any] | None, ...]:
@@ -246,8 +260,9 @@ def maps_of(prediction: Prediction) -> tuple[NDArray[Any] | None, ...]:
 class _Files:
     """The files of a very large image, written while it is computed."""
 
-    def __init__(self, item: SegmentItem, config: SegmentConfig, classes: Sequence[int]) -> None:
+    def __init__(self, item: SegmentItem, config: SegmentConfig, classes: Sequence[int], maker: str) -> None:
         self.outputs, self.encoding, self.classes = outputs_of(item), Encoding(config.encoding), classes
+        self.maker = maker
         self.kind = np.dtype(np.float32 if config.float_maps else np.uint8)
         self.files: dict[int, RowsFile | WaitingPlanes] = {}
 
@@ -255,7 +270,7 @@ class _Files:
         self.abort()
         for i, path in enumerate(self.outputs):
             if i == 0:
-                self.files[i] = label_rows(self.outputs.mask, shape, self.encoding)
+                self.files[i] = label_rows(self.outputs.mask, shape, self.encoding, self.maker)
             elif path is not None and i == 1 and classes > 2:
                 self.files[i] = WaitingPlanes(path, (classes, *shape), self.kind, self.classes)
             elif path is not None:
@@ -284,8 +299,8 @@ class _Files:
 class _Run:
     """One run over the items: counts, threads and the order of things."""
 
-    def __init__(self, items: Sequence[SegmentItem], config: SegmentConfig, predictor: Predictor) -> None:
-        self.items, self.predictor = items, predictor
+    def __init__(self, items: Sequence[SegmentItem], config: SegmentConfig, predictor: Predictor, maker: str) -> None:
+        self.items, self.predictor, self.maker = items, predictor, maker
         self.config = replace_outputs(config, items)
         self.encoding = Encoding(config.encoding)
         self.classes = [c.id for c in predictor.info.classes]
@@ -313,7 +328,7 @@ class _Run:
         ahead: deque[_Ahead] = deque()
         try:
             for number, item in enumerate(self.items):
-                if not self.config.overwrite and is_up_to_date(item, self.config.model):
+                if not self.config.overwrite and is_up_to_date(item, self.config.model, self.maker):
                     self.skipped += 1
                     yield self._done(_Job(number, item, time.perf_counter()), skipped=True)
                 else:
@@ -420,7 +435,7 @@ class _Run:
         try:
             with contextlib.closing(ready):
                 if isinstance(ready.pixels, ImageSource) and job.item.pages <= 1:
-                    files = _Files(job.item, self.config, self.classes)
+                    files = _Files(job.item, self.config, self.classes, self.maker)
                 prediction = yield from self.predictor.predict(ready.pixels, job.number, ready.stats, files)
         except (UserError, OSError, MemoryError) as error:
             if files is not None:
@@ -455,7 +470,7 @@ class _Run:
         if item.out in self.renew:
             self.renew.discard(item.out)
             item.out.unlink(missing_ok=True)
-        write_item(item, prediction, self.encoding, self.classes)
+        write_item(item, prediction, self.encoding, self.classes, self.maker)
 
     def _settle(self) -> Iterator[Event]:
         """Wait for the oldest write and tell how it went."""

@@ -16,6 +16,7 @@ from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
 from unet_gui.engine.batches import BatchMaker, Prefetcher
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from unet_gui.engine.data import Entry
 from unet_gui.engine.device import DeviceChoice, bf16_pays, keep_freed_memory
 from unet_gui.engine.events import (
     TICK,
@@ -162,7 +163,8 @@ class Run:
         held_back = list(prepared.held_back) if together.leads else []
         self.keeper = Keeper(self.plan, list(dataset.classes), held_back, out, device)
         self.clock = self._clock()
-        self.validations, self.rollbacks, self._said_lost = 0, 0, 0
+        self.validations, self.rollbacks = 0, 0
+        self._said_lost: set[Entry] = set()
         self.finished = self.gave_up = False
         self._dirty = self._looping = self._unsaved = False
         if state:
@@ -248,11 +250,12 @@ class Run:
             yield from self._finish()
 
     def _tell_lost(self) -> Iterator[Event]:
-        """Say which images can no longer be read: in a folder larger than memory they are read all the time."""
-        lost = list(self.maker.lost.values())
-        for error in lost[self._said_lost :]:
-            yield Warned(f"{error} The training goes on without it.")
-        self._said_lost = len(lost)
+        """Say, once, which images cannot be read any more: those of a large folder are read all the time."""
+        for entry, error in list(self.maker.lost.items()):
+            if entry not in self._said_lost:
+                self._said_lost.add(entry)
+                reason = error.message if isinstance(error, UserError) else f"{error.strerror or error}."
+                yield Warned(f"An image cannot be learned from any more, and is left out: {entry.key}: {reason}")
 
     def _end_of_run(self) -> bool:
         """Whether it is over; all processes hear of the leading one how far they are."""

@@ -86,6 +86,11 @@ class Bench:
         found = self._classes.get(class_id)
         return found.name if found else f"class {class_id}"
 
+    @property
+    def class_ids(self) -> list[int]:
+        """The classes there are, and unlabelled; any, while nobody has said."""
+        return [*self._classes, UNLABELLED] if self._classes else list(range(256))
+
     def class_color(self, class_id: int) -> str:
         """Return the colour of a class, black for unlabelled."""
         found = self._classes.get(class_id)

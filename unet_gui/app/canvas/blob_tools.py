@@ -13,7 +13,7 @@ from unet_gui.app.canvas.tool import Clip, Gesture, Key, Overlay, Pointer, Tool,
 from unet_gui.core.blobs import Specks, grown, holes, specks, surrounding
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.strokes import NOTHING, Shape, flood, rectangle
+from unet_gui.core.strokes import NOTHING, Shape, box_between, flood
 
 
 class _LabelBlobTool(Tool):
@@ -86,7 +86,7 @@ class BlobTool(_LabelBlobTool):
             event = yield
             dragged = dragged or math.dist(event.at, press.at) > self.canvas.reach / 2
             if dragged and not self._pasting:
-                self._show_box(rectangle(press.at, event.at)[0])
+                self._show_box(box_between(press.at, event.at))
         if self._pasting:
             self._paste_at(event)
         elif not dragged:
@@ -201,7 +201,10 @@ class BlobTool(_LabelBlobTool):
         assert clip is not None
         with self.editing("Paste") as edit:
             if edit is not None:
-                self.target.changed(edit.write(self._place(pointer), clip.ids, clip.mask))
+                known = np.isin(clip.ids, self.canvas.class_ids)  # copied in another folder, perhaps
+                if not known[clip.mask].all():
+                    self.canvas.say("Pixels of classes that this folder does not know were left out")
+                self.target.changed(edit.write(self._place(pointer), clip.ids, clip.mask & known))
 
 
 class HolesTool(_LabelBlobTool):

@@ -13,7 +13,7 @@ from unet_gui.core.blobs import trimmed
 from unet_gui.core.cv import cv2
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.strokes import NOTHING, Point, Shape, polygon_bands, rectangle, similar
+from unet_gui.core.strokes import NOTHING, Point, Shape, box_between, polygon_bands, similar
 
 
 class WandTool(Tool):
@@ -217,11 +217,11 @@ class GrabCutTool(Tool):
             event = yield
             self.canvas.show_overlay(Overlay(lines=[(box_corners(press.at, event.at), True)]))
         self.canvas.show_overlay(None)
-        box = rectangle(press.at, event.at)[0].intersect(self.canvas.visible_rect())
-        if min(box.w, box.h) < 3:
+        area = box_between(press.at, event.at).intersect(self.canvas.visible_rect())
+        if min(area.w, area.h) < 3:
             return
         self._class_id = self.class_for(press)
-        self._proposal = self._propose(box)
+        self._proposal = self._propose(area)
         if self._proposal[0].empty:
             self._proposal = None
             self.canvas.say("Nothing stands out in the box; try a box with a little more around it")

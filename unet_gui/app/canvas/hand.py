@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QPointF, Qt
@@ -59,9 +60,23 @@ class Hand:
         return self._gesture is not None
 
     def take(self, name: str) -> None:
-        """Take another tool; a gesture under way and a shape in progress are given up."""
-        self.cancel()
+        """Take another tool; a gesture under way ends, and a shape in progress is given up."""
+        if name == self.tool.info.id and self._gesture is None:
+            return  # it is in hand, with a shape in progress perhaps
+        self.finish()
         self.tool = TOOL_BY_ID[name](self._bench)
+
+    def finish(self) -> None:
+        """End the gesture under way as if the button had been let go, and give up a shape in progress.
+
+        A key that is pressed a moment too early must not cost a stroke of ten seconds.
+        """
+        gesture, self._gesture = self._gesture, None
+        if gesture is not None and self.pointer is not None:
+            with contextlib.suppress(UserError, OSError):  # the picture cannot be read; it has been taken back
+                if _advance(gesture, self.pointer._replace(kind="release")):
+                    gesture.close()
+        self.tool.cancel()
 
     def cancel(self) -> None:
         """Take back the gesture under way and give up a shape in progress."""
@@ -91,6 +106,8 @@ class Hand:
             return  # a second button while the first is down
         if kind == "release" and event.button() != self._button:
             return
+        if kind == "move" and self._gesture is not None and not event.buttons():
+            kind = "release"  # somebody else has got the release, a menu perhaps
         if kind == "press":
             self._button = event.button()
         erase = (self._button if self._gesture or kind == "press" else Qt.MouseButton.NoButton) == (
@@ -102,6 +119,12 @@ class Hand:
     def tablet(self, event: QTabletEvent, dpr: float) -> None:
         """Handle the pen; its pressure comes with every event, and its other end erases."""
         kind = _KINDS[event.type()]
+        if kind == "press" and (self._gesture is not None or not event.pressure()):
+            return  # the button on the barrel, while the tip is down or in the air
+        if kind == "release" and self._gesture is not None and event.pressure() and event.buttons():
+            return  # that button again; the tip is still down
+        if kind == "press":
+            self._button = Qt.MouseButton.LeftButton
         erase = (
             event.pointerType() == QPointingDevice.PointerType.Eraser
             or Qt.MouseButton.RightButton in event.buttons() | event.button()
@@ -169,10 +192,10 @@ class Hand:
             return
         try:
             self._run(pointer)
-        except (UserError, OSError) as error:  # the picture cannot be read; the gesture has been taken back
+        except (UserError, OSError, MemoryError) as error:  # it cannot be done; the gesture has been taken back
             self._gesture = None
             self.tool.cancel()
-            self._bench.say(str(error))
+            self._bench.say(str(error) or "There is not enough memory for this")
 
     def _run(self, pointer: Pointer) -> None:
         if pointer.kind == "hover":

@@ -138,7 +138,7 @@ class TakeOverTool(Tool):
             return
         if press.erase:
             self.apply("Flip predicted blob", [(rect, mask)], surrounding(prediction, rect, mask))
-        else:
+        elif prediction[y, x] != UNLABELLED:
             self.apply("Take over blob", [(rect, mask)], int(prediction[y, x]))
 
     def _paint(self, press: Pointer, event: Pointer) -> Gesture:
@@ -158,7 +158,10 @@ class TakeOverTool(Tool):
                 if not area.empty:
                     inside = mask[area.shift(-rect.x, -rect.y).slices]
                     ids = np.full(inside.shape, UNLABELLED, np.uint8) if press.erase else prediction[area.slices]
-                    self.target.changed(edit.write(area, ids, inside))
+                    said = (
+                        inside if press.erase else inside & (ids != UNLABELLED)
+                    )  # of a class that is no more: nothing
+                    self.target.changed(edit.write(area, ids, said))
                 here = event.at
                 if event.kind == "release":
                     return
@@ -313,8 +316,7 @@ class ThresholdTool(Tool):
         self.cancel()
         with self.editing("Threshold in the ring") as edit:
             if edit is not None:
-                let_eraser_work(edit)
-                self.target.changed(edit.write(rect, wanted, ring))
+                self.target.changed(edit.write(rect, wanted, ring & (wanted != UNLABELLED)))
 
 
 def class_at_threshold(probabilities: Probabilities, active: int, threshold: float) -> np.ndarray:

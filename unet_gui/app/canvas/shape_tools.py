@@ -87,7 +87,7 @@ class RectangleTool(_BoxTool):
         return box_corners(p0, p1)
 
     def shape(self, p0: Point, p1: Point) -> Shape:
-        return rectangle(p0, p1)
+        return rectangle(p0, p1, self.canvas.whole_rect())
 
 
 class EllipseTool(_BoxTool):
@@ -108,7 +108,7 @@ class EllipseTool(_BoxTool):
         return np.stack([(p0[0] + p1[0]) / 2 + a * np.cos(angle), (p0[1] + p1[1]) / 2 + b * np.sin(angle)], axis=1)
 
     def shape(self, p0: Point, p1: Point) -> Shape:
-        return ellipse(p0, p1)
+        return ellipse(p0, p1, self.canvas.whole_rect())
 
 
 def box_corners(p0: Point, p1: Point) -> np.ndarray:

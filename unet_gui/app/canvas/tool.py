@@ -207,6 +207,10 @@ class ToolCanvas(Protocol):
         """Return what the person calls a class."""
 
     @property
+    def class_ids(self) -> list[int]:
+        """The classes there are, and unlabelled."""
+
+    @property
     def target(self) -> EditTarget | None: ...
     @property
     def zoom(self) -> float: ...

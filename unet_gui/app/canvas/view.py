@@ -67,6 +67,8 @@ _ARROWS: dict[int, tuple[int, int]] = {
 _NO_KEYS, _KEYPAD = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier
 _TYPING = (QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
 _ZOOM_STEP = 1.25  # for one notch of the wheel
+_NOTCH = 120  # eighths of a degree
+_SIZING = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
 
 
 class CanvasView(QWidget):
@@ -128,6 +130,7 @@ class CanvasView(QWidget):
             on_view_moved=self._view_moved,
         )
         self._hand = Hand(self._bench, self.view)
+        self._turned = 0
         self._furniture = Furniture(self.view)
         self._navigation = Navigation(self.view, self._furniture, on_moved=self._view_moved, on_split=self._on_split)
         self.pen = KeyPen(self, self._hand, self._bench, self.to_widget)
@@ -302,6 +305,16 @@ class CanvasView(QWidget):
         self.brush.step(steps)
         self._update_ring()
         self.brush_changed.emit(self.brush.size)
+
+    @property
+    def is_drawing(self) -> bool:
+        """Whether a gesture is under way."""
+        return self._hand.is_busy
+
+    def finish(self) -> None:
+        """End the gesture under way as if its button had been let go, and give up a shape in progress."""
+        self._navigation.cancel()
+        self._hand.finish()
 
     def cancel(self) -> None:
         """Take back the gesture under way and give up a shape in progress."""
@@ -492,6 +505,8 @@ class CanvasView(QWidget):
         if navigation.is_busy or navigation.wants(event.button(), event.position(), hand.is_busy):
             event.ignore()  # comes again as a mouse event
             return
+        if event.type() == QEvent.Type.TabletPress:
+            self.setFocus(Qt.FocusReason.MouseFocusReason)  # or the next key goes into a text field
         hand.tablet(event, self.devicePixelRatioF())
         self._update_ring()
         self._tell_cursor(event.position())
@@ -499,16 +514,21 @@ class CanvasView(QWidget):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         turned = event.angleDelta()
-        steps = (turned.y() or turned.x()) / 120  # Shift and Alt turn it sideways on some systems
-        if not steps or self._scene.source is None:
+        angle = turned.y() or turned.x()  # Shift and Alt turn it sideways on some systems
+        if not angle or self._scene.source is None:
             return
-        if self._hand.wheel(steps, event.modifiers()):
-            pass
-        elif Qt.KeyboardModifier.ShiftModifier in event.modifiers():
-            self.step_brush_size(steps)
-        else:
-            self.zoom_to(self.zoom * _ZOOM_STEP**steps, event.position())
         event.accept()
+        if not event.modifiers() & _SIZING:
+            self.zoom_to(self.zoom * _ZOOM_STEP ** (angle / _NOTCH), event.position())
+            return
+        self._turned += angle  # a touchpad sends many small parts of a notch: sizes change by whole ones
+        whole = int(self._turned / _NOTCH)
+        self._turned -= whole * _NOTCH
+        if whole and not self._hand.wheel(whole, event.modifiers()):
+            if Qt.KeyboardModifier.ShiftModifier in event.modifiers():
+                self.step_brush_size(whole)
+            else:
+                self.zoom_to(self.zoom * _ZOOM_STEP**whole, event.position())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         self._hand.hold(event.key(), down=True)

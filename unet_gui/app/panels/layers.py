@@ -14,7 +14,7 @@ from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import Display
 from unet_gui.app.canvas.layers import LayerSettings
-from unet_gui.app.widgets import Section, button, clear, label, row, swatch, tool_button
+from unet_gui.app.widgets import Section, button, clear, label, row, swatch, tool_button, unwheeled
 
 STEPS = 1000
 """Steps of the contrast sliders."""
@@ -30,6 +30,7 @@ def _eye(tip: str) -> QToolButton:
     widget.setToolTip(tip)
     widget.setAccessibleName(tip)
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    unwheeled(widget)
     _draw_eye(widget, True)
     return widget
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
 
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.panels.curves import Curves
-from unet_gui.app.widgets import Elided, Section, action_button, button, label, row
+from unet_gui.app.widgets import Elided, Section, action_button, button, label, row, unwheeled
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class ModelSection(Section):
         self._plan = ""
         self._models: list[ModelFacts] = []
         self.combo = QComboBox()
+        unwheeled(self.combo)
         self.combo.setAccessibleName("Model")
         self.combo.setToolTip("The model that predicts; trained ones are kept in the folder's .unet-gui/models")
         self.combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -1,0 +1,63 @@
+"""What is up to date is not segmented again, and what another model has said is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+from tests.engine.conftest import blobs
+from unet_gui.core.palette import default_classes
+from unet_gui.core.store import maker_of
+from unet_gui.engine import segment as segment_module
+from unet_gui.engine.events import SegmentFinished
+from unet_gui.engine.model import Model, ModelInfo
+from unet_gui.engine.normalise import Normalisation
+from unet_gui.engine.recipe import SegmentConfig, SegmentItem
+from unet_gui.engine.segment import segment
+from unet_gui.engine.unet import Arch, UNet
+
+
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_another_model_or_more_views_make_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, rows: bool
+) -> None:
+    if rows:
+        monkeypatch.setattr(segment_module, "READ_WHOLE", 1)
+    models = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        arch = Arch.plain(1, 2, 4, 2)
+        info = ModelInfo(arch.to_json(), default_classes(2), 1, Normalisation("image").to_json(), [0.0, 0.0])
+        models.append(tmp_path / f"{seed}.safetensors")
+        Model(UNet(arch), info).save(models[-1])
+        os.utime(models[-1], (1e9, 1e9))  # long ago
+    items = []
+    for n in range(3):
+        image = tmp_path / f"{n}.png"
+        cv2.imwrite(str(image), blobs(n, (64, 72))[0])
+        os.utime(image, (1e9, 1e9))
+        items.append(SegmentItem(image, 0, tmp_path / f"out/{n}{suffix}"))
+
+    def skipped(model: Path, **wishes: bool) -> int:
+        config = SegmentConfig(model, device="cpu", **wishes)
+        (end,) = [e for e in segment(items, config) if isinstance(e, SegmentFinished)]
+        assert end.done + end.skipped == 3
+        return end.skipped
+
+    assert skipped(models[0]) == 0
+    assert skipped(models[0]) == 3
+    if suffix == ".tif":  # it does not say who made it
+        assert skipped(models[1]) == 3
+        return
+    assert maker_of(items[0].out)
+    assert skipped(models[1]) == 0
+    assert skipped(models[1], tta=True) == 0
+    assert skipped(models[1], tta=True) == 3
+    cv2.imwrite(str(items[0].out), cv2.imread(str(items[0].out), cv2.IMREAD_UNCHANGED))  # as older versions wrote them
+    assert maker_of(items[0].out) == ""
+    assert skipped(models[0]) == 1

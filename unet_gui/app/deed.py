@@ -1,0 +1,64 @@
+"""Something that works on the labels on disk, and so has to wait until they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from unet_gui.app.messages import Message
+
+if TYPE_CHECKING:
+    from unet_gui.app.document import Document
+    from unet_gui.app.session import Session
+
+
+class Deed:
+    """Saves what is painted by now, and acts when that is on disk.
+
+    Parameters
+    ----------
+    session : Session
+    act : callable
+        Called once, now or later.
+    refused : callable
+        Called in its place when a label cannot be saved, labels are held by something else, or it is not wanted any
+        more because the folder is being closed. All but the last has been said.
+    alone : bool
+        It changes labels itself: a gesture under way ends, and nobody paints until then.
+    """
+
+    def __init__(self, session: Session, act: Callable[[], object], refused: Callable[[], object], alone: bool) -> None:
+        self._session, self._do, self._refused, self._alone = session, act, refused, alone
+        self._wanted: list[tuple[Document, int]] = []
+
+    def begin(self) -> None:
+        """Begin to save, and wait."""
+        session = self._session
+        if session.folder is None or session.held:
+            if session.held:
+                session.said.emit(Message("info", session.held, topic="held", passing=True))
+            self._refused()
+            return
+        if self._alone:
+            session.letting_go.emit()
+            session.held = "The labels are being saved; try again in a moment."
+        self._wanted = [(document, document.seq) for document in session.documents()]
+        session.save()
+        session.folder.saver.when_idle(self._act, self._give_up)
+
+    def _act(self) -> None:
+        saver = self._session.folder.saver if self._session.folder else None
+        late = any(document.saved_seq < seq for document, seq in self._wanted)
+        if saver is None or saver.refused or (late and not saver.busy):
+            self._give_up()
+        elif late:
+            saver.when_idle(self._act, self._give_up)
+        else:
+            if self._alone:
+                self._session.held = ""
+            self._do()
+
+    def _give_up(self) -> None:
+        if self._alone:
+            self._session.held = ""
+        self._refused()

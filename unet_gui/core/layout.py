@@ -170,8 +170,7 @@ class LabelIndex:
     def rescan(self) -> None:
         """List the folders again."""
         self._halves: list[str] = []
-        below = (_files_below(os.fspath(root), "", self._halves) for root in self.roots)
-        self._files = [{_small_suffix(name): name for name in sorted(names)} for names in below]  # a.png hides a.PNG
+        self._files = [_by_name(_files_below(os.fspath(root), "", self._halves)) for root in self.roots]
 
     def find(self, stem: str, *, stack: bool = False) -> Path | None:
         """Return the label file of this relative path without suffix, None when there is none.
@@ -211,7 +210,19 @@ class LabelIndex:
         return sum(len(files) for files in self._files)
 
 
+def _by_name(names: Iterable[str]) -> dict[str, str]:
+    """Return the names by what they are with a suffix in small letters; ``a.png`` hides ``a.PNG``."""
+    found: dict[str, str] = {}
+    for name in names:
+        small = _small_suffix(name)
+        if small == name or small not in found:
+            found[small] = name
+    return found
+
+
 def _small_suffix(name: str) -> str:
+    if name.endswith(LABEL_SUFFIXES):
+        return name
     stem, suffix = os.path.splitext(name)
     return stem + suffix.lower()
 

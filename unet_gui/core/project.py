@@ -26,13 +26,14 @@ from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.predictions import read_prediction, write_prediction
 from unet_gui.core.project_file import ProjectFile
-from unet_gui.core.store import detect_encoding, read_label, read_raw, write_label
+from unet_gui.core.store import detect_encoding, is_marked, read_label, read_raw, write_label
 
 __all__ = ["Dataset", "Status"]
 
 
-FOREIGN = 4
-"""Images whose labels are looked at when a folder is opened again, to see whether others were put there."""
+FOREIGN, FOREIGN_BYTES = 4, 1 << 20
+"""Images whose labels are looked at when a folder is opened again, to see whether others were put there; of large
+files nobody wants to wait for that."""
 
 
 class Status(str, Enum):
@@ -191,7 +192,9 @@ class Dataset:
         if self.encoding.kind != INDEX.kind:
             return
         for path in self._index.files(self._names.stem(ref.rel) for ref in self.images[:FOREIGN]):
-            with contextlib.suppress(LabelError):
+            with contextlib.suppress(LabelError, OSError):
+                if is_marked(path) or path.stat().st_size > FOREIGN_BYTES:
+                    continue
                 raw = read_raw(path)
                 if not raw.marked and not raw.palette and set(np.unique(raw.pixels)) == {0, UNLABELLED}:
                     self.notes.append(

@@ -28,6 +28,7 @@ __all__ = [
     "RawLabel",
     "atomic_write",
     "detect_encoding",
+    "is_marked",
     "maker_of",
     "read_label",
     "read_raw",
@@ -131,8 +132,17 @@ def write_label(
 
 def maker_of(path: str | os.PathLike[str]) -> str:
     """Return what made the prediction in a PNG file, "" where that is not said."""
+    return _said(path, MAKER)
+
+
+def is_marked(path: str | os.PathLike[str]) -> bool:
+    """Whether a PNG file says itself that it holds class ids, found out without decoding it."""
+    return _said(path, MARK) == "index"
+
+
+def _said(path: str | os.PathLike[str], keyword: str) -> str:
     try:
         with open(path, "rb") as file:
-            return png.text_of(file.read(_START), MAKER) or ""
+            return png.text_of(file.read(_START), keyword) or ""
     except (OSError, png.Damaged):  # the beginning is no whole file
         return ""

@@ -92,6 +92,22 @@ def test_a_stack_of_labels_with_other_pages_is_no_label(tmp_path: Path) -> None:
     assert dataset.status(ImageRef("s.tif", 1)) is Status.DONE
 
 
+def test_pages_with_palettes_keep_their_colours_when_another_is_saved(tmp_path: Path) -> None:
+    for name, first in (("s", (255, 0, 0)), ("t", (0, 0, 255))):  # one index, two colours: the colours count
+        tifffile.imwrite(tmp_path / f"{name}.tif", pattern((3, *SHAPE)), photometric="minisblack")
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        colors = np.zeros((3, 256), np.uint16)
+        colors[:, 0], colors[:, 1] = (0, 65535, 0), np.array(first) * 257
+        stack = np.stack([ids(n % 2) for n in range(3)])
+        tifffile.imwrite(tmp_path / f"labels/{name}.tif", stack, photometric="palette", colormap=colors)
+    dataset = Dataset.open(tmp_path)
+    assert dataset.encoding.color
+    before = {page: dataset.load_label(ImageRef("s.tif", page)) for page in range(3)}
+    dataset.save_label(ImageRef("s.tif", 1), np.zeros(SHAPE, np.uint8))
+    for page in (0, 2):
+        np.testing.assert_array_equal(dataset.load_label(ImageRef("s.tif", page)), before[page])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="rights work differently on Windows")
 def test_a_stack_that_is_kept_elsewhere_keeps_its_other_pages() -> None:
     with open_folder() as place:

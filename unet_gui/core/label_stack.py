@@ -105,7 +105,7 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
                     "is damaged.", path, "Move it away, or restore it from a copy.", repr(error)
                 ) from error
             if not patched:
-                strips = (_Strip(raw, marked) if i == page else _old_strip(old, i) for i in range(old.count))
+                strips = (_Strip(raw, marked) if i == page else _old_strip(old, i, encoding) for i in range(old.count))
                 _write_all(temporary, strips, old.count * ids.size)
             old.close()  # Windows does not replace an open file
     except ImageError as error:
@@ -139,10 +139,14 @@ class _Strip:
         return MARKED if self.marked else PLAIN
 
 
-def _old_strip(pages: TiffPages, index: int) -> _Strip:
+def _old_strip(pages: TiffPages, index: int, encoding: Encoding) -> _Strip:
+    from unet_gui.core.raw_label import RawLabel, meaning_of
+
     raw, palette, marked = read_open(pages, index)
     if palette and raw.max(initial=0) >= len(palette):
         raise ImageError("holds an index without a colour.", pages.path)
+    if palette:  # the page is written without it, so its pixels become what they mean
+        raw = meaning_of(RawLabel(raw, palette, marked), encoding)[1]
     return _Strip(raw, marked)
 
 

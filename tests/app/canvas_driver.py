@@ -140,8 +140,16 @@ class Driver:
         )
         QApplication.sendEvent(self.view, event)
 
-    def pen(self, kind: QEvent.Type, x: float, y: float, pressure: float, eraser: bool = False) -> None:
-        """Send an event of a tablet's pen."""
+    def pen(
+        self,
+        kind: QEvent.Type,
+        x: float,
+        y: float,
+        pressure: float,
+        eraser: bool = False,
+        button: Qt.MouseButton = Qt.MouseButton.LeftButton,
+    ) -> None:
+        """Send an event of a tablet's pen: of its tip, or of a button on its barrel."""
         pointer = QPointingDevice.PointerType.Eraser if eraser else QPointingDevice.PointerType.Pen
         device = QPointingDevice(
             "pen",
@@ -153,8 +161,8 @@ class Driver:
             1,
         )
         at = QPointF(self.place(x, y))
-        button = Qt.MouseButton.NoButton if kind == QEvent.Type.TabletMove else Qt.MouseButton.LeftButton
-        held = Qt.MouseButton.NoButton if kind == QEvent.Type.TabletRelease else Qt.MouseButton.LeftButton
+        held = Qt.MouseButton.NoButton if kind == QEvent.Type.TabletRelease else button
+        button = Qt.MouseButton.NoButton if kind == QEvent.Type.TabletMove else button
         event = QTabletEvent(
             kind,
             device,

@@ -163,3 +163,21 @@ def test_undo_of_a_class_that_is_no_more_is_forgotten(qtbot: QtBot, tmp_path: Pa
     with open_session(qtbot, folder) as (session, _):
         assert session.document is not None
         assert not session.document.history.undo_stack
+
+
+def test_undo_brings_no_class_back_that_is_no_more(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, ear):
+        session.set_classes([*session.classes, ClassInfo(2, "two", "#ff0000")])
+        paint(session, Rect(0, 0, 5, 5), 2)
+        paint(session, Rect(0, 0, 5, 5), 1)
+        session.set_classes(session.classes[:2])
+        assert session.labels is not None
+        before = session.labels.ids.copy()
+        session.undo()
+        assert ear.heard("class that is no more")
+        np.testing.assert_array_equal(session.labels.ids, before)
+        saved(qtbot, session)
+        np.testing.assert_array_equal(on_disk(session, 0), before)
+        paint(session, Rect(9, 9, 5, 5), 1)
+        session.undo()
+        np.testing.assert_array_equal(session.labels.ids, before)

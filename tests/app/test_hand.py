@@ -75,17 +75,25 @@ def test_a_release_that_somebody_else_got_ends_the_stroke(driver: Driver) -> Non
 
 
 def test_a_pen_in_the_air_paints_nothing(driver: Driver) -> None:
-    driver.pen(TIP, 100, 100, 0.0)
-    driver.pen(TIP_MOVE, 150, 100, 0.0)
-    driver.pen(TIP_UP, 150, 100, 0.0)
+    barrel = Qt.MouseButton.RightButton
+    driver.pen(TIP, 100, 100, 0.0, button=barrel)
+    driver.pen(TIP_MOVE, 150, 100, 0.0, button=barrel)
+    driver.pen(TIP_UP, 150, 100, 0.0, button=barrel)
     assert not driver.labelled().any()
     driver.pen(TIP, 100, 100, 1.0)
     driver.pen(TIP_MOVE, 150, 100, 1.0)
-    driver.pen(TIP, 150, 100, 1.0)  # the button on the barrel
+    driver.pen(TIP, 150, 100, 1.0, button=barrel)
     driver.pen(TIP_MOVE, 200, 100, 1.0)
     driver.pen(TIP_UP, 200, 100, 0.0)
     assert driver.labelled()[100, 100:200].all()
     assert len(driver.doc.history.undo_stack) == 1
+
+
+def test_a_pen_that_tells_no_pressure_paints(driver: Driver) -> None:
+    driver.pen(TIP, 100, 100, 0.0)
+    driver.pen(TIP_MOVE, 150, 100, 0.5)
+    driver.pen(TIP_UP, 150, 100, 0.0)
+    assert driver.labelled().any()
 
 
 def test_many_small_turns_of_a_touchpad_are_one_notch(driver: Driver) -> None:

@@ -42,10 +42,20 @@ def test_labels_made_before_there_was_a_folder_for_them(tmp_path: Path, name: st
     for again in (Dataset.open(tmp_path), Dataset.open(tmp_path / name)):
         for ref in again.images:
             np.testing.assert_array_equal(again.load_label(ref), ids())
-        again.save_label(again.images[0], ids(0))
-        np.testing.assert_array_equal(Dataset.open(tmp_path).load_label(first.images[0]), ids(0))
-        again.save_label(again.images[0], ids())
-    assert [p.name for p in (tmp_path / "labels").iterdir()] == [name]
+            assert again.status(ref) is Status.DONE
+    again.save_label(again.images[0], ids(0))
+    np.testing.assert_array_equal(Dataset.open(tmp_path).load_label(again.images[0]), ids(0))
+    np.testing.assert_array_equal(Dataset.open(tmp_path).load_label(again.images[1]), ids())
+
+
+def test_a_folder_of_labels_that_is_left_over_hides_none(tmp_path: Path) -> None:
+    images(tmp_path, "images/a.png", "images/b.png")
+    put(tmp_path / "labels/a.png", ids(1))
+    put(tmp_path / "labels/images/a.png", ids(0))  # older
+    put(tmp_path / "labels/images/b.png", ids(1))
+    dataset = Dataset.open(tmp_path)
+    for ref in dataset.images:
+        np.testing.assert_array_equal(dataset.load_label(ref), ids(1))
 
 
 def test_values_keep_their_meaning_though_the_file_that_told_it_has_changed(tmp_path: Path) -> None:

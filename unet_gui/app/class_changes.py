@@ -205,8 +205,8 @@ class ClassChanges(QObject):
             text = f"Done: {change.text}."
             self.said.emit(Message("good", text, topic="classes", offers=undo, passing=True))
 
-    def _when_saved(self, then: Callable[[], None]) -> None:
-        """Act when every label is on disk; not at all when one cannot be saved, which has been said."""
+    def _when_saved(self, then: Callable[[], object], refused: Callable[[], object] = lambda: None) -> None:
+        """Act when every label is on disk; else say why not, and call ``refused``."""
         folder = self._session.folder
         if folder is None or self.busy:
             return
@@ -214,20 +214,25 @@ class ClassChanges(QObject):
             self._session.say_read_only()
             return
         if self._session.must_recover():
+            refused()
             return
         if any(job.kind not in ("train", "predict") for job in self._runner.pending()):
             text = "Something is still running. Change classes when it has come to an end."
             self.said.emit(Message("info", text, topic="classes", offers=(Offer("Stop", self._runner.cancel),)))
+            refused()
             return
-        self._waiting = True
-        self._session.when_saved(lambda: self._on_saved(then), lambda: self._on_saved(None), alone=True)
 
-    def _on_saved(self, then: Callable[[], None] | None) -> None:
-        self._waiting = False
-        if then is not None:
+        def saved() -> None:
+            self._waiting = False
             then()
-        else:
+
+        def not_saved() -> None:
+            self._waiting = False
+            refused()
             self.changed.emit()
+
+        self._waiting = True
+        self._session.when_saved(saved, not_saved, alone=True)
 
     def _count(self, classes: frozenset[int], counted: Callable[[Touched], object]) -> None:
         dataset = self._session.dataset
@@ -335,10 +340,14 @@ class ClassChanges(QObject):
             return
         on = replace(change, pixels=_turned(what, undoing=False))
         back = replace(change, pixels=_turned(what, undoing=True))
-        offers = [Offer("Go on", lambda: self._when_saved(lambda: self._run(on)))]
+
+        def later() -> None:
+            self._offer(change, text)
+
+        offers = [Offer("Go on", lambda: self._when_saved(lambda: self._run(on), later))]
         if change.keep is not None:
-            offers.append(Offer("Take it back", lambda: self._when_saved(lambda: self._run(back))))
-        self.said.emit(Message("warning", text, topic="classes", offers=tuple(offers)))
+            offers.append(Offer("Take it back", lambda: self._when_saved(lambda: self._run(back), later)))
+        self.said.emit(Message("warning", text, topic="half changed", offers=tuple(offers)))
 
     # --- folder ----------------------------------------------------------------------------------------------------
 
@@ -346,7 +355,8 @@ class ClassChanges(QObject):
     def forget(self) -> None:
         """Forget what could be taken back: it belongs to another folder, or to labels that are no more."""
         self._done, self._undone, self._waiting = [], [], False
-        self._session.settled.emit("classes")
+        for topic in ("classes", "half changed"):
+            self._session.settled.emit(topic)
 
     def recover(self) -> None:
         """Offer what a run that died has left half done in the folder that was opened; sweep what nobody needs."""

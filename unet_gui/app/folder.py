@@ -136,6 +136,8 @@ class Folder(QObject):
         None in a read-only folder.
     saver : Saver
     book : StatusBook
+    keeps_undo : bool
+        Undo is kept for the next start: no class was removed since the folder was opened.
     recovery : Recovery
         Changes that a run before this one did not save.
 
@@ -171,7 +173,7 @@ class Folder(QObject):
         self._looked = False
         self._keeper = Chores(1, self)
         self._kept_undo: dict[str, tuple[int, int]] = {}
-        self._keeps_undo = True
+        self.keeps_undo = True
 
     def look(self) -> None:
         """Find out about pages and statuses, beside the window, once."""
@@ -188,7 +190,7 @@ class Folder(QObject):
 
     def keep_undo(self, document: Document) -> None:
         """Keep the undo steps of a saved label for the next start."""
-        if self.journal is None or document.dirty or not self._keeps_undo:
+        if self.journal is None or document.dirty or not self.keeps_undo:
             return
         steps = document.history.undo_stack
         known = self._kept_undo.get(document.key)
@@ -199,7 +201,7 @@ class Folder(QObject):
 
     def forget_undo(self) -> None:
         """Keep no undo steps for the next start, then: they could bring back a class that is no more."""
-        self._keeps_undo = False
+        self.keeps_undo = False
         place = self.dataset.state_dir / UNDO_FOLDER
         self._keeper.give(None, partial(shutil.rmtree, place, ignore_errors=True))
 

@@ -82,6 +82,7 @@ class MainWindow(WindowFrame):
         )
         self.guide: Guide | None = None
         self._closing = False
+        self._place: tuple[str, Rect | None] = ("", None)
         self._ended = False
         self._connect_signals()
         self._connect_actions()
@@ -291,12 +292,20 @@ class MainWindow(WindowFrame):
     def _on_place(self, rect: Rect) -> None:
         canvas = self.stage.canvas
         if canvas.is_drawing:  # the picture must not jump away under a stroke
-            QTimer.singleShot(200, self, lambda: self._on_place(rect))
+            self._place = self.session.key, rect
+            QTimer.singleShot(200, self, self._go_to_place)
             return
         wanted = min(8.0, 0.45 * min(canvas.width(), canvas.height()) / max(rect.w, rect.h, 1))
         canvas.zoom_to(max(wanted, canvas.zoom if canvas.zoom > 1 else 1.0))
         canvas.center_on(rect.x + rect.w / 2, rect.y + rect.h / 2)
         canvas.setFocus()
+
+    @Slot()
+    def _go_to_place(self) -> None:
+        """Go to the doubtful place that was found while somebody painted, unless another image is open by now."""
+        (key, rect), self._place = self._place, ("", None)
+        if rect is not None and key == self.session.key:
+            self._on_place(rect)
 
     def _find(self) -> None:
         self.images_dock.show()

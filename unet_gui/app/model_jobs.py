@@ -72,10 +72,7 @@ class MasksJob:
     def __call__(self) -> Events:
         from unet_gui.core.exchange import export_masks
 
-        refs = pages_of(self.dataset, self.refs)
-        for number, ref in enumerate(refs):
-            yield _outcome(self.dataset, ref, partial(export_masks, self.dataset, ref, self.out), number, len(refs))
-        return len(refs)
+        return (yield from _each(self.dataset, self.refs, lambda ref: export_masks(self.dataset, ref, self.out)))[0]
 
 
 @dataclass(frozen=True)
@@ -88,11 +85,9 @@ class CountJob:
 
     def __call__(self) -> Events:
         found: list[Touched] = []
-        refs = pages_of(self.dataset, self.refs)
-        total = len(refs)
-        for number, ref in enumerate(refs):
-            yield _outcome(self.dataset, ref, partial(self._one, ref, found), number, total)
-        return sum(found, Touched()) if len(found) == total else None
+        refs = _with_something(self.dataset, self.refs)
+        _, failed = yield from _each(self.dataset, refs, partial(self._one, found=found))
+        return None if failed else sum(found, Touched())
 
     def _one(self, ref: ImageRef, found: list[Touched]) -> None:
         found.append(count(self.dataset, ref, self.classes))
@@ -110,12 +105,7 @@ class RelabelJob:
     undoing: bool = False
 
     def __call__(self) -> Events:
-        refs, failed = pages_of(self.dataset, self.refs), 0
-        total = len(refs)
-        for number, ref in enumerate(refs):
-            event = _outcome(self.dataset, ref, partial(self._one, ref), number, total)
-            failed += isinstance(event, ImageFailed)
-            yield event
+        _, failed = yield from _each(self.dataset, _with_something(self.dataset, self.refs), self._one)
         return failed
 
     def _one(self, ref: ImageRef) -> None:
@@ -125,18 +115,33 @@ class RelabelJob:
             take_back(self.dataset, ref, self.old, self.new, self.keep)
 
 
-def pages_of(dataset: Dataset, refs: Sequence[ImageRef]) -> list[ImageRef]:
-    """Return the images with every stack as its pages: the window may not know of them yet.
+def _with_something(dataset: Dataset, refs: Sequence[ImageRef]) -> list[ImageRef]:
+    """Leave out images without a label, unless there are predictions."""
+    if (dataset.state_dir / "predictions").is_dir():
+        return list(refs)
+    return [ref for ref in refs if dataset.has_label(ref)]
 
-    One that cannot be read stays as it is, and fails when its turn comes.
+
+def _each(
+    dataset: Dataset, refs: Sequence[ImageRef], work: Callable[[ImageRef], None]
+) -> Generator[Event, None, tuple[int, int]]:
+    """Do the work on every image, of stacks on every page: the window may not know of them yet.
+
+    Returns how many there were, and how many failed. One that cannot be read stays as it is, and fails.
     """
-    found: list[ImageRef] = []
+    number, total, failed = 0, len(refs), 0
     for ref in refs:
         try:
-            found += dataset.expand(ref)
+            pages = dataset.expand(ref)
         except UserError:
-            found.append(ref)
-    return found
+            pages = [ref]
+        total += len(pages) - 1
+        for page in pages:
+            event = _outcome(dataset, page, partial(work, page), number, total)
+            failed += isinstance(event, ImageFailed)
+            number += 1
+            yield event
+    return number, failed
 
 
 def _outcome(dataset: Dataset, ref: ImageRef, work: Callable[[], None], number: int, total: int) -> Event:

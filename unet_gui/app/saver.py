@@ -130,9 +130,14 @@ class Saver(QObject):
             if document.dirty:
                 self.save(document)
         if not self._writing:
-            wanted, self._wanted = self._wanted, []
-            for act, _ in wanted:
-                act()
+            waiting, self._wanted = self._wanted, []
+            while waiting:
+                act, _ = waiting.pop(0)
+                try:
+                    act()
+                except BaseException:
+                    self._wanted += waiting  # the others must not wait for ever
+                    raise
 
 
 class _Write:

@@ -22,7 +22,7 @@ from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.history import Delta
 from unet_gui.core.images import ImageRef, ImageSource
-from unet_gui.core.labels import Edit, LabelImage, Over
+from unet_gui.core.labels import UNLABELLED, Edit, LabelImage, Over
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.project import Dataset, Status
@@ -400,10 +400,25 @@ class Session(QObject):
         document.moving = True
         rect = history.redo(document.labels) if forward else history.undo(document.labels)
         self._record(document, delta)
+        if self._brings_back_a_class(document, rect):
+            delta.apply(document.labels)
+            self._record(document, delta)
+            document.history.clear()
         document.moving = False
         self.balance += 1 if forward else -1
         self.changed(rect)
         self._after_change()
+
+    def _brings_back_a_class(self, document: Document, rect: Rect) -> bool:
+        """Whether pixels are of a class that was removed meanwhile; then it is said."""
+        if self.folder is None or self.folder.keeps_undo:
+            return False
+        found = np.flatnonzero(np.bincount(document.labels.ids[rect.slices].ravel(), minlength=256)[:UNLABELLED])
+        if set(found.tolist()) <= {info.id for info in self.classes}:
+            return False
+        text = "That was painted with a class that is no more, so it cannot come back."
+        self.said.emit(Message("info", text, topic="held", passing=True))
+        return True
 
     def _record(self, document: Document, delta: Delta) -> None:
         document.seq += 1

@@ -53,17 +53,11 @@ def find_layout(folder: Path) -> Layout:
             beside = {}
         label = _first(beside, LABEL_NAMES)
         if label is not None:
-            inside = folder.name if _of_all(folder.parent, folder.name, label) else ""
-            return Layout(folder.parent, folder, folder.parent / label / inside)
+            return Layout(folder.parent, folder, folder.parent / label)
     image, label = _first(below, IMAGE_NAMES), _first(below, LABEL_NAMES)
-    if image is not None and label is not None and not _of_all(folder, image, label):
+    if image is not None and label is not None:
         return Layout(folder, folder / image, folder / label)
     return Layout(folder, folder, folder / (_first(below, ("labels", "label")) or "labels"))
-
-
-def _of_all(folder: Path, image: str, label: str) -> bool:
-    """Whether the labels were made when the whole folder was open, before there were any: ``labels/images/a.png``."""
-    return (folder / label / image).is_dir() and not (folder / image / image).is_dir()
 
 
 def _folders(folder: Path) -> dict[str, str]:
@@ -95,7 +89,7 @@ def nested_pairs(image_root: Path, images: Iterable[str]) -> dict[str, str]:
             label = _first(_folders(image_root / above), LABEL_NAMES)
         except OSError:
             continue
-        if label is not None and not _of_all(image_root / above, name, label):
+        if label is not None:
             pairs[place] = f"{above}/{label}" if above else label
     return pairs
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -31,6 +32,7 @@ from unet_gui.core.store import detect_encoding, is_marked, read_label, read_raw
 __all__ = ["Dataset", "Status"]
 
 
+_WRITING = threading.Lock()
 FOREIGN, FOREIGN_BYTES = 4, 1 << 20
 """Images whose labels are looked at when a folder is opened again, to see whether others were put there; of large
 files nobody wants to wait for that."""
@@ -161,10 +163,18 @@ class Dataset:
             roots.insert(0, self.label_root)
             labels_problem = ""
             self.notes.append(f"The folder is read-only: labels are saved in {self.label_root}.")
+        roots += self._first_labels(roots[-1])
         self._index = LabelIndex(roots)
         self.read_only = labels_problem or state_problem
         if self.read_only:
             self.notes.append(self.read_only)
+
+    def _first_labels(self, label_root: Path) -> list[Path]:
+        """Return where labels lie that were made when there was no folder for them yet: ``labels/images/a.png``."""
+        name = self.image_root.name
+        if self.image_root == self.root or (self.image_root / name).is_dir() or not (label_root / name).is_dir():
+            return []
+        return [label_root / name]
 
     def _load_project(self) -> None:
         project = self._project
@@ -357,7 +367,7 @@ class Dataset:
     def _keep_meaning(self) -> None:
         """Write down what pixel values mean before a label is saved: a guess later could come out otherwise."""
         if self._project.encoding is None and self.encoding.kind != INDEX.kind:
-            with contextlib.suppress(UserError):  # the label matters more
+            with contextlib.suppress(UserError, RuntimeError):  # the label matters more
                 self.save()
 
     def _check_ours(self, ref: ImageRef, path: Path) -> None:
@@ -500,7 +510,8 @@ class Dataset:
         """
         elsewhere = self.label_root not in self._usual_labels and self.label_root.is_relative_to(self.root)
         labels = self.label_root.relative_to(self.root).as_posix() if elsewhere else ""
-        self._project.write(self.classes, self.encoding, self.settings, labels)
+        with _WRITING:  # what is written last must be what was known last
+            self._project.write(self.classes, self.encoding, dict(self.settings), labels)
 
     def refresh(self) -> None:
         """List images and labels again, after another program has changed the folder."""

@@ -122,4 +122,4 @@ class ProjectFile:
         if labels:
             data["labels"] = labels
         atomic_write(self.path, utf8(json.dumps(data, ensure_ascii=False, indent=2)))
-        self._data = data
+        self._data, self.classes, self.encoding = data, list(classes), encoding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QPointF, Qt
@@ -34,6 +33,10 @@ _KINDS: dict[QEvent.Type, Kind] = {
 }
 
 
+_TROUBLE = (UserError, OSError, MemoryError)
+"""What may come of reading the picture or of too large a shape; the gesture has been taken back then."""
+
+
 class Hand:
     """Runs at most one gesture at a time.
 
@@ -52,6 +55,7 @@ class Hand:
         self._button = Qt.MouseButton.NoButton
         self.tool: Tool = TOOL_BY_ID["brush"](bench)
         self.pointer: Pointer | None = None
+        self._last: Pointer | None = None  # where the gesture under way would end now
         self._screen = (0.0, 0.0)  # the pointer's place in screen pixels
 
     @property
@@ -72,10 +76,11 @@ class Hand:
         A key that is pressed a moment too early must not cost a stroke of ten seconds.
         """
         gesture, self._gesture = self._gesture, None
-        if gesture is not None and self.pointer is not None:
-            with contextlib.suppress(UserError, OSError):  # the picture cannot be read; it has been taken back
-                if _advance(gesture, self.pointer._replace(kind="release")):
-                    gesture.close()
+        try:
+            if gesture is not None and self._last is not None and _advance(gesture, self._last):
+                gesture.close()
+        except _TROUBLE as error:
+            self._say(error)
         self.tool.cancel()
 
     def cancel(self) -> None:
@@ -119,7 +124,8 @@ class Hand:
     def tablet(self, event: QTabletEvent, dpr: float) -> None:
         """Handle the pen; its pressure comes with every event, and its other end erases."""
         kind = _KINDS[event.type()]
-        if kind == "press" and (self._gesture is not None or not event.pressure()):
+        barrel = event.button() != Qt.MouseButton.LeftButton and not event.pressure()
+        if kind == "press" and (self._gesture is not None or barrel):
             return  # the button on the barrel, while the tip is down or in the air
         if kind == "release" and self._gesture is not None and event.pressure() and event.buttons():
             return  # that button again; the tip is still down
@@ -188,14 +194,18 @@ class Hand:
 
     def _feed(self, pointer: Pointer) -> None:
         self.pointer = pointer
+        self._last = pointer._replace(kind="release")
         if not self._bench.has_label:
             return
         try:
             self._run(pointer)
-        except (UserError, OSError, MemoryError) as error:  # it cannot be done; the gesture has been taken back
+        except _TROUBLE as error:
             self._gesture = None
             self.tool.cancel()
-            self._bench.say(str(error) or "There is not enough memory for this")
+            self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        self._bench.say(str(error) or "There is not enough memory for this")
 
     def _run(self, pointer: Pointer) -> None:
         if pointer.kind == "hover":

@@ -284,7 +284,7 @@ class Tool:
     def gesture(self, press: Pointer) -> Gesture:
         """What happens from a press to the release: a generator that gets every further event from ``yield``.
 
-        It ends with the release. Closing it (Esc, another image) takes back what it did.
+        It ends with the release. Closing it (Esc) takes back what it did; another tool or image sends it the release.
         """
         raise NotImplementedError
 

@@ -43,8 +43,8 @@ def test_another_model_or_more_views_make_it_anew(
         os.utime(image, (1e9, 1e9))
         items.append(SegmentItem(image, 0, tmp_path / f"out/{n}{suffix}"))
 
-    def skipped(model: Path, **wishes: bool) -> int:
-        config = SegmentConfig(model, device="cpu", **wishes)
+    def skipped(model: Path, **wishes: object) -> int:
+        config = SegmentConfig(model, device="cpu", **wishes)  # type: ignore[arg-type]
         (end,) = [e for e in segment(items, config) if isinstance(e, SegmentFinished)]
         assert end.done + end.skipped == 3
         return end.skipped
@@ -58,6 +58,8 @@ def test_another_model_or_more_views_make_it_anew(
     assert skipped(models[1]) == 0
     assert skipped(models[1], tta=True) == 0
     assert skipped(models[1], tta=True) == 3
+    assert skipped(models[1], tta=True, encoding="binary") == 0
+    assert skipped(models[1], tta=True, encoding="binary") == 3
     cv2.imwrite(str(items[0].out), cv2.imread(str(items[0].out), cv2.IMREAD_UNCHANGED))  # as older versions wrote them
     assert maker_of(items[0].out) == ""
     assert skipped(models[0]) == 1

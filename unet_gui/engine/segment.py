@@ -153,7 +153,8 @@ def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Ev
 
 def maker_text(model: bytes, config: SegmentConfig) -> str:
     """Return what is written into a prediction, so that one of another model, or made otherwise, is made anew."""
-    return hashlib.sha256(model).hexdigest()[:16] + (" tta" if config.tta else "")
+    asked = (" tta" if config.tta else "") + (f" {config.encoding}" if config.encoding != "index" else "")
+    return hashlib.sha256(model).hexdigest()[:16] + asked
 
 
 def replace_outputs(config: SegmentConfig, items: Sequence[SegmentItem]) -> SegmentConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,17 @@ def test_one_has_it_the_other_is_told_who(path: Path) -> None:
     assert second.acquire() == ""
     second.release()
     assert not path.exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have no such processes, or hide them")
+def test_a_process_that_was_killed_and_not_asked_after_is_gone(path: Path) -> None:
+    child = hold(path)
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays in the list of processes
+    lock = FolderLock(path)
+    assert lock.acquire() == ""
+    lock.release()
+    child.communicate()
 
 
 def test_it_can_be_taken_from_one_that_cannot_be_asked(path: Path) -> None:

@@ -155,7 +155,7 @@ def _gone(owner: dict[str, Any]) -> bool:
     pid = owner.get("pid")
     if owner.get("host") != socket.gethostname() or not isinstance(pid, int) or pid <= 0:
         return False
-    if not _alive(pid):
+    if not _alive(pid) or _ended(pid):
         return True
     started = owner.get("started")
     return bool(started) and bool(_started(pid)) and _started(pid) != started  # the number was given out again
@@ -168,12 +168,22 @@ def _lives(owner: dict[str, Any]) -> bool:
 
 def _started(pid: int) -> str:
     """Return when a process started, in the system's own count; "" where that is not easily known."""
+    fields = _stat(pid)
+    return fields[19] if len(fields) > 19 else ""
+
+
+def _ended(pid: int) -> bool:
+    """Whether a process has ended and only its number is still there, as nobody has asked how it went."""
+    return _stat(pid)[:1] in (["Z"], ["X"])
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what Linux tells about a process, from its state on; nothing elsewhere."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
     except OSError:
-        return ""
-    fields = text.rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 else ""
+        return []
+    return text.rpartition(")")[2].split()
 
 
 def _alive(pid: int) -> bool:

@@ -9,10 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from unet_gui.core import png
 from unet_gui.core.errors import UserError
+from unet_gui.core.exchange import ImportOptions, import_labels
 from unet_gui.core.lock import FolderLock
+from unet_gui.core.project import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = (
@@ -169,3 +173,49 @@ def test_of_many_at_once_exactly_one_gets_a_stale_lock(path: Path) -> None:
         one.communicate("end\n")
     assert said.count("''") == 1, said
     assert os.path.exists(path)
+
+
+def test_what_was_taken_over_stays_lost(path: Path) -> None:
+    lost, lock = FolderLock(path), FolderLock(path)
+    assert lost.acquire() == ""
+    assert lost.held
+    assert lock.acquire(anyway=True) == ""
+    assert "this program" in lost.acquire(), "it is not ours for having been ours"
+    lost.release()  # as at the end of an import
+    assert lost.is_lost()
+    assert not lost.held
+    lock.release()
+    assert lost.acquire() == "another program", "labels may have changed meanwhile"
+    assert lost.is_lost()
+    assert lost.acquire(anyway=True) == ""
+    assert not lost.is_lost()
+    lost.release()
+
+
+def test_a_folder_that_was_taken_over_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png.encode(np.zeros((20, 30), np.uint8)))
+    ids = np.ones((20, 30), np.uint8)
+    first, second = Dataset.open(tmp_path), Dataset.open(tmp_path)
+    ref = first.images[0]
+    assert first.acquire_lock() == ""
+    first.save_label(ref, ids)
+    first.save()
+    before = {path: path.read_bytes() for path in (first.label_path(ref), first.state_dir / "project.json")}
+    assert second.acquire_lock(anyway=True) == ""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.png").write_bytes(png.encode(np.zeros((20, 30), np.uint8)))
+    options = ImportOptions(overwrite=True)
+    for write in (
+        lambda: first.save_label(ref, 0 * ids),
+        first.save,
+        lambda: import_labels(first, source, "index", options),
+        lambda: first.save_label(ref, 0 * ids),
+    ):
+        with pytest.raises(UserError, match=r"taken this folder over|open elsewhere"):
+            write()
+    assert {path: path.read_bytes() for path in before} == before
+    import_labels(second, source, "index", options)
+    assert second.has_lock, "an import gives back only what it took"
+    np.testing.assert_array_equal(second.load_label(ref), 0 * ids)
+    second.release_lock()

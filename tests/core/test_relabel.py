@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from unet_gui.core import png, relabel
+from unet_gui.core.encoding import INDEX
+from unet_gui.core.exchange import mask_of
 from unet_gui.core.palette import ClassInfo, color_of
 from unet_gui.core.project import Dataset
+from unet_gui.core.store import maker_of, read_label, write_label
 
 OLD, NEW = 2, 1
 
@@ -174,3 +177,23 @@ def test_killed_at_any_moment_it_can_be_taken_back_or_finished(dataset: Dataset,
         goal = [np.where(was == OLD, NEW, was) for was in before if was is not None]
     for wanted, ids in zip(goal, labels(dataset), strict=True):
         np.testing.assert_array_equal(ids, wanted)
+
+
+def test_a_prediction_still_says_who_made_it(dataset: Dataset, tmp_path: Path) -> None:
+    path = dataset.prediction_path(dataset.images[2])
+    ids = read_label(path, INDEX)
+    write_label(path, ids, INDEX, maker="that model")
+    keep = tmp_path / "keep"
+    change_all(dataset, keep)
+    assert maker_of(path) == "that model"
+    assert not (read_label(path, INDEX) == OLD).any()
+    relabel.take_back(dataset, dataset.images[2], OLD, NEW, keep)
+    assert maker_of(path) == "that model"
+    np.testing.assert_array_equal(read_label(path, INDEX), ids)
+
+
+def test_a_class_that_is_no_more_is_in_no_mask(dataset: Dataset) -> None:
+    ref = dataset.images[2]
+    ids = read_label(dataset.prediction_path(ref), INDEX)
+    dataset.set_classes(dataset.classes[:2])  # as undo of adding a class does
+    np.testing.assert_array_equal(mask_of(dataset, ref), np.where(ids == 2, 255, ids))

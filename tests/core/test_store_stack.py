@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,11 @@ def test_pages_of_different_sizes(tmp_path: Path, encoding: Encoding) -> None:
         write_label(path, pages[0], encoding, page=1, pages=3)
     with pytest.raises(LabelError, match="is 3 × 5 pixels"):
         read_label(path, encoding, shape=(6, 8), page=1)
+
+
+def test_threads_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    with ThreadPoolExecutor(8) as pool:  # the saver, and whoever brings strokes of last time back
+        list(pool.map(lambda page: write_label(path, label(page), INDEX, page=page, pages=24), range(24)))
+    for page in range(24):
+        np.testing.assert_array_equal(read_label(path, INDEX, page=page), label(page))

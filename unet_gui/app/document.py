@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.app.canvas.display import Display, default_display
-from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
 from unet_gui.core.history import Delta, History
 from unet_gui.core.images import ImageRef, ImageSource
@@ -116,26 +115,6 @@ def load(dataset: Dataset, ref: ImageRef) -> Document:
             document.history.push(delta)
     document.history.mark_saved()
     return document
-
-
-def load_prediction(dataset: Dataset, ref: ImageRef) -> tuple[NDArray[np.uint8], Probabilities | None] | None:
-    """Read the prediction of an image; of a class that the folder no longer has, it says nothing.
-
-    Raises
-    ------
-    LabelError
-        The files cannot be read.
-    """
-    found = dataset.load_prediction(ref)
-    if found is None:
-        return None
-    known = np.full(256, UNLABELLED, np.uint8)
-    ids = [info.id for info in dataset.classes]
-    known[ids] = ids
-    said, prob = found
-    if prob is not None:
-        prob = prob._replace(classes=tuple(int(known[each]) for each in prob.classes))
-    return cv2.LUT(said, known), prob
 
 
 def keep_undo(dataset: Dataset, key: str, disk: int, deltas: tuple[Delta, ...]) -> None:

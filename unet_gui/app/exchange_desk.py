@@ -44,17 +44,13 @@ class ExchangeJob:
         else:
             how = exchange.ExportOptions(**self.options)
             outcomes = exchange.exporting(self.dataset, self.kind, self.place, how, result)
-        try:
-            for number, outcome in enumerate(outcomes):
-                ref = ImageRef.parse(outcome.key)
-                path, page = self.dataset.image_path(ref), ref.page or 0
-                if outcome.state == "failed":
-                    yield ImageFailed(number, path, page, outcome.reason, "", "", number + 1, self.total)
-                else:
-                    yield ImageDone(number, path, page, self.place, 0.0, False, number + 1, self.total)
-        finally:
-            if self.importing:  # it gives the folder's lock back, and the window needs it
-                self.dataset.acquire_lock()
+        for number, outcome in enumerate(outcomes):
+            ref = ImageRef.parse(outcome.key)
+            path, page = self.dataset.image_path(ref), ref.page or 0
+            if outcome.state == "failed":
+                yield ImageFailed(number, path, page, outcome.reason, "", "", number + 1, self.total)
+            else:
+                yield ImageDone(number, path, page, self.place, 0.0, False, number + 1, self.total)
         return result
 
 
@@ -143,6 +139,6 @@ class ExchangeDesk(QObject):
         if isinstance(job.start, ExchangeJob) and job.start.importing and self._session.folder is not None:
             self._session.held = ""
             self.imported.emit()
-            self._session.classes_changed.emit()
+            self._session.classes_replaced()
             self._session.reopen()
             self._session.folder.book.scan(self._images())

@@ -10,7 +10,6 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app.chores import Chores
 from unet_gui.app.document import SMALL, Document, status_of
-from unet_gui.core.errors import UserError
 from unet_gui.core.journal import Journal, checksum
 from unet_gui.core.project import Dataset, Status
 
@@ -157,12 +156,6 @@ class _Write:
 
     def __call__(self) -> tuple[int, int, Status]:
         document = self._document
-        if self._dataset.lock_is_lost():
-            raise UserError(
-                "Another window has taken this folder over.",
-                self._dataset.root,
-                "Close it there, then close and open it here again.",
-            )
         ids, seq = self._snapshot or document.snapshot()
         crc = checksum(ids)
         if self._journal is not None:

@@ -14,7 +14,7 @@ from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.class_list import classes_of, put_classes, still_active, still_over
 from unet_gui.app.deed import Deed
-from unet_gui.app.document import Document, first_page, load, load_prediction
+from unet_gui.app.document import Document, first_page, load
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
@@ -206,7 +206,7 @@ class Session(QObject):
         if document is None or document.key != key or self.folder is None:
             return
         dataset, ref = self.folder.dataset, document.ref
-        self._chores.give((self._asked, "prediction", ref), lambda: load_prediction(dataset, ref))
+        self._chores.give((self._asked, "prediction", ref), lambda: dataset.load_prediction(ref))
 
     def _show(self, document: Document) -> None:
         self.document = document
@@ -544,8 +544,12 @@ class Session(QObject):
         if before - {info.id for info in classes}:
             self._forget_classes()
         self.settings_to_disk()
-        self.active_class = still_active(classes, self._active_class)
-        self.over = still_over(self._over, [info.id for info in classes])
+        self.classes_replaced()
+
+    def classes_replaced(self) -> None:
+        """Hear that the folder has other classes now, perhaps through an import."""
+        self.active_class = still_active(self.classes, self._active_class)
+        self.over = still_over(self._over, [info.id for info in self.classes])
         self.classes_changed.emit()
 
     def _forget_classes(self) -> None:

@@ -287,6 +287,7 @@ def importing(
     """Do what `import_labels` does, image by image; `result` is filled on the way and complete at the end."""
     if dataset.read_only:
         raise UserError("Nothing can be saved in this folder.", dataset.root, dataset.read_only)
+    held = dataset.has_lock
     who = dataset.acquire_lock()
     if who:
         raise UserError("is open elsewhere.", dataset.root, f"Close it first: {who}")
@@ -304,7 +305,8 @@ def importing(
         if result.done:
             dataset.save()  # what values and names mean must not be guessed the next time
     finally:
-        dataset.release_lock()
+        if not held:
+            dataset.release_lock()
     result.notes += importer.notes
     if importer.book.added:
         result.notes.append(f"New classes: {', '.join(importer.book.added)}.")

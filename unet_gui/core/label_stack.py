@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 MARKED = "unet-gui-encoding=index"
 PLAIN = "unet-gui-encoding=plain"
 _DEFLATE = 8
+_TURN = threading.Lock()
 _BIG = 2**31  # pixels in a file; from there on BigTIFF
 
 
@@ -69,6 +71,8 @@ def read_open(pages: TiffPages, index: int) -> tuple[np.ndarray, png.Palette, bo
 def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int) -> None:
     """Write one page of a stack of labels, making the stack with unlabelled pages when there is none.
 
+    Threads take turns: each page is written into a copy of the whole stack, and would be lost in another's.
+
     Raises
     ------
     LabelError
@@ -76,6 +80,11 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
     UserError
         The file cannot be written.
     """
+    with _TURN:
+        _write_page(path, ids, encoding, page, pages)
+
+
+def _write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int) -> None:
     _, raw, marked = fitting(ids, encoding)
     if not path.exists():
         _check_page(path, page, pages)

@@ -57,7 +57,10 @@ class FolderLock:
         UserError
             The file cannot be written.
         """
-        if self._token:
+        if self.is_lost() and not anyway:
+            owner = _read(self.path)
+            return _who(owner) if owner is not None else "another program"
+        if self._token and not self._lost:
             return ""
         token = uuid.uuid4().hex
         text = json.dumps({**_myself(), "token": token, "since": time.strftime("%Y-%m-%d %H:%M")})
@@ -78,8 +81,14 @@ class FolderLock:
             raise write_error(self.path, error) from error
         return "another program"
 
+    @property
+    def held(self) -> bool:
+        """Whether it was acquired and not given back; somebody may have taken it over since."""
+        return bool(self._token)
+
     def release(self) -> None:
         """Give the lock back, if it is ours."""
+        self.is_lost()  # that must not be forgotten
         owner = _read(self.path) if self._token else None
         if owner is not None and owner.get("token") == self._token:
             with contextlib.suppress(OSError):

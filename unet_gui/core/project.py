@@ -7,46 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import threading
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unet_gui.core import label_stack
-from unet_gui.core.atomic import atomic_path
-from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding, present
+from unet_gui.core.cv import cv2
+from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
 from unet_gui.core.images import ImageRef, ImageSource, image_info, list_images, open_image
-from unet_gui.core.layout import STATE_FOLDER, LabelIndex, LabelNames, Layout, find_layout, nested_pairs
+from unet_gui.core.label_files import LabelFiles, Status
+from unet_gui.core.layout import STATE_FOLDER, LabelNames, Layout, find_layout, nested_pairs
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.predictions import read_prediction, write_prediction
 from unet_gui.core.project_file import ProjectFile
-from unet_gui.core.store import detect_encoding, is_marked, read_label, read_raw, write_label
+from unet_gui.core.store import detect_encoding
 
 __all__ = ["Dataset", "Status"]
 
-
 _WRITING = threading.Lock()
-FOREIGN, FOREIGN_BYTES = 4, 1 << 20
-"""Images whose labels are looked at when a folder is opened again, to see whether others were put there; of large
-files nobody wants to wait for that."""
-
-
-class Status(str, Enum):
-    """How far an image is labelled. Derived from the label, kept nowhere else."""
-
-    UNTOUCHED = "untouched"
-    """There is no label, or nothing in it is labelled."""
-    PARTIAL = "partial"
-    """Some pixels are unlabelled."""
-    DONE = "done"
-    """Every pixel is labelled."""
 
 
 class Dataset:
@@ -87,9 +71,6 @@ class Dataset:
         self._usual_labels: tuple[Path, ...] = ()
         self._nested = False  # labels in folders beside folders of images, further down
         self._lock = FolderLock(state_dir / "lock")
-        self._checked: set[str] = set()  # labels that were read or written here, so may be written over
-        self._status: dict[str, tuple[int, int, Status]] = {}
-        self._paged: dict[str, tuple[int, int]] = {}  # stacks of labels that have as many pages as their image
 
     @classmethod
     def open(
@@ -138,10 +119,14 @@ class Dataset:
             dataset.label_root = dataset.root
         dataset._set_places(other_state=state is not None)
         dataset._load_project()
-        dataset._note_orphans()
+        dataset._note(dataset._labels.orphans())
         return dataset
 
     # ------------------------------------------------------------------ opening
+
+    def _note(self, text: str) -> None:
+        if text:
+            self.notes.append(text)
 
     def _list(self) -> None:
         try:
@@ -164,10 +149,9 @@ class Dataset:
             labels_problem = ""
             self.notes.append(f"The folder is read-only: labels are saved in {self.label_root}.")
         roots += self._first_labels(roots[-1])
-        self._index = LabelIndex(roots)
+        self._labels = LabelFiles(self.image_root, self._names, roots)
         self.read_only = labels_problem or state_problem
-        if self.read_only:
-            self.notes.append(self.read_only)
+        self._note(self.read_only)
 
     def _first_labels(self, label_root: Path) -> list[Path]:
         """Return where labels lie that were made when there was no folder for them yet: ``labels/images/a.png``."""
@@ -181,10 +165,10 @@ class Dataset:
         if project.encoding is not None:
             self.encoding = project.encoding
             self.classes = list(project.classes or default_classes())
-            self._note_foreign()
+            self._note(self._labels.foreign(self.images, self.encoding))
             return
         found: tuple[int, ...] = ()
-        files = self._index.files(self._names.stem(ref.rel) for ref in self.images)
+        files = self._labels.of(self.images)
         if files:
             try:
                 detected = detect_encoding(files)
@@ -196,35 +180,6 @@ class Dataset:
                     f"Labels: {self.encoding.describe()}." + (f" {detected.note}" if detected.note else "")
                 )
         self.classes = list(project.classes or _found_classes(found))
-
-    def _note_foreign(self) -> None:
-        """Say where masks of 0 and 255 lie in a folder of class ids: they were put there since, and mean a class."""
-        if self.encoding.kind != INDEX.kind:
-            return
-        for path in self._index.files(self._names.stem(ref.rel) for ref in self.images[:FOREIGN]):
-            with contextlib.suppress(LabelError, OSError):
-                if is_marked(path) or path.stat().st_size > FOREIGN_BYTES:
-                    continue
-                raw = read_raw(path)
-                if not raw.marked and not raw.palette and set(np.unique(raw.pixels)) == {0, UNLABELLED}:
-                    self.notes.append(
-                        f"The label {path.name} holds only 0 and 255, and 255 means unlabelled here. If it is a class, "
-                        "say so under File → How labels are stored."
-                    )
-                    return
-
-    def _note_orphans(self) -> None:
-        """Say which labels could be of either of two images and so are nobody's."""
-        left = [
-            (rel, path)
-            for rel, stem in self._names.orphans()
-            if (path := self._index.find(stem)) is not None and self._index.find(self._names.stem(rel)) is None
-        ]
-        if left:
-            rel, path = left[0]
-            more = f" So could {len(left) - 1} more." if len(left) > 1 else ""
-            name = f"{self._names.stem(rel).rpartition('/')[2]}{path.suffix}"
-            self.notes.append(f"The label {path.name} could be that of {rel}: call it {name}, then.{more}")
 
     # ------------------------------------------------------------------ images
 
@@ -253,11 +208,11 @@ class Dataset:
 
     def label_path(self, ref: ImageRef) -> Path:
         """Return the file that the image's label is, or will be, saved in."""
-        return self._index.writable(self._names.stem(ref.rel), stack=ref.page is not None)
+        return self._labels.path(ref)
 
     def has_label(self, ref: ImageRef) -> bool:
         """Whether there was a label file when the folder was listed, or one was saved since."""
-        return self._index.find(self._names.stem(ref.rel), stack=ref.page is not None) is not None
+        return self._labels.exists(ref)
 
     def load_label(self, ref: ImageRef, shape: tuple[int, int] | None = None) -> np.ndarray | None:
         """Return the image's label, None when there is none.
@@ -281,39 +236,7 @@ class Dataset:
         ImageError
             The image's header cannot be read.
         """
-        path = self._find_label(ref)
-        if path is None:
-            return None
-        self._check_pages(ref, path)
-        ids = read_label(
-            path, self.encoding, shape=shape or _page_shape(self.image_path(ref), ref.page or 0), page=ref.page or 0
-        )
-        _check_classes(ids, self.classes, path)
-        self._checked.add(ref.key)
-        return ids
-
-    def _check_pages(self, ref: ImageRef, path: Path) -> None:
-        """Refuse a stack of labels with another number of pages: nobody knows which page is which slice's."""
-        if ref.page is None:
-            return
-        try:
-            stat = path.stat()
-        except OSError as error:
-            raise LabelError("cannot be read.", path, details=str(error)) from error
-        known = (stat.st_mtime_ns, stat.st_size)
-        if self._paged.get(ref.rel) == known:
-            return
-        try:
-            labels, slices = label_stack.page_count(path), image_info(self.image_path(ref)).pages
-        except ImageError as error:
-            raise LabelError(error.message, error.path or path, error.hint, error.details) from error
-        if labels != slices:
-            raise LabelError(
-                f"has {labels} pages, but its image has {slices}.",
-                path,
-                "Was one of them replaced? Move the label away.",
-            )
-        self._paged[ref.rel] = known
+        return self._labels.read(ref, self.encoding, self.classes, shape)
 
     def save_label(self, ref: ImageRef, ids: np.ndarray, pages: int | None = None, *, overwrite: bool = False) -> None:
         """Save an image's label; the old file stays whole until the new one is.
@@ -339,53 +262,24 @@ class Dataset:
         """
         if self.read_only:
             raise UserError("could not be saved.", self.label_path(ref), self.read_only)
-        path = self.label_path(ref)
-        if ids.shape != _page_shape(self.image_path(ref), ref.page or 0):
-            raise LabelError("has not the size of its image.", path, "It belongs to another image.")
-        _check_classes(ids, self.classes, path)
-        if not overwrite and ref.key not in self._checked and path.exists():
-            self._check_ours(ref, path)
-        page, count = ref.page, None
-        if page is not None:
-            count = pages or image_info(self.image_path(ref)).pages
-            self._begin_stack(ref, path)
+        self._must_be_ours()
         self._keep_meaning()
-        write_label(path, ids, self.encoding, page=page, pages=count)
-        self._index.add(path.relative_to(self.label_root).as_posix())
-        self._checked.add(ref.key)
-        self._status.pop(ref.key, None)
-        self._status.pop(ref.rel, None)
+        self._labels.write(ref, ids, self.encoding, self.classes, pages, overwrite=overwrite)
 
-    def _begin_stack(self, ref: ImageRef, path: Path) -> None:
-        """Begin a stack of labels that is kept elsewhere with the pages that are there: it will hide the old one."""
-        old = self._index.find(self._names.stem(ref.rel), stack=True)
-        if old is None or old == path or path.exists():
-            return
-        with atomic_path(path) as temporary:
-            shutil.copyfile(old, temporary)
+    def _must_be_ours(self) -> None:
+        """Refuse to write into a folder that another window has taken over."""
+        if self._lock.is_lost():
+            raise UserError(
+                "Another window has taken this folder over.",
+                self.root,
+                "Close it there, then close and open it here again.",
+            )
 
     def _keep_meaning(self) -> None:
         """Write down what pixel values mean before a label is saved: a guess later could come out otherwise."""
         if self._project.encoding is None and self.encoding.kind != INDEX.kind:
             with contextlib.suppress(UserError, RuntimeError):  # the label matters more
                 self.save()
-
-    def _check_ours(self, ref: ImageRef, path: Path) -> None:
-        try:
-            read_label(path, self.encoding, page=ref.page or 0)
-        except LabelError as error:
-            raise LabelError(
-                "is there already and is no label that can be understood, so it is not replaced.",
-                path,
-                "Move it away, or choose another folder for labels.",
-                str(error),
-            ) from error
-
-    def _find_label(self, ref: ImageRef) -> Path | None:
-        path = self._index.find(self._names.stem(ref.rel), stack=ref.page is not None)
-        if path is None:  # perhaps another program has written it since
-            path = self.label_path(ref)
-        return path if path.exists() else None
 
     def status(self, ref: ImageRef) -> Status:
         """Return how far an image is labelled, from its label (for a whole stack, from all its pages).
@@ -395,32 +289,7 @@ class Dataset:
         LabelError
             The label cannot be read.
         """
-        path = self._index.find(self._names.stem(ref.rel), stack=ref.page is not None)
-        if path is None:
-            return Status.UNTOUCHED
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            return Status.UNTOUCHED
-        except OSError as error:
-            raise LabelError("cannot be read.", path, details=str(error)) from error
-        known = self._status.get(ref.key)
-        if known is not None and known[:2] == (stat.st_mtime_ns, stat.st_size):
-            return known[2]
-        status = self._read_status(ref, path)
-        self._status[ref.key] = (stat.st_mtime_ns, stat.st_size, status)
-        return status
-
-    def _read_status(self, ref: ImageRef, path: Path) -> Status:
-        self._check_pages(ref, path)
-        if ref.page is not None or not label_stack.is_tiff(path):
-            return _status_of(read_label(path, self.encoding, page=ref.page or 0))
-        try:
-            pages = label_stack.page_count(path)
-        except ImageError as error:
-            raise LabelError(error.message, path, error.hint, error.details) from error
-        found = {_status_of(read_label(path, self.encoding, page=page)) for page in range(pages)}
-        return found.pop() if len(found) == 1 else Status.PARTIAL
+        return self._labels.status(ref, self.encoding)
 
     # ------------------------------------------------------------------ predictions
 
@@ -440,12 +309,13 @@ class Dataset:
         return self.state_dir / "predictions" / (name + suffix)
 
     def load_prediction(self, ref: ImageRef) -> tuple[np.ndarray, Probabilities | None] | None:
-        """Return an image's prediction, None when there is none.
+        """Return an image's prediction, None when there is none; of a class that is no more it says nothing.
 
         Returns
         -------
         (ids, prob) or None
-            uint8 (h, w) class ids; probabilities, None when they were not kept.
+            uint8 (h, w) class ids, 255 where it was a class that is no more; probabilities, None when they were not
+            kept.
 
         Raises
         ------
@@ -453,7 +323,15 @@ class Dataset:
             The files cannot be read.
         """
         ids = [info.id for info in self.classes]
-        return read_prediction(self.prediction_path(ref), self.prediction_path(ref, "prob"), ids)
+        found = read_prediction(self.prediction_path(ref), self.prediction_path(ref, "prob"), ids)
+        if found is None:
+            return None
+        known = np.full(256, UNLABELLED, np.uint8)
+        known[ids] = ids
+        said, prob = found
+        if prob is not None:
+            prob = prob._replace(classes=tuple(int(known[each]) for each in prob.classes))
+        return cv2.LUT(said, known), prob
 
     def save_prediction(self, ref: ImageRef, ids: np.ndarray, prob: np.ndarray | None = None) -> None:
         """Save an image's prediction.
@@ -497,8 +375,7 @@ class Dataset:
         gone = _became_unlabelled(self.encoding, encoding)
         self.classes = [info for info in self.classes if info.id != gone]
         self.encoding = encoding
-        self._status.clear()
-        self._checked.clear()
+        self._labels.forget()
 
     def save(self) -> None:
         """Write the project file.
@@ -508,6 +385,7 @@ class Dataset:
         UserError
             It cannot be written.
         """
+        self._must_be_ours()
         elsewhere = self.label_root not in self._usual_labels and self.label_root.is_relative_to(self.root)
         labels = self.label_root.relative_to(self.root).as_posix() if elsewhere else ""
         with _WRITING:  # what is written last must be what was known last
@@ -516,7 +394,7 @@ class Dataset:
     def refresh(self) -> None:
         """List images and labels again, after another program has changed the folder."""
         self._list()
-        self._index.rescan()
+        self._labels.list_again(self._names)
 
     def acquire_lock(self, *, anyway: bool = False) -> str:
         """Note that this process has the folder open; return "" or, when another has, who.
@@ -531,7 +409,7 @@ class Dataset:
         """
         who = "" if self.read_only else self._lock.acquire(anyway=anyway)
         if not who and not self.read_only:
-            self._index.remove_halves()
+            self._labels.remove_halves()
         return who
 
     @property
@@ -539,9 +417,10 @@ class Dataset:
         """Whether the program that has the folder open, as `acquire_lock` said, runs on this computer for certain."""
         return self._lock.lives
 
-    def lock_is_lost(self) -> bool:
-        """Whether another program has taken the folder over from this one."""
-        return self._lock.is_lost()
+    @property
+    def has_lock(self) -> bool:
+        """Whether this process has noted that it has the folder open."""
+        return self._lock.held
 
     def release_lock(self) -> None:
         """Take the note away."""
@@ -581,30 +460,3 @@ def _became_unlabelled(old: Encoding, new: Encoding) -> int | None:
         return None
     before: dict[Any, int] = dict(old.pairs())
     return raw if old.kind == "index" and isinstance(raw, int) else before.get(raw)
-
-
-def _check_classes(ids: np.ndarray, classes: Sequence[ClassInfo], path: Path) -> None:
-    known = {info.id for info in classes} | {UNLABELLED}
-    unknown = [str(i) for i in present(ids).tolist() if i not in known]
-    if unknown:
-        raise LabelError(
-            f"holds class {', '.join(unknown[:12])}, which is not in the list of classes.",
-            path,
-            "Add the class, or correct the label.",
-        )
-
-
-def _page_shape(path: Path, page: int) -> tuple[int, int]:
-    """Return height and width of an image's page, from its header."""
-    if page:
-        with open_image(path, page) as source:
-            return source.shape
-    info = image_info(path)
-    return info.height, info.width
-
-
-def _status_of(ids: np.ndarray) -> Status:
-    found = present(ids).tolist()
-    if UNLABELLED not in found:
-        return Status.DONE
-    return Status.UNTOUCHED if found == [UNLABELLED] else Status.PARTIAL

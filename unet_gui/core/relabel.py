@@ -25,7 +25,7 @@ from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
-from unet_gui.core.store import read_label, write_label
+from unet_gui.core.store import maker_of, read_label, write_label
 from unet_gui.core.undo_file import undo_path
 
 CAP = 512 * 2**20
@@ -126,7 +126,7 @@ def relabel(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | No
     if prediction is not None and (mask := prediction == old).any():
         _keep(keep, _prediction_key(ref), mask)
         prediction[mask] = new
-        write_label(dataset.prediction_path(ref), prediction, INDEX)
+        _write_prediction(dataset, ref, prediction)
 
 
 def take_back(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path) -> None:
@@ -148,7 +148,7 @@ def take_back(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path) -
         prediction = _prediction(dataset, ref)
         if prediction is not None and prediction.shape == mask.shape and (mask := mask & (prediction == new)).any():
             prediction[mask] = old
-            write_label(dataset.prediction_path(ref), prediction, INDEX)
+            _write_prediction(dataset, ref, prediction)
 
 
 def note(keep: Path, change: Relabelling) -> None:
@@ -191,6 +191,11 @@ def _label(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8] | None:
 def _prediction(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8] | None:
     path = dataset.prediction_path(ref)
     return read_label(path, INDEX) if path.exists() else None
+
+
+def _write_prediction(dataset: Dataset, ref: ImageRef, ids: NDArray[np.uint8]) -> None:
+    path = dataset.prediction_path(ref)
+    write_label(path, ids, INDEX, maker=maker_of(path))
 
 
 def _prediction_key(ref: ImageRef) -> str:

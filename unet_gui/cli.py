@@ -257,7 +257,7 @@ def _train(arguments: argparse.Namespace) -> int:
 def _segment(arguments: argparse.Namespace) -> int:
     from unet_gui.engine.recipe import SegmentConfig
 
-    items, failures = segment_items(arguments)
+    items = segment_items(arguments)
     config = SegmentConfig(
         model=arguments.model,
         device=arguments.device,
@@ -275,12 +275,11 @@ def _segment(arguments: argparse.Namespace) -> int:
         from unet_gui.engine.segment import segment
 
         events = segment(items, config)
-    done = skipped = 0
+    done = skipped = failures = 0
     for event in _Progress(arguments.json).follow(events):
         if event.kind == "segment_finished":
             finished: Any = event
-            done, skipped = finished.done, finished.skipped
-            failures += finished.failed
+            done, skipped, failures = finished.done, finished.skipped, finished.failed
     if not arguments.json:
         print(f"{done} segmented, {skipped} already up to date, {failures} failed: {arguments.out}")
     return SOME_FAILED if failures else DONE

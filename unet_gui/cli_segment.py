@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from unet_gui.engine.recipe import SegmentItem
 
 
-def segment_items(arguments: argparse.Namespace) -> tuple[list[SegmentItem], int]:
-    """Return what to segment, and how many of the named inputs cannot even be listed."""
+def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
+    """Return what to segment."""
     from unet_gui.core.errors import ImageError
     from unet_gui.core.images import image_info
     from unet_gui.core.label_stack import SUFFIXES
     from unet_gui.engine.recipe import SegmentItem
 
     items: list[SegmentItem] = []
-    failures = 0
     taken: dict[Path, Path] = {}
     inputs = list(_inputs(arguments.images))
     precious = _never_written(arguments.images, [path for path, _ in inputs])
@@ -52,7 +51,7 @@ def segment_items(arguments: argparse.Namespace) -> tuple[list[SegmentItem], int
         items += [SegmentItem(path, page, out, prob, doubt, pages, apart) for page in range(pages)]
     if not items:
         raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
-    return items, failures
+    return items
 
 
 def _free_name(folder: Path, relative: Path, path: Path, ending: str, taken: dict[Path, Path]) -> Path:

@@ -13,11 +13,12 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import SHAPE, drag, go_to, on_disk, on_disk_of, saved, truth, write_folder
+from tests.app.kit import SHAPE, drag, go_to, on_disk, on_disk_of, paint, saved, truth, write_folder
 from unet_gui.app.class_changes import STORE
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.panels.classes import ID
 from unet_gui.app.widgets import button
+from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import OKABE_ITO, TAB20, ClassInfo, color_of
@@ -160,6 +161,24 @@ def test_a_class_without_pixels_goes_at_once_and_comes_back(qtbot: QtBot, open_w
     window.class_desk.changes.undo()
     idle(qtbot, window)
     assert ids_of(window) == [0, 1, 2]
+
+
+def test_what_is_painted_while_pixels_are_counted_counts(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=2))
+    window.actions_by_id["add_class"].trigger()
+    QApplication.focusWidget().clearFocus()
+    window.session.active_class = 2
+    go_to(qtbot, window.session, 2)
+    changes = window.class_desk.changes
+    changes.count({2}, lambda touched: changes.relabel("remove", window.session.classes[2], UNLABELLED, touched))
+    qtbot.waitUntil(lambda: bool(window.runner.pending("count")), timeout=LONG)
+    paint(window.session, Rect(3, 4, 5, 6), 2)
+    idle(qtbot, window)
+    assert ids_of(window) == [0, 1]
+    saved(qtbot, window.session)
+    label = on_disk(window.session, 2)
+    assert label is not None
+    assert (label == UNLABELLED).all()
 
 
 def test_undo_of_adding_a_class_never_leaves_pixels_without_one(

@@ -75,6 +75,14 @@ def test_news_from_the_saver_is_newer_than_a_scan_under_way(qtbot: QtBot, datase
     assert book.status("7.png") == Status.PARTIAL
 
 
+def test_a_later_scan_sees_what_became_of_a_saved_label(qtbot: QtBot, dataset: Dataset, book: StatusBook) -> None:
+    with qtbot.waitSignal(book.scanned):
+        book.scan(dataset.images)
+        book.set("7.png", Status.DONE)  # it was saved, and then a class was removed
+        book.scan(dataset.images)
+    assert book.status("7.png") == Status.UNTOUCHED
+
+
 @pytest.mark.parametrize(
     ("text", "rows"),
     [

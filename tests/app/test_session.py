@@ -330,6 +330,7 @@ def test_a_value_can_be_made_to_mean_unlabelled(qtbot: QtBot, tmp_path: Path) ->
         assert session.folder is not None
         assert [info.id for info in session.classes] == list(range(12))
         session.set_encoding(session.folder.dataset.encoding.with_unlabelled(11))
+        qtbot.waitUntil(lambda: len(session.classes) < 12)
         assert [info.id for info in session.classes] == list(range(11))
         qtbot.waitUntil(lambda: session.labels is not None)
         assert session.labels is not None

@@ -95,6 +95,25 @@ def test_done_with_everything_labelled_just_goes_on(qtbot: QtBot, tmp_path: Path
         touch_up.close()
 
 
+def test_done_asks_where_the_prediction_says_nothing(qtbot: QtBot, tmp_path: Path) -> None:
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, ear):
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        finished: list[str] = []
+        touch_up.finished.connect(finished.append)
+        ids = np.ones(SHAPE, np.uint8)
+        ids[:6] = UNLABELLED  # pixels of a class that was removed
+        predict(qtbot, session, 0, ids)
+        touch_up.done()
+        assert session.labels is not None
+        assert (session.labels.ids[6:] == 1).all()
+        assert ear.heard("the prediction says nothing there")
+        assert not finished
+        touch_up._fill_and_go_on(0)
+        assert (session.labels.ids[:6] == 0).all()
+        assert finished == ["0.png"]
+        touch_up.close()
+
+
 def test_no_predictions_no_doubtful_places(qtbot: QtBot, tmp_path: Path) -> None:
     with open_session(qtbot, write_folder(tmp_path / "x")) as (session, ear):
         touch_up = TouchUp(session, lambda: None, lambda: [])

@@ -131,12 +131,14 @@ def test_going_to_another_image_takes_it_back(
     go_to(qtbot, window.session, 1)
     assert not window.whole.busy
     assert not window.session.held
+    shown = [message.text for message in window.stage.messages.messages]
     go_to(qtbot, window.session, 0)
     assert window.session.labels is not None
     assert (window.session.labels.ids == 1).sum() in (25, 75), "all of it or nothing"
     assert window.session.document is not None
     steps = len(window.session.document.history.undo_stack)
     assert steps == (1 if (window.session.labels.ids == 1).sum() == 25 else 2)
+    assert any("was stopped" in text for text in shown) == (steps == 1)
 
 
 @pytest.mark.parametrize("written", [False, True])

@@ -286,5 +286,10 @@ def test_predicting_one_image_does_not_wait_for_a_training(
     QTest.keyClick(window, Qt.Key.Key_R)
     qtbot.waitUntil(lambda: window.session.prediction is not None, timeout=SECONDS)
     assert window.desk.training
+    counted: list[object] = []
+    QTest.keyClick(window, Qt.Key.Key_R)  # counting pixels need not wait for the training, nor changing them
+    window.class_desk.changes.count({1}, counted.append)
+    qtbot.waitUntil(lambda: bool(counted), timeout=SECONDS)
+    assert window.desk.training
     window.actions_by_id["stop"].trigger()
     idle(qtbot, window)

@@ -19,6 +19,7 @@ from unet_gui.engine import prepare as prepare_module
 from unet_gui.engine import train as train_module
 from unet_gui.engine.checkpoint import checkpoint_path
 from unet_gui.engine.events import (
+    CheckpointSaved,
     StepDone,
     TrainFinished,
     TrainStarted,
@@ -99,6 +100,28 @@ def test_a_full_disk_does_not_end_a_training(
     assert isinstance(events[-1], TrainFinished)
     assert Model.load(out, "cpu").info.trained["steps"] > 0
     assert checkpoint_path(out).exists()
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_model_that_found_no_room_is_written_later(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """With the next state, or when the training is stopped, though the state has been saved since."""
+    out, plain, tries = tmp_path / "m.safetensors", Keeper.save, [0]
+
+    def save(self: Keeper, *arguments: object) -> None:
+        tries[0] += 1
+        if tries[0] <= (1 if again else 2):
+            raise UserError("There is no room left.", out)
+        plain(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Keeper, "save", save)
+    job = train(make_folder(), out, small(steps=600, checkpoint_seconds=0.0))
+    assert next(e for e in job if isinstance(e, Warned) and "no room" in e.text)
+    assert next(e for e in job if isinstance(e, CheckpointSaved))
+    assert out.exists() == again
+    job.close()
+    assert Model.load(out, "cpu").info.trained["steps"] > 0
 
 
 def test_stopped_early_a_long_training_has_a_score(

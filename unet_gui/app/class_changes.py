@@ -88,6 +88,7 @@ class ClassChanges(QObject):
         self._job: Job | None = None
         self._change: Change | None = None  # whose pixels are being changed
         self._counted: Callable[[Touched], object] | None = None
+        self._counted_at = 0  # changes of labels when counting began: what is painted meanwhile is not counted
         self._waiting = False  # for labels to be saved
         self._broom = Chores(1, self)
         session.folder_changed.connect(self.forget)
@@ -190,7 +191,7 @@ class ClassChanges(QObject):
         before = tuple(self._session.classes)
         after = tuple(each for each in before if each.id != info.id)
         self._undone.clear()
-        if touched == Touched():
+        if touched == Touched() and self._session.changes == self._counted_at:
             self._session.set_classes(list(after))
             self._push(Change(text, before, after), say=True)
             return
@@ -237,7 +238,7 @@ class ClassChanges(QObject):
     def _count(self, classes: frozenset[int], counted: Callable[[Touched], object]) -> None:
         dataset = self._session.dataset
         if dataset is not None:
-            self._counted = counted
+            self._counted, self._counted_at = counted, self._session.changes
             self._submit("count", "Counting pixels", CountJob(dataset, tuple(self._images()), classes))
 
     def _run(self, change: Change) -> None:
@@ -269,7 +270,7 @@ class ClassChanges(QObject):
 
     def _submit(self, kind: str, title: str, work: Any) -> None:
         # also while a training is under way, which has read its labels long ago
-        urgent = all(job.kind == "train" for job in self._runner.pending())
+        urgent = all(job.kind in ("train", "predict") for job in self._runner.pending())
         self._job = Job(kind, title, work, urgent=urgent)
         self._runner.submit(self._job)
         self.changed.emit()

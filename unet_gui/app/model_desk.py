@@ -314,7 +314,9 @@ class ModelDesk(QObject):
         config = SegmentConfig(model=self.model, device=self.wishes.device, tta=self.wishes.tta, overwrite=overwrite)
         only = refs[0].key if len(refs) == 1 else ""
         revision = self._session.labels.revision if only == self._session.key and self._session.labels else -1
-        start = SegmentJob(segment_items(dataset, refs), config, lambda: self.model)
+        before = [job.start.out for job in self._runner.pending("train") if isinstance(job.start, TrainJob)]
+        after = before[-1] if before and not urgent else None
+        start = SegmentJob(segment_items(dataset, refs), config, after)
         job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
         self._refs[job.id] = refs
         self._runner.submit(job)
@@ -453,7 +455,7 @@ class ModelDesk(QObject):
             done = len(self._refs.get(job.id, ())) - len(self._failures.get(job.id, ())) - same
             kept = f", {same} {'were' if same > 1 else 'was'} up to date" if same and done else ""
             text = f"{_images(done)} segmented{kept}. Look at the doubtful places with N."
-            if same and not done:
+            if same == len(self._refs.get(job.id, ())):
                 text = "Nothing to do: every prediction is of this model and newer than its image."
             self.said.emit(Message("good", text, topic="segment", passing=True))
         elif job.kind == "masks" and isinstance(job.start, MasksJob):

@@ -18,10 +18,10 @@ from unet_gui.engine.recipe import SegmentConfig, SegmentItem, TrainConfig
 
 Events = Generator[Event, None, Any]
 
-TRAINING_NEEDS = ("torch._dynamo", "torch.utils.tensorboard")
-"""What torch's optimisers and the log import when they are first used, a thousand modules. Imported then, the window
-would stand still for parts of it, and their objects would be gone through at each collection of garbage, which happens
-on the window's thread: 100 ms instead of 1. Nothing that touches Qt may be imported here: Qt's names are made when they
+TRAINING_NEEDS = ("torch.utils.tensorboard", "numpy.random", "PIL.Image")
+"""What a training's log and augmentation import when they are first used. Imported then, the window would stand still
+for parts of it, and their objects would be gone through at each collection of garbage, which happens on the window's
+thread. Nothing that touches Qt may be imported here: Qt's names are made when they
 are first used, and not by two threads at once."""
 
 
@@ -51,14 +51,16 @@ class SegmentJob:
 
     items: tuple[SegmentItem, ...]
     config: SegmentConfig
-    model: Callable[[], Path | None] = lambda: None
-    """The model in use when the job begins: it may have waited for a training that made another."""
+    after: Path | None = None
+    """The model of a training that comes first, which is used if it is there then."""
 
     def __call__(self) -> Events:
         import_quietly("unet_gui.engine.segment")
         from unet_gui.engine.segment import segment
 
-        return segment(self.items, replace(self.config, model=self.model() or self.config.model))
+        model = self.after if self.after is not None and self.after.exists() else self.config.model
+
+        return segment(self.items, replace(self.config, model=model))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ class Session(QObject):
         Why labels cannot be changed for a while; empty when they can.
     balance : int
         Grows with every change of a label and with redo, shrinks with undo: tells whether anything was done since.
+    changes : int
+        Grows with each of them.
     histories : Histories
 
     Signals
@@ -89,7 +91,7 @@ class Session(QObject):
         self.key = ""
         self.autosave = True
         self.held = ""
-        self.balance = 0
+        self.balance = self.changes = 0
         self._active_class = 1
         self._over = Over.ALL
         self._kept: dict[str, Document] = {}  # changed and not on disk yet
@@ -422,6 +424,7 @@ class Session(QObject):
 
     def _record(self, document: Document, delta: Delta) -> None:
         document.seq += 1
+        self.changes += 1
         if self.folder is not None and self.folder.journal is not None:
             self.folder.journal.edit(document.key, document.seq, delta)
 
@@ -563,7 +566,11 @@ class Session(QObject):
         self.reload_prediction(self.key)
 
     def set_encoding(self, encoding: Encoding) -> None:
-        """Read and write labels in another way from now on."""
+        """Read and write labels in another way, once what is painted is on disk in the old one."""
+        if self.folder is not None and not self.must_recover():
+            self.when_saved(lambda: self._set_encoding(encoding), alone=True)
+
+    def _set_encoding(self, encoding: Encoding) -> None:
         if self.folder is None:
             return
         dataset = self.folder.dataset

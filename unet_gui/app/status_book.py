@@ -87,8 +87,7 @@ class StatusBook(QObject):
         """Look at these images, in this order, after those that are still waiting."""
         self._refs = [*self._refs[self._at :], *refs]
         self._at = 0
-        if not self._chores.waiting:  # else what is being read now may be older than what was said meanwhile
-            self._fresh.clear()
+        if not self._chores.waiting:
             self._next()
 
     def close(self) -> None:
@@ -99,6 +98,7 @@ class StatusBook(QObject):
     def _next(self) -> None:
         chunk = self._refs[self._at : self._at + CHUNK]
         self._at += len(chunk)
+        self._fresh.clear()  # what is said while the chunk is being read may be newer than what is found
         if chunk:
             self._chores.give(chunk, _Look(self._dataset, chunk))
         elif self._refs:

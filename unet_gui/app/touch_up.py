@@ -139,6 +139,10 @@ class TouchUp(QObject):
             before = document.labels.ids.size - open_pixels
             if not self.take_over():
                 return
+            left = int(np.count_nonzero(document.labels.ids == UNLABELLED))
+            if left:  # pixels of a class that is no more
+                self._ask(document, left)
+                return
             share = _percent(open_pixels / document.labels.ids.size)
             what = f"{share} of it was unlabelled and took the prediction" if before else "it took the prediction"
             text = f"“{document.key}” is done: {what}."
@@ -163,8 +167,13 @@ class TouchUp(QObject):
     def _ask(self, document: Document, open_pixels: int) -> None:
         share = _percent(open_pixels / document.labels.ids.size)
         first = self._session.classes[0]
+        why = (
+            "there is no prediction to take over"
+            if document.prediction is None
+            else "the prediction says nothing there"
+        )
         text = (
-            f"{share} of this image is unlabelled and there is no prediction to take over, so it cannot be done yet. "
+            f"{share} of this image is unlabelled and {why}, so it cannot be done yet. "
             "Unlabelled means that nobody has said; it is not background."
         )
         fill = Offer(f"Fill with {first.name}", functools.partial(self._fill_and_go_on, first.id))

@@ -171,7 +171,7 @@ class WholeImage(QObject):
         self._session.changed(work.edit.rect)
         if written < 0:
             text = f"“{work.edit.name}” was stopped and taken back."
-            self._session.said.emit(Message("info", text, topic="whole image", passing=True))
+            self._session.said.emit(Message("info", text, topic="stopped", passing=True))  # read on the next image, too
             return
         self._session.end_edit(work.edit)
         count = f"{written:,}".replace(",", "\u202f")

@@ -167,6 +167,7 @@ class Run:
         self._said_lost: set[Entry] = set()
         self.finished = self.gave_up = False
         self._dirty = self._looping = self._unsaved = False
+        self._behind = False  # the best model is not on the disk
         if state:
             self._restore(state)
         else:
@@ -242,6 +243,8 @@ class Run:
                 if self._due():
                     yield from self._validate(final=False)
                 if self.together.leads and time.perf_counter() - saved > self.config.checkpoint_seconds:
+                    if self._behind:
+                        yield from self._keep(self._save_model)
                     yield from self._keep(self._save_state)
                     saved = time.perf_counter()
             self._looping = False
@@ -402,7 +405,7 @@ class Run:
     def _save_rest(self) -> None:
         """Write what is not on the disk yet: a model, unless one was written when it was the best, and the state."""
         try:
-            if not self.keeper.state or self.plan.keep == "lowest-loss" or self._unsaved:
+            if not self.keeper.state or self.plan.keep == "lowest-loss" or self._behind:
                 self._save_model()
         finally:
             if self._dirty:
@@ -422,8 +425,9 @@ class Run:
             yield told
 
     def _save_model(self) -> None:
+        self._behind = True
         self.keeper.save(self.trainer.average, self._trained())
-        self._unsaved = False
+        self._behind = self._unsaved = False
 
     def _trained(self) -> dict[str, Any]:
         """Return what the model file says about its training."""

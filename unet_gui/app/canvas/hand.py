@@ -75,13 +75,16 @@ class Hand:
 
         A key that is pressed a moment too early must not cost a stroke of ten seconds.
         """
+        self._end()
+        self.tool.cancel()
+
+    def _end(self) -> None:
         gesture, self._gesture = self._gesture, None
         try:
             if gesture is not None and self._last is not None and _advance(gesture, self._last):
                 gesture.close()
         except _TROUBLE as error:
             self._say(error)
-        self.tool.cancel()
 
     def cancel(self) -> None:
         """Take back the gesture under way and give up a shape in progress."""
@@ -112,7 +115,7 @@ class Hand:
         if kind == "release" and event.button() != self._button:
             return
         if kind == "move" and self._gesture is not None and not event.buttons():
-            kind = "release"  # somebody else has got the release, a menu perhaps
+            self._end()  # somebody else has got the release, a menu perhaps: where it was is not known
         if kind == "press":
             self._button = event.button()
         erase = (self._button if self._gesture or kind == "press" else Qt.MouseButton.NoButton) == (

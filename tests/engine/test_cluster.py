@@ -99,6 +99,28 @@ def test_as_at_home_with_a_bad_image_and_a_lost_worker(
     assert (again.done, again.skipped, again.failed) == (0, 39, 1)
 
 
+def test_every_worker_is_lost_and_another_one_comes(
+    cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path, tiny_model: Path
+) -> None:
+    """Nobody has the model any more then but the scheduler."""
+    from unet_gui.engine.cluster import segment_on_cluster
+
+    address, processes = cluster
+    items = _items(tmp_path / "images", tmp_path / "out", 30)
+    events = []
+    for event in segment_on_cluster(items, SegmentConfig(tiny_model, device="cpu"), address):
+        events.append(event)
+        if sum(isinstance(e, ImageDone) for e in events) == 3 and len(processes) == 3:
+            for process in processes[1:]:
+                process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+                process.wait()
+            environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+            processes.append(subprocess.Popen(processes[1].args, env=environment, cwd=tmp_path))
+    last = events[-1]
+    assert isinstance(last, SegmentFinished)
+    assert (last.done, last.failed) == (30, 0)
+
+
 def test_stopping(cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path, tiny_model: Path) -> None:
     from unet_gui.engine.cluster import segment_on_cluster
 

@@ -12,7 +12,7 @@ import torch
 
 from unet_gui.core.errors import UserError, is_out_of_memory
 from unet_gui.engine import device
-from unet_gui.engine.device import DeviceChoice, bf16_pays, pick_device
+from unet_gui.engine.device import DeviceChoice, bf16_pays, layout_of, pick_device
 from unet_gui.engine.unet import Arch, UNet
 
 NO_GPU = not torch.cuda.is_available() and not torch.backends.mps.is_available()
@@ -76,3 +76,8 @@ def test_threads_that_wait_give_the_core_free_soon(chosen: str | None, read: str
     script = "import unet_gui.engine.train"
     told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", told.stderr)) == {read}
+
+
+def test_pictures_lie_plainly_on_apple_s_gpu() -> None:
+    assert layout_of("mps") == torch.contiguous_format
+    assert layout_of("cpu") == layout_of("cuda") == torch.channels_last

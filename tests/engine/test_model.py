@@ -159,3 +159,15 @@ def test_the_network_written_out_in_the_documentation(
     x = torch.randn(1, arch.in_channels, 32, 48)
     with torch.inference_mode():
         torch.testing.assert_close(names["unet"](x), model.net(x), rtol=1e-4, atol=1e-5)  # type: ignore[operator]
+
+
+def test_a_model_in_use_lets_go_of_its_file(tiny_model: Path, tmp_path: Path) -> None:
+    """Mapped into memory, the file could not be replaced on Windows, and what is written into it would change it."""
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(tiny_model.read_bytes())
+    model = Model.load(path, "cpu")
+    before = {name: value.clone() for name, value in model.net.state_dict().items()}
+    with open(path, "r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\0" * (path.stat().st_size // 2))
+    assert all(torch.equal(value, before[name]) for name, value in model.net.state_dict().items())

@@ -295,3 +295,25 @@ def test_disagreement_of_views_is_as_by_hand_and_leaves_the_answer_alone(data: P
 def test_views_of_a_model_that_knows_none_cannot_be_compared() -> None:
     with pytest.raises(UserError, match="without flips"):
         Predictor(random_model(Arch.plain(1, 2, 4, 1)), PredictConfig(disagreement=True), CPU)
+
+
+def test_holes_without_numbers_are_the_mean_that_was_learned_with() -> None:
+    model = random_model(Arch.plain(1, 2, 4, 2))
+    model.info.normalisation.update(Normalisation("dataset", (300.0,), (5.0,)).to_json())
+    model = Model(model.net, model.info)
+    image = np.random.default_rng(0).normal(300, 5, (48, 56)).astype(np.float32)
+    image[10:20, 10:20] = np.nan
+    filled = np.where(np.isnan(image), np.float32(300), image)
+    np.testing.assert_array_equal(probabilities(model, image), probabilities(model, filled))
+
+
+@pytest.mark.parametrize(("kind", "reduced"), [("none", False), ("image", True)])
+def test_raw_grey_values_are_too_large_for_16_bits(monkeypatch: pytest.MonkeyPatch, kind: str, reduced: bool) -> None:
+    model = random_model(Arch.plain(1, 2, 4, 2))
+    model.info.normalisation.update(Normalisation(kind).to_json())
+    predictor = Predictor(Model(model.net, model.info), PredictConfig(), CPU)
+    predictor.device = DeviceChoice("cuda:0", "")
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(torch, "autocast", lambda *what: asked.append(what))
+    predictor._autocast()
+    assert asked == [("cuda", torch.float16)] * reduced

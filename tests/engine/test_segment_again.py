@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.engine.conftest import blobs
+from unet_gui.core.images import image_info
 from unet_gui.core.palette import default_classes
 from unet_gui.core.store import maker_of
 from unet_gui.engine import segment as segment_module
@@ -63,3 +64,16 @@ def test_another_model_or_more_views_make_it_anew(
     cv2.imwrite(str(items[0].out), cv2.imread(str(items[0].out), cv2.IMREAD_UNCHANGED))  # as older versions wrote them
     assert maker_of(items[0].out) == ""
     assert skipped(models[0]) == 1
+
+
+def test_maps_of_another_type_are_made_anew(tmp_path: Path, tiny_model: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), blobs(1, (64, 72))[0])
+    item = SegmentItem(tmp_path / "a.png", 0, tmp_path / "m.png", tmp_path / "p.tif", tmp_path / "u.tif")
+
+    def skipped(floats: bool) -> int:
+        config = SegmentConfig(tiny_model, device="cpu", float_maps=floats)
+        (end,) = [e for e in segment([item], config) if isinstance(e, SegmentFinished)]
+        return end.skipped
+
+    assert [skipped(floats) for floats in (False, False, True, True, False)] == [0, 1, 0, 1, 0]
+    assert image_info(tmp_path / "u.tif").dtype == "uint8"

@@ -257,6 +257,35 @@ def test_tutorial_is_the_tutorials_loop(make_folder: Callable[..., Dataset], tmp
     assert same(Model.load(tmp_path / "best_model.pth", "cpu").net.state_dict(), kept)
 
 
+def test_somebody_else_s_best_model_stays(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    (tmp_path / "best_model.pth").write_bytes(b"of a week of training")
+    config = TrainConfig(recipe="tutorial", epochs=1, device="cpu", logs=False)
+    dataset = make_folder(count=2, size=(32, 48))
+    for _ in range(2):
+        events = list(train(dataset, tmp_path / "t.safetensors", config))
+    assert (tmp_path / "best_model.pth").read_bytes() == b"of a week of training"
+    bare, model = (Model.load(tmp_path / name, "cpu").net.state_dict() for name in ("t.pth", "t.safetensors"))
+    assert same(bare, model)
+    assert isinstance(events[-1], TrainFinished)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(recipe="tutorial", epochs=1, device="cpu", logs=False),
+        TrainConfig(steps=3, batch=1, crop=16, width=4, depth=3, device="cpu", logs=False),
+    ],
+)
+def test_a_coarsest_map_of_one_value(tmp_path: Path, config: TrainConfig) -> None:
+    """Batch normalisation knows no spread of one value."""
+    for i in range(3):
+        for folder, values in (("image", [20 * i, 200]), ("label", [0, 255])):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / folder / f"{i}.png"), np.repeat(np.uint8([values]), 5, 1).repeat(12, 0))
+    events = list(train(Dataset.open(tmp_path), tmp_path / "m.safetensors", config))
+    assert isinstance(events[-1], TrainFinished)
+
+
 def test_tutorial_sees_raw_values_and_flips_both_axes(make_folder: Callable[..., Dataset]) -> None:
     from unet_gui.engine.batches import BatchMaker
     from unet_gui.engine.data import ClassTable, Entry, Pictures

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unet_gui.engine.validate import Answer, Judge
+from unet_gui.engine import validate
+from unet_gui.engine.validate import Answer, Judge, connected, mean_known, rand_f
 
 
 class Curve(Judge):
@@ -41,3 +42,40 @@ def test_the_safest_of_what_is_good(points: dict[float, float], low: float, high
 def test_near_the_last_one_only_its_neighbourhood_is_tried() -> None:
     judge = Curve({-3: 0.3, 0: 0.97, 3: 0.97, 5: 0.5})
     assert abs(judge.judge(NOTHING, near=(3.0, 0.0)).offsets[0] - 3.0) <= 1
+
+
+def test_rand_f_of_many_regions_needs_no_table_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    truth, said = (connected(rng.random((150, 160)) < 0.6) for _ in range(2))
+    table = rand_f(truth, said)
+    assert int(truth.max()) * int(said.max()) > 100_000
+    monkeypatch.setattr(validate, "PAIRS", 10)
+    assert rand_f(truth, said) == table
+    assert 0 < table < 1
+
+
+def test_offsets_of_many_classes_as_tried_one_by_one() -> None:
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 5, (60, 70)).astype(np.uint8)
+    label[:9] = 255
+    logits = rng.normal(0, 1, (5, 60, 70)).astype(np.float32)
+    for c in range(5):
+        logits[c][label == c] += 1.2 - 0.5 * c
+    judge = Judge("dice", 5, 0)
+
+    def score(offsets: np.ndarray) -> float:
+        return mean_known(judge._dice_at([Answer(logits, label)], offsets.tolist()))
+
+    wanted = np.zeros(5)
+    best = score(wanted)
+    for _ in range(2):
+        for c in range(5):
+            for step in (-1.0, -0.5, 0.5, 1.0):
+                trial = wanted.copy()
+                trial[c] += step
+                if score(trial) > best + 1e-3:
+                    best, wanted = score(trial), trial
+    outcome = judge.judge([Answer(logits, label)])
+    assert outcome.offsets == tuple(wanted.tolist())
+    assert any(outcome.offsets)
+    assert outcome.score == pytest.approx(best)

@@ -44,7 +44,8 @@ class Batch:
 
     def vary(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return both on the device; they are varied already."""
-        return self.x.to(device, non_blocking=True), self.y.to(device, non_blocking=True)
+        early = device.type == "cuda"  # elsewhere the memory may be used again before it has been read
+        return self.x.to(device, non_blocking=early), self.y.to(device, non_blocking=early)
 
 
 class BatchMaker:

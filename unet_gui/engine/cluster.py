@@ -13,6 +13,7 @@ import math
 import tempfile
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -134,13 +135,15 @@ class _Spread:
         yield SegmentStarted(len(self.items), self.scheduler, f"Computing on {self._workers()} workers of a cluster.")
         units: dict[Path, list[int]] = {}  # the pages of a stack go to one worker: they are written to one file
         for number, item in enumerate(self.items):
-            if self.config.overwrite or not is_up_to_date(item, self.config.model, maker):
+            if self.config.overwrite or not is_up_to_date(item, self.config, maker):
                 units.setdefault(item.out, []).append(number)
                 continue
             self.skipped += 1
             yield self._done(number, _Result(0.0), skipped=True)
         todo = deque(tuple(unit) for unit in units.values())
-        model = self.client.scatter(self.model, broadcast=False, hash=True)
+        with warnings.catch_warnings():  # it goes to the scheduler once, so that it can be given to a new worker
+            warnings.filterwarnings("ignore", "Sending large graph")
+            model = self.client.submit(bytes, self.model, pure=False)
         told = False
         lonely = time.perf_counter()
         try:

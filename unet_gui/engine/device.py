@@ -41,6 +41,15 @@ class DeviceChoice:
         return torch.device(self.name)
 
 
+def layout_of(kind: str) -> torch.memory_format:
+    """Return how pictures lie in memory on a kind of device: channels last, where that is faster and right.
+
+    On Apple's GPU gradients through batch normalisation, and parts cut out of such pictures, come out wrong, and in
+    some versions of macOS end with an error: https://github.com/pytorch/pytorch/issues/175189, 181411, 180984.
+    """
+    return torch.contiguous_format if kind == "mps" else torch.channels_last
+
+
 def pick_device(wish: str = "auto") -> DeviceChoice:
     """Choose the device.
 

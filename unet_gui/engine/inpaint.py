@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unet_gui.engine.device import layout_of
 from unet_gui.engine.unet import Arch
 
 SQUARE = 8
@@ -41,7 +42,7 @@ def draw_hidden(x: Tensor, step: int, seed: int) -> Tensor:
 
 def hide(x: Tensor, hidden: Tensor) -> Tensor:
     """Return the batch with the hidden pixels at its mean, which is 0."""
-    return (x * (1 - hidden)).contiguous(memory_format=torch.channels_last)
+    return (x * (1 - hidden)).contiguous(memory_format=layout_of(x.device.type))
 
 
 def guess_loss(guesses: Tensor, x: Tensor, hidden: Tensor) -> Tensor:

@@ -56,6 +56,8 @@ class Keeper:
     cost : float
         Seconds a validation takes, smoothed.
     lowest_loss : float
+    bare : Path
+        Where the tutorial's recipe writes the bare weights, too.
     """
 
     def __init__(
@@ -67,6 +69,10 @@ class Keeper:
         self.state: dict[str, Any] = {}
         self.smoothed, self.stale, self.cost = math.nan, 0, 0.0
         self.lowest_loss = math.inf
+        self.bare = out.with_name(BEST_MODEL)
+        own = out.with_suffix(".pth")
+        if self.bare.exists() and (own.exists() or not out.exists()):  # it is of another training
+            self.bare = own
 
     def validate(self, net: UNet, final: bool) -> Generator[Event, None, tuple[Outcome, bool, list[Answer]]]:
         """Try a network; return how good it is, whether it is kept, and its answers."""
@@ -165,7 +171,7 @@ class Keeper:
             return
         model.save(self.out)
         if self.plan.recipe == "tutorial":
-            model.save_state_dict(self.out.with_name(BEST_MODEL))
+            model.save_state_dict(self.bare)
 
     # --- state
 
@@ -180,6 +186,10 @@ class Keeper:
             "cost": self.cost,
             "lowest_loss": self.lowest_loss,
         }
+
+    def forget(self) -> None:
+        """Begin to compare anew: the scores so far are of other images."""
+        self.best, self.smoothed, self.stale = -math.inf, math.nan, 0
 
     def from_state(self, state: dict[str, Any]) -> None:
         """Invert `to_state`."""

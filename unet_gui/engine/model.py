@@ -113,7 +113,7 @@ class Model:
         info = read_model_info(path)
         try:
             arch = Arch.from_json(info.arch)
-            state = safetensors.torch.load_file(path)
+            state = safetensors.torch.load(path.read_bytes())  # a mapped file could not be replaced on Windows
         except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
             raise ModelError("is damaged or cut off.", path, details=repr(error)) from error
         if arch.classes != len(info.classes) or arch.in_channels != info.channels:

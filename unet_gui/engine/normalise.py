@@ -79,8 +79,7 @@ class Normalisation:
             shift, scale = shift[0], scale[0]
         x -= shift
         x *= scale
-        if pixels.dtype != np.uint8:  # 8 bits have no room for hot pixels
-            np.clip(x, -self.limit, self.limit, out=x)
+        np.clip(x, -self.limit, self.limit, out=x)
         return x
 
     def to_json(self) -> dict[str, Any]:

@@ -230,6 +230,8 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
     classes = len(prints.shares)
     arch = Arch.plain(config.channels or prints.channels, classes, width, depth, stem=stem)
     crop = _crop(config, prints, arch, device)
+    if config.batch == 1 and crop == arch.align:
+        crop *= 2  # the coarsest map would be one value, which has no spread to normalise by
     augmentation, symmetries = _augmentation(prints)
     plan = Plan(
         recipe="fast",

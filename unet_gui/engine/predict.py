@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unet_gui.core.errors import UserError, is_out_of_memory
 from unet_gui.core.images import ImageSource
-from unet_gui.engine.device import DeviceChoice, keep_freed_memory, pick_device
+from unet_gui.engine.device import DeviceChoice, keep_freed_memory, layout_of, pick_device
 from unet_gui.engine.events import Event, TileDone, Warned
 from unet_gui.engine.losses import two_logits
 from unet_gui.engine.memory import physical_memory
@@ -103,7 +103,8 @@ class Predictor:
         if self.device.type == "cpu":
             keep_freed_memory()
         net = folded(model.net)
-        self.net: UNet = net.to(self.device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._layout = layout_of(self.device.type)
+        self.net: UNet = net.to(self.device.torch, memory_format=self._layout)  # type: ignore[call-overload]
         offsets = config.offsets or model.offsets
         if len(offsets) != self.arch.classes:
             raise UserError(
@@ -337,7 +338,7 @@ class Predictor:
         for tile in tiles:
             rect = tile.region.clip(source.shape[:2])
             pixels = source[rect.slices] if isinstance(source, np.ndarray) else source.read(rect)
-            x = finite(to_channels(pixels, self.arch.in_channels), stats.mean)
+            x = finite(to_channels(pixels, self.arch.in_channels), stats.mean or self.normalisation.mean)
             x = self.normalisation.apply(x, stats) if self._side is None else x
             arrays.append(x[..., None] if x.ndim == 2 else x)
         batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
@@ -389,7 +390,9 @@ class Predictor:
             now = torch.cuda.current_stream(self.device.torch)
             now.wait_stream(self._side)
             batch.record_stream(now)
-        return batch.to(self.device.torch, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        return batch.to(self.device.torch, non_blocking=self.device.type == "cuda").contiguous(
+            memory_format=self._layout
+        )
 
     def _through(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> Iterator[Tensor]:
         """Yield the probabilities that each view gives, turned back."""
@@ -398,7 +401,7 @@ class Predictor:
             yield from self._at_once(batch, core, views)
             return
         for turns, mirror in views:
-            seen = turn(batch, turns, mirror).contiguous(memory_format=torch.channels_last)
+            seen = turn(batch, turns, mirror).contiguous(memory_format=self._layout)
             box = turn_box(core, batch.shape[-2], batch.shape[-1], turns, mirror)
             yield turn_back(self._seen(seen, box).softmax(1), turns, mirror)
 
@@ -408,7 +411,7 @@ class Predictor:
             alike = [view for view in views if view[0] % 2 == odd]
             if alike:
                 seen = torch.cat([turn(batch, *view) for view in alike])
-                answer = self.net.aligned(seen.contiguous(memory_format=torch.channels_last))
+                answer = self.net.aligned(seen.contiguous(memory_format=self._layout))
                 p = two_logits(answer).float().softmax(1)
                 yield from (core.cut(turn_back(part, *v)) for part, v in zip(p.chunk(len(alike)), alike, strict=True))
 
@@ -420,7 +423,8 @@ class Predictor:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         wish, kind = self.config.precision, self.device.type
-        if wish == "fp32" or (wish == "auto" and kind != "cuda"):
+        raw = self.normalisation.kind == "none"  # 65535 is too large for 16 bits
+        if wish == "fp32" or (wish == "auto" and (kind != "cuda" or raw)):
             return nullcontext()
         dtype = torch.bfloat16 if kind == "cpu" or wish == "bf16" else torch.float16
         return torch.autocast(kind, dtype)

@@ -43,7 +43,8 @@ from unet_gui.engine.together import Together
 from unet_gui.engine.unet import Arch, UNet
 
 VAL_PIXELS = {"cpu": 8_000_000, "mps": 30_000_000, "cuda": 80_000_000}
-"""Pixels looked at in one validation; of more, an even choice of the images."""
+"""Pixels looked at in one validation; of more, an even choice of the images. The probabilities of all classes are kept
+for each, so of more than four classes it is fewer."""
 
 
 SCAN_SHARE = 0.2
@@ -99,8 +100,24 @@ class Prepared:
     nbytes: float
 
 
+@dataclass(frozen=True)
+class Begun:
+    """What a training that goes on was begun with.
+
+    Attributes
+    ----------
+    held_back : tuple of str
+        Images, by their keys, that were not learned from; unknown where there is none.
+    part : bool
+        Of them only a part.
+    """
+
+    held_back: tuple[str, ...] = ()
+    part: bool = False
+
+
 def prepare(
-    dataset: Dataset, config: TrainConfig, device: DeviceChoice, alone: bool = True
+    dataset: Dataset, config: TrainConfig, device: DeviceChoice, alone: bool = True, begun: Begun | None = None
 ) -> Generator[Event, None, Prepared]:
     """Read the labelled images and decide how to train.
 
@@ -111,6 +128,8 @@ def prepare(
     device : DeviceChoice
     alone : bool
         False: other processes do the same now, and all must decide alike, so no clock decides.
+    begun : Begun, optional
+        Of a training that goes on: what it has learned from must not be held back now.
 
     Yields
     ------
@@ -138,7 +157,7 @@ def prepare(
     pictures = Pictures(dataset, table, channels, config.seed)
     time_for = SCAN_SHARE * 60 * config.minutes if config.minutes and alone else float("inf")
     usable = yield from _scan(pictures, refs, config.seed, time_for)
-    split = _split(usable, config)
+    split = (_as_begun(usable, begun) if begun and config.val is None else None) or _split(usable, config)
     train, val, why = _divide(pictures, usable, split)
     learned = {e.ref for e in train}
     known = [t for e, t in usable if e.ref in learned]
@@ -146,7 +165,7 @@ def prepare(
     prints = fingerprint(known, channels)
     score, net = _score(config, pictures, usable, val)
     plan, words = make_plan(config, prints, score, net, device.type)
-    pixels = VAL_PIXELS[device.type]
+    pixels = VAL_PIXELS[device.type] * 4 // max(4, len(table))
     shown = _some_of(val, pictures, pixels)
     held_back = [w for e in shown for w in windows_of(pictures.load(e), e.only, pixels // len(shown))]
     return Prepared(
@@ -255,6 +274,15 @@ def _split(usable: list[tuple[Entry, Traits]], config: TrainConfig) -> Split:
     if wish is None and config.recipe == "tutorial":
         wish = 0.0  # the tutorial learns from all images
     return choose([e.ref for e, _ in usable], wish, [t.counts for _, t in usable])
+
+
+def _as_begun(usable: list[tuple[Entry, Traits]], begun: Begun) -> Split | None:
+    """Return the split that holds back what was held back before; None when nothing of that is there any more."""
+    val = tuple(i for i, (entry, _) in enumerate(usable) if entry.key in begun.held_back)
+    train = tuple(i for i in range(len(usable)) if begun.part or i not in val)
+    if not val or not train or (begun.part and len(val) > 1):
+        return None
+    return Split(train, val, "The same images as before are held back to choose the best model on.")
 
 
 def _divide(

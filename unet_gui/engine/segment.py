@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.headers import read_bytes
-from unet_gui.core.images import ImageSource, open_image
+from unet_gui.core.images import ImageSource, image_info, open_image
 from unet_gui.core.planes import WaitingPlanes, write_planes
 from unet_gui.core.rows import RowsFile, label_rows, map_rows
 from unet_gui.core.store import INDEX, UNLABELLED, Encoding, maker_of, read_label, write_label
@@ -212,12 +212,12 @@ def _is_newer(out: Path, image: Path, model: Path) -> bool:
         return False
 
 
-def is_up_to_date(item: SegmentItem, model: Path, maker: str = "") -> bool:
+def is_up_to_date(item: SegmentItem, config: SegmentConfig, maker: str = "") -> bool:
     """Whether the item need not be segmented again; of a stack, whether its page was written.
 
     A file that does not say who made it (a TIFF, one of an older version) counts by its time alone.
     """
-    if not is_fresh(item, model):
+    if not is_fresh(item, config.model) or not _maps_are_as_asked(item, config):
         return False
     if maker and maker_of(item.out) not in ("", maker):
         return False
@@ -228,6 +228,15 @@ def is_up_to_date(item: SegmentItem, model: Path, maker: str = "") -> bool:
     except UserError:
         return False
     return not (pixels == UNLABELLED).all()
+
+
+def _maps_are_as_asked(item: SegmentItem, config: SegmentConfig) -> bool:
+    """Whether the maps are floats or bytes as they are wanted now."""
+    wanted = "float32" if config.float_maps else "uint8"
+    try:
+        return all(image_info(path).dtype == wanted for path in outputs_of(item)[1:] if path is not None)
+    except UserError:
+        return False
 
 
 def is_stale_stack(item: SegmentItem, config: SegmentConfig) -> bool:
@@ -329,7 +338,7 @@ class _Run:
         ahead: deque[_Ahead] = deque()
         try:
             for number, item in enumerate(self.items):
-                if not self.config.overwrite and is_up_to_date(item, self.config.model, self.maker):
+                if not self.config.overwrite and is_up_to_date(item, self.config, self.maker):
                     self.skipped += 1
                     yield self._done(_Job(number, item, time.perf_counter()), skipped=True)
                 else:

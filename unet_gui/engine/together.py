@@ -70,9 +70,11 @@ def join(wish: str) -> tuple[Together, DeviceChoice]:
         return Together(), pick_device(wish)
     local = int(os.environ.get("LOCAL_RANK", "0"))
     device = pick_device(wish)
+    if device.type == "mps" and wish.strip().lower() == "auto":
+        device = pick_device("cpu")  # processes cannot talk from Apple's GPU
     if device.type == "cuda":
         device = pick_device(f"cuda:{local % torch.cuda.device_count()}")
         torch.cuda.set_device(device.torch)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" and dist.is_nccl_available() else "gloo")
     return Together(dist.get_rank(), count, device.torch), device

@@ -15,9 +15,9 @@ import torch
 from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
 from unet_gui.engine.batches import BatchMaker, Prefetcher
-from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from unet_gui.engine.checkpoint import checkpoint_path, save_checkpoint
 from unet_gui.engine.data import Entry
-from unet_gui.engine.device import DeviceChoice, bf16_pays, keep_freed_memory
+from unet_gui.engine.device import DeviceChoice, bf16_pays, keep_freed_memory, layout_of
 from unet_gui.engine.events import (
     TICK,
     CheckpointSaved,
@@ -32,6 +32,7 @@ from unet_gui.engine.model import Model
 from unet_gui.engine.plan import DEFAULT_MINUTES, TUTORIAL_EPOCHS, Plan, network_words
 from unet_gui.engine.prepare import Prepared, prepare, suited
 from unet_gui.engine.recipe import TrainConfig
+from unet_gui.engine.resume import begun, earlier, say_unheard
 from unet_gui.engine.schedule import Clock
 from unet_gui.engine.teller import Teller
 from unet_gui.engine.together import Together, join
@@ -60,7 +61,8 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
         Labels are read as saved on disk.
     out : Path
         The model file, ``.safetensors``; with ``.pth`` the bare weights are written, as the tutorial does. The
-        ``tutorial`` recipe writes ``best_model.pth`` beside a ``.safetensors``.
+        ``tutorial`` recipe writes ``best_model.pth`` beside a ``.safetensors``; where that name is another training's,
+        the model's own name ends in ``.pth``.
     config : TrainConfig
 
     Yields
@@ -94,8 +96,14 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
     free_order = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = config.deterministic
     try:
-        prepared = yield from _quiet(prepare(dataset, config, device, alone=together.count == 1), together)
-        run = Run(dataset, out, config, device, prepared, started, together)
+        state = earlier(out, config)
+        if state is not None:
+            yield from _quiet(say_unheard(config, state), together)
+            plan = Plan.from_json(state["plan"])
+            config = dataclasses.replace(config, recipe=plan.recipe, channels=plan.arch.in_channels)
+        before = begun(state) if state is not None else None
+        prepared = yield from _quiet(prepare(dataset, config, device, together.count == 1, before), together)
+        run = Run(dataset, out, config, device, prepared, started, together, state)
         try:
             yield from _quiet(run.events(), together)
         finally:
@@ -139,12 +147,12 @@ class Run:
         prepared: Prepared,
         started: float,
         together: Together,
+        state: dict[str, Any] | None = None,
     ) -> None:
         self.dataset, self.out, self.config, self.device, self.data = dataset, out, config, device, prepared
         self.started, self.earlier, self.together = started, 0.0, together
         self.notes: list[str] = []
         self.checkpoint = checkpoint_path(out)
-        state = load_checkpoint(self.checkpoint) if config.resume and self.checkpoint.exists() else None
         self.plan = Plan.from_json(state["plan"]) if state else suited(prepared.plan, config, device, together)
         self.words = (*prepared.words, *network_words(self.plan))
         self.trainer = Trainer(self.plan, device, config.seed, bool(state and state["reduced"]), together)
@@ -162,6 +170,8 @@ class Run:
         self.maker.fit_memory(prepared.nbytes)
         held_back = list(prepared.held_back) if together.leads else []
         self.keeper = Keeper(self.plan, list(dataset.classes), held_back, out, device)
+        if self.plan.recipe == "tutorial" and self.keeper.bare.stem == out.stem != "best_model":
+            self.notes.append(f"There is a best_model.pth already: the bare weights go to {self.keeper.bare.name}.")
         self.clock = self._clock()
         self.validations, self.rollbacks = 0, 0
         self._said_lost: set[Entry] = set()
@@ -192,7 +202,7 @@ class Run:
         side = min(self.plan.crop, 256)
         sample = torch.zeros(self.plan.batch, self.plan.arch.in_channels, side, side, device=self.device.torch)
         self.trainer.net.train()
-        return bf16_pays(self.trainer.net, sample.contiguous(memory_format=torch.channels_last), self.device)
+        return bf16_pays(self.trainer.net, sample.contiguous(memory_format=layout_of(self.device.type)), self.device)
 
     def _clock(self) -> Clock:
         config = self.config
@@ -458,6 +468,8 @@ class Run:
             "elapsed": self.elapsed,
             "keeper": self.keeper.to_state(),
             "validations": self.validations,
+            "held_back": list(self.data.val_keys),
+            "learned_from": list(self.data.train_keys),
         }
         save_checkpoint(self.checkpoint, state)
         self._dirty = self._unsaved = False
@@ -484,6 +496,8 @@ class Run:
         self.earlier = float(state["elapsed"])
         self.started = time.perf_counter()
         self.keeper.from_state(state["keeper"])
+        if set(state.get("held_back", self.data.val_keys)) != set(self.data.val_keys):
+            self.keeper.forget()
         passed = int(self.clock.progress * self._planned_validations() + 1e-6)
         self.validations = min(int(state["validations"]), passed)  # of a longer run there are more, and less has passed
 

@@ -10,11 +10,13 @@ from itertools import chain
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.batches import Batch
-from unet_gui.engine.device import DeviceChoice
+from unet_gui.engine.data import UNLABELLED
+from unet_gui.engine.device import DeviceChoice, layout_of
 from unet_gui.engine.inpaint import draw_hidden, guess_loss, hide, make_head
 from unet_gui.engine.losses import cross_entropy_dice, masked_bce
 from unet_gui.engine.model import Model
@@ -22,7 +24,7 @@ from unet_gui.engine.optimisers import make_optimisers
 from unet_gui.engine.plan import Plan
 from unet_gui.engine.schedule import rate_factor
 from unet_gui.engine.together import Together
-from unet_gui.engine.unet import UNet
+from unet_gui.engine.unet import UNet, pad_to
 
 FIRST_STEPS = 5
 """Steps on a graphics card before one is recorded: kernels are chosen and memory is taken in them."""
@@ -74,7 +76,7 @@ class Trainer:
             self.guesser = make_head(plan.arch).to(device.torch) if plan.inpaint else None
         # on a processor the tutorial's network is trained half as fast with channels last, ours a little faster
         plain = device.type == "cpu" and plan.recipe == "tutorial"
-        self._layout = torch.contiguous_format if plain else torch.channels_last
+        self._layout = torch.contiguous_format if plain else layout_of(device.type)
         self.net: UNet = net.to(device.torch, memory_format=self._layout)  # type: ignore[call-overload]
         self.average: UNet = copy.deepcopy(self.net).requires_grad_(False) if plan.ema else self.net
         learners: list[nn.Module] = [self.net] if self.guesser is None else [self.net, self.guesser]
@@ -106,6 +108,10 @@ class Trainer:
         for group in self._groups():
             group["lr"] = self._rate.fill_(rate) if group.get("capturable") else rate
         x, y = batch.vary(self.device.torch)
+        if x.shape[0] == 1 and max(x.shape[-2:]) <= self.plan.arch.align:  # one value has no spread to normalise by
+            side = 2 * self.plan.arch.align
+            y = F.pad(y, (0, side - y.shape[-1], 0, side - y.shape[-2]), value=UNLABELLED)
+            x = pad_to(x, side)
         x = x.clone(memory_format=self._layout)  # `contiguous` would leave a grey picture in either layout as it is
         inputs = [x, y]
         if self.guesser is not None:
@@ -238,7 +244,9 @@ class RecordedStep:
     def __init__(self, learn: Callable[..., Tensor], inputs: Sequence[Tensor]) -> None:
         self.inputs = [value.clone() for value in inputs]
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+        card = self.inputs[0].device  # the stream it takes by itself may be another card's
+        stream = torch.cuda.Stream(card)  # type: ignore[no-untyped-call]
+        with torch.cuda.device(card), torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
             self.loss = learn(*self.inputs)
 
     def replay(self, inputs: Sequence[Tensor]) -> Tensor:

@@ -25,8 +25,10 @@ AS_GOOD = 0.01
 """Difference in Rand F between thresholds that is left to chance on a handful of images."""
 SAFE = 2.0
 """Threshold in favour of the separating class that is taken where it is as good: cells rarely merge there."""
-POINTS = 200_000
-"""Pixels on which the offsets of many classes are searched."""
+POINTS, NUMBERS = 200_000, 4_000_000
+"""Pixels, and probabilities of classes, on which the offsets of many classes are searched."""
+PAIRS = 4_000_000
+"""Pairs of a true and a said region that are counted in a table."""
 
 
 @dataclass(frozen=True)
@@ -211,22 +213,29 @@ class Judge:
         logits, truth, weight = self._some(found)
         if not truth.size:
             return tuple(offsets.tolist())
-        best = self._mean_dice(logits, truth, weight, offsets)
+        said = logits.argmax(0)
+        best = mean_known(self._dice(self._table(truth, said, weight)))
         for _ in range(2):
             for c in range(self.classes):
+                others = logits + offsets[:, None].astype(np.float32)
+                own, others[c] = others[c].copy(), -np.inf
+                second = others.argmax(0)
+                margin = own - np.take_along_axis(others, second[None], 0)[0]
+                moved = 0.0
                 for step in (-1.0, -0.5, 0.5, 1.0):
-                    trial = offsets.copy()
-                    trial[c] += step
-                    value = self._mean_dice(logits, truth, weight, trial)
+                    said = np.where(margin + np.float32(moved + step) > 0, c, second)
+                    value = mean_known(self._dice(self._table(truth, said, weight)))
                     if value > best + 1e-3:
-                        best, offsets = value, trial
+                        best, moved = value, moved + step
+                offsets[c] += moved
         return tuple(float(v) for v in offsets)
 
     def _some(
         self, found: Sequence[Answer]
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32] | None]:
         """Return logits, truth and weights of some of the painted pixels."""
-        step = max(1, sum(int((a.label != UNLABELLED).sum()) for a in found) // POINTS)
+        points = min(POINTS, NUMBERS // self.classes)
+        step = max(1, sum(int((a.label != UNLABELLED).sum()) for a in found) // points)
         logits, truth, weights = [], [], []
         for a in found:
             at = np.flatnonzero(a.label != UNLABELLED)[::step]
@@ -235,16 +244,6 @@ class Judge:
             weights.append(a.weights(at))
         known = [w for w in weights if w is not None]
         return np.concatenate(logits, axis=1), np.concatenate(truth), np.concatenate(known) if known else None
-
-    def _mean_dice(
-        self,
-        logits: NDArray[np.float32],
-        truth: NDArray[np.uint8],
-        weight: NDArray[np.float32] | None,
-        offsets: NDArray,
-    ) -> float:
-        said = (logits + offsets[:, None].astype(np.float32)).argmax(0)
-        return mean_known(self._dice(self._table(truth, said, weight)))
 
     def _dice_at(self, found: Sequence[Answer], offsets: Sequence[float]) -> tuple[float, ...]:
         table = np.zeros((self.classes, self.classes))
@@ -306,6 +305,8 @@ def rand_f(truth: NDArray[np.int32], said: NDArray[np.int32]) -> float:
     if not inside.any():
         return float("nan")
     t, s = truth[inside].astype(np.int64), said[inside].astype(np.int64)
-    pairs = np.bincount(t * (int(s.max()) + 1) + s).astype(np.float64)
+    keys = t * (int(s.max()) + 1) + s
+    # many regions meet few others: counted one by one they would need as much memory as all pairs together
+    pairs = (np.bincount(keys) if keys.max() <= PAIRS else np.unique(keys, return_counts=True)[1]).astype(np.float64)
     together = float((pairs**2).sum())
     return 2 * together / float((np.bincount(t).astype(float) ** 2).sum() + (np.bincount(s).astype(float) ** 2).sum())

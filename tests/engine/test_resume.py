@@ -1,0 +1,88 @@
+"""Going on with a training in a folder that has changed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engine.conftest import blobs, small, started
+from unet_gui.core.cv import cv2
+from unet_gui.core.images import ImageRef
+from unet_gui.core.project import Dataset
+from unet_gui.engine.checkpoint import checkpoint_path
+from unet_gui.engine.events import TrainFinished, Validated, Warned
+from unet_gui.engine.model import Model
+from unet_gui.engine.train import train
+
+
+def held_back(path: Path) -> list[str]:
+    return list(Model.load(path, "cpu").info.trained["chosen_on"])
+
+
+def add(folder: Dataset, number: int, colour: bool = False) -> Dataset:
+    """One more labelled image."""
+    pixels, label = blobs(number)
+    image = folder.image_root / f"{number}.png"
+    cv2.imwrite(str(image), np.dstack([pixels, 255 - pixels, pixels // 2]) if colour else pixels)
+    dataset = Dataset.open(folder.root)
+    dataset.save_label(ImageRef(image.name), label)
+    return Dataset.open(folder.root)
+
+
+def test_what_was_learned_from_is_not_held_back_later(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    folder, out = make_folder(10), tmp_path / "m.safetensors"
+    list(train(folder, out, small(steps=24)))
+    before = held_back(out)
+    for number in range(10, 16):
+        folder = add(folder, number)
+    list(train(folder, tmp_path / "other.safetensors", small(steps=24)))
+    assert held_back(tmp_path / "other.safetensors") != before, "begun anew it would be other images"
+    events = list(train(folder, out, small(steps=48, resume=True)))
+    assert held_back(out) == before
+    info = Model.load(out, "cpu").info.trained
+    assert len(info["learned_from"]) == 16 - len(before)
+    assert "same images as before" in " ".join(started(events).plan)
+
+
+def test_other_images_held_back_are_not_compared_with_those_before(
+    make_folder: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    folder, out = make_folder(8), tmp_path / "m.safetensors"
+    list(train(folder, out, small(steps=40, val="0,1")))
+    events = list(train(folder, out, small(steps=80, resume=True, val="2,3")))
+    first = next(e for e in events if isinstance(e, Validated))
+    assert first.is_best
+    assert held_back(out) == ["2.png", "3.png"]
+
+
+def test_a_colour_image_that_came_later(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    folder, out = make_folder(6), tmp_path / "m.safetensors"
+    list(train(folder, out, small(steps=10)))
+    events = list(train(add(folder, 6, colour=True), out, small(steps=20, resume=True)))
+    assert isinstance(events[-1], TrainFinished)
+    assert Model.load(out, "cpu").arch.in_channels == 1
+    assert checkpoint_path(out).exists()
+
+
+def test_wishes_that_come_too_late_are_named(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    folder, out = make_folder(6), tmp_path / "m.safetensors"
+    list(train(folder, out, small(steps=10)))
+    events = list(train(folder, out, small(steps=20, resume=True)))
+    assert not [e for e in events if isinstance(e, Warned)]
+    events = list(train(folder, out, small(steps=30, resume=True, width=8, learning_rate=0.1)))
+    assert [e.text for e in events if isinstance(e, Warned)] == [
+        "The training goes on as it was begun: what was said about width, learning rate is not heard."
+    ]
+
+
+@pytest.mark.parametrize("steps", [12, 30])
+def test_a_single_image_stays_divided(make_folder: Callable[..., Dataset], tmp_path: Path, steps: int) -> None:
+    folder, out = make_folder(1), tmp_path / "m.safetensors"
+    list(train(folder, out, small(steps=10)))
+    list(train(add(folder, 1), out, small(steps=steps, resume=True)))
+    info = Model.load(out, "cpu").info.trained
+    assert info["chosen_on"] == ["0.png"]
+    assert info["learned_from"] == ["0.png", "1.png"]

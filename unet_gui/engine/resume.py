@@ -1,0 +1,50 @@
+"""Going on with a training: what it was begun with, and which wishes come too late."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
+from unet_gui.engine.events import Event, Warned
+from unet_gui.engine.prepare import Begun
+from unet_gui.engine.recipe import TrainConfig
+
+BEGUN_WITH = (
+    "recipe",
+    "score",
+    "channels",
+    "normalisation",
+    "width",
+    "depth",
+    "stem",
+    "crop",
+    "batch",
+    "learning_rate",
+    "inpaint",
+    "init",
+)
+"""Wishes that only the beginning of a training hears."""
+
+
+def earlier(out: Path, config: TrainConfig) -> dict[str, Any] | None:
+    """Return the state of the training to go on with, None where there is none."""
+    path = checkpoint_path(out)
+    return load_checkpoint(path) if config.resume and path.exists() else None
+
+
+def begun(state: dict[str, Any]) -> Begun:
+    """Return what the training was begun with."""
+    held_back = tuple(state.get("held_back", ()))
+    return Begun(held_back, bool(held_back) and set(held_back) <= set(state["learned_from"]))
+
+
+def say_unheard(config: TrainConfig, state: dict[str, Any]) -> Generator[Event, None, None]:
+    """Tell which wishes come too late: the network stays as it was begun."""
+    before, usual = TrainConfig.from_json(state["config"]), TrainConfig()
+    wishes = {name: getattr(config, name) for name in BEGUN_WITH}
+    late = [n for n, wish in wishes.items() if wish not in (getattr(usual, n), getattr(before, n))]
+    if late:
+        names = ", ".join(name.replace("_", " ") for name in late)
+        yield Warned(f"The training goes on as it was begun: what was said about {names} is not heard.")

@@ -385,9 +385,14 @@ def _parser() -> argparse.ArgumentParser:
     window.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of images")
 
     demo = command("demo", "try everything on the built-in sample: the window, or without a display the same job here")
-    demo.add_argument("folder", nargs="?", metavar="FOLDER", help="where the sample goes (default: unet-gui-demo)")
+    demo.add_argument(
+        "folder",
+        nargs="?",
+        metavar="FOLDER",
+        help="where the sample goes (default: unet-gui-demo; for the window, your own data)",
+    )
     demo.add_argument("--no-window", action="store_true", help="no window even where there is a display")
-    demo.add_argument("--minutes", type=_positive, default=1.0, help="training time (default: 1)")
+    demo.add_argument("--minutes", type=_positive, default=1.0, help="training time without a window (default: 1)")
     _common(demo)
 
     _add_train(command("train", "train a model on the labels of a folder"))
@@ -421,15 +426,24 @@ def _add_train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=Path, required=True, metavar="M.safetensors", help="the model file to write")
     sub.add_argument("--recipe", choices=["fast", "tutorial"], default="fast")
     budget = sub.add_mutually_exclusive_group()
-    budget.add_argument("--minutes", type=_positive, metavar="N", help="the best model possible in N minutes")
+    budget.add_argument(
+        "--minutes",
+        type=_positive,
+        metavar="N",
+        help="the best model possible in N minutes (default: 10; tutorial: 40 epochs)",
+    )
     budget.add_argument("--epochs", type=int, metavar="N", help="passes over the images")
     sub.add_argument(
-        "--val", metavar="IDS|FRACTION", help="validation images: names, numbers (16-19) or a fraction (0.2)"
+        "--val", metavar="IDS|FRACTION", help="validation images: names, numbers (16-19), a fraction (0.2) or none"
     )
     sub.add_argument("--only", metavar="IDS", help="use these labelled images alone, e.g. 0-19")
     sub.add_argument("--score", choices=["auto", "dice", "rand"], default="auto", help="what to choose the model by")
     sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--resume", action="store_true", help="go on where the last run with this --out stopped")
+    sub.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where the last run with this --out stopped; the budget is of both together",
+    )
     sub.add_argument("--init", type=Path, metavar="M", help="start from this model; what fits is kept")
     sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
     sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
@@ -460,7 +474,7 @@ def _add_segment(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--suffix", default="", metavar="_res", help="added to the name")
     sub.add_argument("--tile", type=int, metavar="N", help="side of a tile (default: by memory)")
-    sub.add_argument("--tta", action="store_true", help="average over flips and turns: slower, a little better")
+    sub.add_argument("--tta", action="store_true", help="average over quarter turns, too: slower, a little better")
     sub.add_argument("--overwrite", action="store_true", help="segment also what is up to date")
     sub.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask scheduler to spread the images over")
     _common(sub)

@@ -90,7 +90,7 @@ class EraserTool(BrushTool):
         "Eraser",
         "E",
         "Take labels away: the pixels become unlabelled, which is not the same as background. "
-        "With any other tool hold Alt or use the right button.",
+        "With any other tool that paints hold Alt or use the right button.",
         "eraser",
     )
     _erases: ClassVar[bool] = True

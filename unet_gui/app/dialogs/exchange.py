@@ -21,7 +21,7 @@ FORMATS: dict[str, str] = {
     "color": "PNG of colours, with a table",
     "tiff": "TIFF, 8 bit",
     "tiff16": "TIFF, 16 bit",
-    "instances": "objects numbered, TIFF or PNG",
+    "instances": "objects numbered (PNG)",
     "coco": "COCO (JSON)",
     "labelme": "labelme (JSON)",
     "yolo": "YOLO segmentation (text)",
@@ -33,15 +33,15 @@ FORMATS: dict[str, str] = {
 
 _PICTURES = ("masks", "index", "binary", "palette", "color", "tiff", "tiff16")
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
-    "background": ("instances", "coco", "yolo", "imagej", "csv"),
+    "background": ("instances", "coco", "labelme", "yolo", "imagej", "csv"),
     "foreground": ("binary",),
     "segmentation": ("coco",),
     "copy_images": ("yolo",),
 }
 """Options of an export, and the formats that have them."""
 IMPORT_OPTIONS: dict[str, tuple[str, ...]] = {
-    "background": ("coco", "labelme", "yolo", "imagej"),
-    "suffix": (*_PICTURES, "instances"),
+    "background": ("instances", "coco", "labelme", "yolo", "imagej"),
+    "suffix": (*_PICTURES, "instances", "labelme", "yolo", "imagej"),
     "unlabelled": _PICTURES,
     "object_class": ("instances", "imagej"),
     "touching": ("instances",),

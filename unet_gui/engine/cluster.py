@@ -73,7 +73,7 @@ def segment_on_cluster(
     UserError
         The extra is missing, the scheduler does not answer, or the model cannot be used.
     """
-    from unet_gui.engine.segment import check_encoding
+    from unet_gui.engine.outputs import check_encoding
 
     client = _connect(scheduler)
     try:
@@ -129,7 +129,7 @@ class _Spread:
         return self.written + self.skipped + self.failed
 
     def events(self) -> Iterator[Event]:
-        from unet_gui.engine.segment import is_up_to_date, maker_text
+        from unet_gui.engine.outputs import is_up_to_date, maker_text
 
         start, maker = time.perf_counter(), maker_text(self.model, self.config)
         yield SegmentStarted(len(self.items), self.scheduler, f"Computing on {self._workers()} workers of a cluster.")
@@ -166,7 +166,7 @@ class _Spread:
         return len(self.client.scheduler_info(n_workers=-1)["workers"])
 
     def _submit(self, unit: tuple[int, ...], model: Future) -> None:
-        from unet_gui.engine.segment import is_stale_stack
+        from unet_gui.engine.outputs import is_stale_stack
 
         items = [self.items[number] for number in unit]
         renew = any(is_stale_stack(item, self.config) for item in items)
@@ -245,8 +245,8 @@ def _work(model: bytes, config: SegmentConfig, items: Sequence[SegmentItem], ren
 def _one(model: bytes, config: SegmentConfig, item: SegmentItem, renew: bool) -> _Result:
     from unet_gui.core.images import open_image
     from unet_gui.core.store import Encoding
+    from unet_gui.engine.outputs import maker_text, replace_outputs, write_item
     from unet_gui.engine.predict import run
-    from unet_gui.engine.segment import maker_text, replace_outputs, write_item
 
     start = time.perf_counter()
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import itertools
 import math
 import threading
@@ -13,18 +12,15 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.headers import read_bytes
-from unet_gui.core.images import ImageSource, image_info, open_image
-from unet_gui.core.planes import WaitingPlanes, write_planes
-from unet_gui.core.rows import RowsFile, label_rows, map_rows
-from unet_gui.core.store import INDEX, UNLABELLED, Encoding, maker_of, read_label, write_label
+from unet_gui.core.images import ImageSource, open_image
+from unet_gui.core.store import Encoding
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import (
     Event,
@@ -36,6 +32,15 @@ from unet_gui.engine.events import (
 from unet_gui.engine.lanes import Lanes
 from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Stats
+from unet_gui.engine.outputs import (
+    Files,
+    check_encoding,
+    is_stale_stack,
+    is_up_to_date,
+    maker_text,
+    replace_outputs,
+    write_item,
+)
 from unet_gui.engine.predict import Predictor, told
 from unet_gui.engine.prediction import Prediction
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
@@ -149,161 +154,6 @@ def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Ev
     predictor = Predictor(model, wants, device)
     yield SegmentStarted(len(items), device.name, device.note)
     yield from _Run(items, config, predictor, maker_text(read_bytes(config.model, "model"), config)).events()
-
-
-def maker_text(model: bytes, config: SegmentConfig) -> str:
-    """Return what is written into a prediction, so that one of another model, or made otherwise, is made anew."""
-    asked = (" tta" if config.tta else "") + (f" {config.encoding}" if config.encoding != "index" else "")
-    return hashlib.sha256(model).hexdigest()[:16] + asked
-
-
-def replace_outputs(config: SegmentConfig, items: Sequence[SegmentItem]) -> SegmentConfig:
-    """Ask the predictor for what some item wants written."""
-    return dataclasses.replace(
-        config,
-        probabilities=config.probabilities or any(i.out_prob for i in items),
-        uncertainty=config.uncertainty or any(i.out_uncertainty for i in items),
-        disagreement=config.disagreement or any(i.out_disagreement for i in items),
-    )
-
-
-def check_encoding(model: Model, config: SegmentConfig) -> None:
-    """Raise UserError where the masks cannot be written as asked."""
-    if config.encoding not in ("index", "binary"):
-        raise UserError(f"There is no encoding called “{config.encoding}”.", hint="Use index or binary.")
-    if config.encoding == "binary" and {c.id for c in model.info.classes} != {0, 1}:
-        raise UserError(
-            f"Binary masks hold two classes, but the model has {len(model.info.classes)}.",
-            path=config.model,
-            hint="Use --encoding index.",
-        )
-
-
-class Outputs(NamedTuple):
-    """Where an item's files go: the maps of a stack's pages are files of their own."""
-
-    mask: Path
-    prob: Path | None
-    uncertainty: Path | None
-    disagreement: Path | None
-
-
-def outputs_of(item: SegmentItem) -> Outputs:
-    """Return where mask and maps go."""
-
-    def own(path: Path | None) -> Path | None:
-        if path is None or item.pages <= 1:
-            return path
-        return path.with_name(f"{path.stem}_{item.page:04d}{path.suffix}")
-
-    return Outputs(item.out, own(item.out_prob), own(item.out_uncertainty), own(item.out_disagreement))
-
-
-def is_fresh(item: SegmentItem, model: Path) -> bool:
-    """Whether every output is there and not older than the image and the model."""
-    return all(_is_newer(path, item.path, model) for path in outputs_of(item) if path is not None)
-
-
-def _is_newer(out: Path, image: Path, model: Path) -> bool:
-    try:
-        newest_input = max(image.stat().st_mtime_ns, model.stat().st_mtime_ns)
-        return out.stat().st_size > 0 and out.stat().st_mtime_ns >= newest_input
-    except OSError:
-        return False
-
-
-def is_up_to_date(item: SegmentItem, config: SegmentConfig, maker: str = "") -> bool:
-    """Whether the item need not be segmented again; of a stack, whether its page was written.
-
-    A file that does not say who made it (a TIFF, one of an older version) counts by its time alone.
-    """
-    if not is_fresh(item, config.model) or not _maps_are_as_asked(item, config):
-        return False
-    if maker and maker_of(item.out) not in ("", maker):
-        return False
-    if item.pages <= 1:
-        return True
-    try:
-        pixels = read_label(item.out, INDEX, page=item.page)
-    except UserError:
-        return False
-    return not (pixels == UNLABELLED).all()
-
-
-def _maps_are_as_asked(item: SegmentItem, config: SegmentConfig) -> bool:
-    """Whether the maps are floats or bytes as they are wanted now."""
-    wanted = "float32" if config.float_maps else "uint8"
-    try:
-        return all(image_info(path).dtype == wanted for path in outputs_of(item)[1:] if path is not None)
-    except UserError:
-        return False
-
-
-def is_stale_stack(item: SegmentItem, config: SegmentConfig) -> bool:
-    """Whether the file that a page goes into is of an older model or image, and has to be begun anew."""
-    if item.pages <= 1 or not item.out.exists():
-        return False
-    return config.overwrite or not _is_newer(item.out, item.path, config.model)
-
-
-def write_item(
-    item: SegmentItem, prediction: Prediction, encoding: Encoding, classes: Sequence[int], maker: str
-) -> None:
-    """Write what the item asks for, the maps first: the mask is what says that the image is done.
-
-    ``classes`` are the model's, in its order; ``maker`` is from `maker_text`.
-    """
-    outputs = outputs_of(item)
-    for path, values in zip(outputs[1:], maps_of(prediction), strict=True):
-        if path is not None and values is not None:
-            named = classes if path == outputs.prob else ()
-            write_planes(path, values if values.ndim == 3 else values[None], named)
-    page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
-    write_label(item.out, np.ascontiguousarray(prediction.ids), encoding, page=page, pages=pages, maker=maker)
-
-
-def maps_of(prediction: Prediction) -> tuple[NDArray[Any] | None, ...]:
-    """Return the maps in the order of `Outputs`."""
-    return prediction.prob, prediction.uncertainty, prediction.disagreement
-
-
-class _Files:
-    """The files of a very large image, written while it is computed."""
-
-    def __init__(self, item: SegmentItem, config: SegmentConfig, classes: Sequence[int], maker: str) -> None:
-        self.outputs, self.encoding, self.classes = outputs_of(item), Encoding(config.encoding), classes
-        self.maker = maker
-        self.kind = np.dtype(np.float32 if config.float_maps else np.uint8)
-        self.files: dict[int, RowsFile | WaitingPlanes] = {}
-
-    def start(self, shape: tuple[int, int], classes: int) -> None:
-        self.abort()
-        for i, path in enumerate(self.outputs):
-            if i == 0:
-                self.files[i] = label_rows(self.outputs.mask, shape, self.encoding, self.maker)
-            elif path is not None and i == 1 and classes > 2:
-                self.files[i] = WaitingPlanes(path, (classes, *shape), self.kind, self.classes)
-            elif path is not None:
-                self.files[i] = map_rows(path, shape, self.kind, self.classes if i == 1 else ())
-
-    def put(self, rows: Prediction) -> None:
-        for i, values in enumerate((rows.ids, *maps_of(rows))):
-            if i in self.files and values is not None:
-                self.files[i].put(values)
-
-    def finish(self) -> None:
-        """Wait until all is on the disk, the mask last."""
-        try:
-            for i in sorted(self.files, reverse=True):
-                self.files[i].close()
-        except BaseException:
-            self.abort()
-            raise
-
-    def abort(self) -> None:
-        for file in self.files.values():
-            file.abort()
-        self.files = {}
 
 
 class _Run:
@@ -441,11 +291,11 @@ class _Run:
             yield from self._hand_over(job, prediction, None)
 
     def _one(self, job: _Job, ready: _Read) -> Iterator[Event]:
-        files: _Files | None = None
+        files: Files | None = None
         try:
             with contextlib.closing(ready):
                 if isinstance(ready.pixels, ImageSource) and job.item.pages <= 1:
-                    files = _Files(job.item, self.config, self.classes, self.maker)
+                    files = Files(job.item, self.config, self.classes, self.maker)
                 prediction = yield from self.predictor.predict(ready.pixels, job.number, ready.stats, files)
         except (UserError, OSError, MemoryError) as error:
             if files is not None:
@@ -458,7 +308,7 @@ class _Run:
             raise
         yield from self._hand_over(job, prediction, files)
 
-    def _hand_over(self, job: _Job, prediction: Prediction, files: _Files | None) -> Iterator[Event]:
+    def _hand_over(self, job: _Job, prediction: Prediction, files: Files | None) -> Iterator[Event]:
         """Have it written; tell of what is on the disk by now."""
         job = dataclasses.replace(
             job, uncertainty=prediction.mean_uncertainty, disagreement=prediction.mean_disagreement

@@ -159,3 +159,35 @@ def test_the_folder_closes_meanwhile(
     label = on_disk_of(folder, 0)
     assert label is not None
     assert (label == 1).sum() in (25, 75), "all of it or nothing"
+
+
+@pytest.mark.parametrize("deed", ["done", "clear", "take_over_all"])
+def test_a_large_label_is_written_beside_the_window(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deed: str
+) -> None:
+    monkeypatch.setattr("unet_gui.app.touch_up.SMALL", 100)
+    monkeypatch.setattr("unet_gui.app.touch_up.STRIP", 7 * SHAPE[1])
+    folder = write_folder(tmp_path / "x")
+    dataset = Dataset.open(folder)
+    dataset.save_prediction(dataset.images[0], truth(0))
+    window = open_window(folder)
+    session = window.session
+    qtbot.waitUntil(lambda: session.prediction is not None, timeout=20_000)
+    paint(session, Rect(2, 3, 10, 10), 0)
+    before = session.labels.ids.copy()  # type: ignore[union-attr]
+    document = session.document
+    assert document is not None
+    window.actions_by_id[deed].trigger()
+    assert window.whole.busy
+    assert session.key == "0.png", "it is not done yet"
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    wanted = {"done": np.where(before == UNLABELLED, truth(0), before), "take_over_all": truth(0)}
+    np.testing.assert_array_equal(document.labels.ids, wanted.get(deed, np.full_like(before, UNLABELLED)))
+    assert len(document.history.undo_stack) == 2
+    if deed == "done":
+        qtbot.waitUntil(lambda: session.document is not None and session.key == "1.png", timeout=20_000)
+        saved(qtbot, session)
+        np.testing.assert_array_equal(on_disk(session, 0), wanted["done"])
+    else:
+        session.undo()
+        np.testing.assert_array_equal(document.labels.ids, before)

@@ -66,8 +66,9 @@ class MainWindow(WindowFrame):
         self.desk = ModelDesk(self.session, self.runner, self)
         model = self.images.model
         self.navigator = Navigator(self.session, model, self.status.say, self)
-        self.touch_up = TouchUp(self.session, self.navigator.next_unfinished, self.navigator.predicted_after, self)
         self.whole = WholeImage(self.session, lambda: self.stage.canvas.options, self)
+        go = self.navigator
+        self.touch_up = TouchUp(self.session, go.next_unfinished, go.predicted_after, self.whole, self)
         self.exchange = ExchangeDesk(self.session, self.runner, model.everything, self)
         self.dialogs = DialogDesk(
             self, self.session, self.desk, settings, self.actions_by_id, model.everything, self._open_with_labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,22 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.chores import Chores
-from unet_gui.app.document import Document
+from unet_gui.app.document import SMALL, Document
 from unet_gui.app.doubt import Place, doubtful_places
 from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
+from unet_gui.app.whole_image import WholeImage
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
-from unet_gui.core.labels import UNLABELLED, Edit, Over
+from unet_gui.core.labels import UNLABELLED, Over
+from unet_gui.core.whole import Patch
 
 STRIP = 1 << 22
 """Pixels written at once, so that a big image does not need its size again in masks."""
+
+
+def _nothing() -> None:
+    """Do nothing more."""
 
 
 class TouchUp(QObject):
@@ -32,6 +38,8 @@ class TouchUp(QObject):
         Returns the image to go to when this one is done, None when all are.
     predicted_images : callable
         Returns the images with a prediction that come after this one.
+    whole : WholeImage, optional
+        Writes large labels beside the window.
 
     Signals
     -------
@@ -51,9 +59,11 @@ class TouchUp(QObject):
         session: Session,
         next_unfinished: Callable[[], ImageRef | None],
         predicted_images: Callable[[], list[ImageRef]],
+        whole: WholeImage | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        self._whole = whole
         self._session = session
         self._next_unfinished = next_unfinished
         self._predicted_images = predicted_images
@@ -74,49 +84,58 @@ class TouchUp(QObject):
 
     # --- taking over -----------------------------------------------------------------------------------------------
 
-    def take_over(self, replace: bool = False) -> bool:
-        """Give unlabelled pixels the class that the model predicts; all pixels with ``replace``. One undo step."""
+    def take_over(self, replace: bool = False, then: Callable[[], object] = _nothing) -> None:
+        """Give unlabelled pixels the class that the model predicts; all pixels with ``replace``. One undo step.
+
+        A large label is written beside the window; ``then`` is called when it is done.
+        """
         prediction = self._session.prediction
         if self._session.document is None:
-            return False
+            return
         if prediction is None:
             self._explain("There is no prediction for this image yet.")
-            return False
+            return
         name = "replace by prediction" if replace else "take over prediction"
-        return self._write(name, prediction, Over.ALL if replace else Over.UNLABELLED)
+        self._write(name, prediction, Over.ALL if replace else Over.UNLABELLED, then)
 
     def clear(self) -> None:
         """Make every pixel unlabelled. One undo step."""
-        document = self._session.document
-        if document is not None:
+        if self._session.document is not None:
             self._write("clear label", None, Over.ALL)
 
-    def fill_unlabelled(self, class_id: int) -> bool:
+    def fill_unlabelled(self, class_id: int, then: Callable[[], object] = _nothing) -> None:
         """Give every unlabelled pixel one class. One undo step."""
-        document = self._session.document
-        if document is None:
-            return False
-        return self._write("fill unlabelled", np.uint8(class_id), Over.UNLABELLED)
+        if self._session.document is not None:
+            self._write("fill unlabelled", np.uint8(class_id), Over.UNLABELLED, then)
 
-    def _write(self, name: str, ids: NDArray[np.uint8] | np.uint8 | None, over: Over) -> bool:
+    def _write(
+        self,
+        name: str,
+        ids: NDArray[np.uint8] | np.uint8 | None,
+        over: Over,
+        then: Callable[[], object] = _nothing,
+    ) -> None:
         """Write ids (an array, one class, or None for unlabelled) over the whole image."""
         session = self._session
-        edit = session.begin_edit(name)
         labels = session.labels
-        if edit is None or labels is None:
-            return False
+        if labels is None:
+            return
+        if self._whole is not None and labels.ids.size > SMALL:
+            self._whole.write(name, functools.partial(_patches, said=ids), over, then)
+            return
+        edit = session.begin_edit(name)
+        if edit is None:
+            return
         edit.over = over
-        h, w = labels.shape
-        step = max(1, STRIP // max(1, w))
         try:
-            for y in range(0, h, step):
-                session.changed(_write_strip(edit, Rect(0, y, w, min(step, h - y)), ids))
+            for patch in _patches(labels.ids, ids):
+                session.changed(edit.write(*patch))
         except BaseException:  # an edit left open would keep every label from being saved
             edit.rollback()
             raise
         finally:
             session.end_edit(edit)
-        return True
+        then()
 
     def _explain(self, text: str, *more: Offer) -> None:
         offers = (Offer("Predict this image", self.predict_wanted.emit), *more)
@@ -127,27 +146,33 @@ class TouchUp(QObject):
     def done(self) -> None:
         """Mark the image as done: what is unlabelled takes the prediction. Then go to the next unfinished one."""
         document = self._session.document
-        if document is None:
+        if document is None or document.labels.editing:
             return
-        if document.labels.editing:
+        open_pixels = _unlabelled(document)
+        if not open_pixels:
+            self._finish(document)
+        elif document.prediction is None:
+            self._ask(document, open_pixels)
+        else:
+            self.take_over(then=functools.partial(self._taken, document, open_pixels))
+
+    def _taken(self, document: Document, open_pixels: int) -> None:
+        """Go on when the prediction has been taken over."""
+        left = _unlabelled(document)
+        if left:  # pixels of a class that is no more
+            self._ask(document, left)
             return
-        open_pixels = int(np.count_nonzero(document.labels.ids == UNLABELLED))
-        if open_pixels:
-            if document.prediction is None:
-                self._ask(document, open_pixels)
-                return
-            before = document.labels.ids.size - open_pixels
-            if not self.take_over():
-                return
-            left = int(np.count_nonzero(document.labels.ids == UNLABELLED))
-            if left:  # pixels of a class that is no more
-                self._ask(document, left)
-                return
-            share = _percent(open_pixels / document.labels.ids.size)
-            what = f"{share} of it was unlabelled and took the prediction" if before else "it took the prediction"
-            text = f"“{document.key}” is done: {what}."
-            undo = Offer("Go back", functools.partial(self._go_back, document.key))
-            self._session.said.emit(Message("info", text, topic="touch-up", offers=(undo,), passing=True))
+        size = document.labels.ids.size
+        share = _percent(open_pixels / size)
+        what = (
+            f"{share} of it was unlabelled and took the prediction" if open_pixels < size else "it took the prediction"
+        )
+        undo = Offer("Go back", functools.partial(self._go_back, document.key))
+        text = f"“{document.key}” is done: {what}."
+        self._session.said.emit(Message("info", text, topic="touch-up", offers=(undo,), passing=True))
+        self._finish(document)
+
+    def _finish(self, document: Document) -> None:
         self._session.settled.emit("doubt")
         self.finished.emit(document.key)
         self._session.save()
@@ -181,8 +206,7 @@ class TouchUp(QObject):
         self._explain(text, fill, skip)
 
     def _fill_and_go_on(self, class_id: int) -> None:
-        if self.fill_unlabelled(class_id):
-            self.done()
+        self.fill_unlabelled(class_id, self.done)
 
     # --- doubtful places -------------------------------------------------------------------------------------------
 
@@ -252,11 +276,21 @@ class TouchUp(QObject):
         self._session.said.emit(Message.of(error, topic="doubt"))
 
 
-def _write_strip(edit: Edit, rect: Rect, ids: NDArray[np.uint8] | np.uint8 | None) -> Rect:
-    if isinstance(ids, np.ndarray) and ids.ndim == 2:
-        said = ids[rect.slices]
-        return edit.write(rect, said, said != UNLABELLED)
-    return edit.paint(rect, None, UNLABELLED if ids is None else int(ids))
+def _patches(label: NDArray[np.uint8], said: NDArray[np.uint8] | np.uint8 | None) -> Iterator[Patch]:
+    """Yield the image in strips, each with what to write: what the model says, one class, or that nobody has said."""
+    h, w = label.shape
+    step = max(1, STRIP // max(1, w))
+    for y in range(0, h, step):
+        rect = Rect(0, y, w, min(step, h - y))
+        if isinstance(said, np.ndarray) and said.ndim == 2:
+            yield Patch(rect, said[rect.slices], said[rect.slices] != UNLABELLED)
+        else:
+            ids = np.full((rect.h, rect.w), UNLABELLED if said is None else said, np.uint8)
+            yield Patch(rect, ids, np.ones(ids.shape, bool))
+
+
+def _unlabelled(document: Document) -> int:
+    return int(np.count_nonzero(document.labels.ids == UNLABELLED))
 
 
 def _percent(part: float) -> str:

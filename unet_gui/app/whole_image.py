@@ -18,7 +18,7 @@ from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.core import whole
 from unet_gui.core.geometry import Rect
-from unet_gui.core.labels import UNLABELLED, Edit
+from unet_gui.core.labels import UNLABELLED, Edit, Over
 
 Ids = NDArray[np.uint8]
 Patches = Callable[[Ids], Iterator[whole.Patch]]
@@ -32,12 +32,15 @@ class _Work:
     edit: Edit
     patches: Patches
     stop: threading.Event
+    looks: bool
+    then: Callable[[], object] | None
 
     def __call__(self) -> int:
         """Write everything and return how many pixels were written; -1 when it was stopped and taken back."""
         written = 0
         try:
-            for rect, ids, mask in self.patches(self.document.labels.ids.copy()):
+            before = self.document.labels.ids
+            for rect, ids, mask in self.patches(before.copy() if self.looks else before):
                 if self.stop.is_set():
                     break
                 self.edit.write(rect, ids, mask)
@@ -132,20 +135,35 @@ class WholeImage(QObject):
 
         self._start(f"Take over what is at least {sure:.0%} sure", patches)
 
-    def _start(self, name: str, patches: Patches, erases: bool = False) -> None:
+    def write(self, name: str, patches: Patches, over: Over, then: Callable[[], object]) -> bool:
+        """Write patches that do not depend on the label; act when it is done. False when it cannot begin."""
+        return self._start(name, patches, over=over, looks=False, then=then)
+
+    def _start(
+        self,
+        name: str,
+        patches: Patches,
+        erases: bool = False,
+        over: Over | None = None,
+        looks: bool = True,
+        then: Callable[[], object] | None = None,
+    ) -> bool:
         session = self._session
         document = session.document
         if document is None or self.busy:
-            return
+            return False
         edit = session.begin_edit(name)
         if edit is None:
-            return
+            return False
         if erases:
             let_eraser_work(edit)
+        if over is not None:
+            edit.over = over
         document.moving = True  # until `end_edit`: pixels and the number of the state do not belong together
         session.held = f"“{name}” is under way; try again in a moment."
-        self._work = _Work(document, edit, patches, threading.Event())
+        self._work = _Work(document, edit, patches, threading.Event(), looks, then)
         self._chores.give(None, self._work)
+        return True
 
     @Slot()
     def cancel(self) -> None:
@@ -174,6 +192,9 @@ class WholeImage(QObject):
             self._session.said.emit(Message("info", text, topic="stopped", passing=True))  # read on the next image, too
             return
         self._session.end_edit(work.edit)
+        if work.then is not None:
+            work.then()
+            return
         count = f"{written:,}".replace(",", "\u202f")
         said = f"{work.edit.name}: {count} px." if work.edit.delta else f"{work.edit.name}: nothing to change."
         undo = (Offer("Undo", partial(self._undo, work)),) if work.edit.delta else ()

@@ -21,7 +21,7 @@ from unet_gui.app.dialogs.shortcuts import ShortcutsDialog
 from unet_gui.app.jobs import JobError
 from unet_gui.app.menus import add_tool_actions
 from unet_gui.app.messages import Message, Offer
-from unet_gui.app.model_desk import Wishes
+from unet_gui.app.model_facts import Wishes
 from unet_gui.app.panels.classes import HIDDEN, ID, ClassesSection
 from unet_gui.app.panels.curves import Curves
 from unet_gui.app.panels.layers import LayersSection

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +13,16 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.jobs import Job, JobError, JobRunner
 from unet_gui.app.messages import Message, Offer
+from unet_gui.app.model_facts import SCORE_NAMES, Wishes, count_of, facts_of
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
 from unet_gui.app.panels.model import ModelFacts
 from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
-from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+from unet_gui.core.model_info import read_model_info
 from unet_gui.core.palette import ClassInfo, color_of
 from unet_gui.engine import events as ev
 from unet_gui.engine.recipe import SegmentConfig, TrainConfig
-
-SCORE_NAMES = {"rand": "Rand F", "dice": "Dice"}
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the person has chosen about the model, kept with the folder.
-
-    Attributes
-    ----------
-    recipe : str
-    minutes : float
-        Time for a training.
-    device : str
-    score : str
-    tta : bool
-        Predict several ways and average.
-    start_from : bool
-        Begin with the weights of the model in use.
-    model : str
-        Path of the model in use, inside the state folder relative to it; empty for none.
-    """
-
-    recipe: str = "fast"
-    minutes: float = 10.0
-    device: str = "auto"
-    score: str = "auto"
-    tta: bool = False
-    start_from: bool = False
-    model: str = ""
-
-    @classmethod
-    def from_json(cls, data: Any) -> Wishes:
-        """Return what is kept in the project file; strange entries give the defaults."""
-        if not isinstance(data, dict):
-            return cls()
-        plain = {f.name: data[f.name] for f in fields(cls) if isinstance(data.get(f.name), type(f.default))}
-        return cls(**plain)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what the project file keeps."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -76,35 +33,6 @@ class Progress:
     text: str = ""
     fraction: float | None = None
     left: float | None = None
-
-
-def facts_of(path: Path) -> ModelFacts:
-    """Return what is shown of a model file, from its header alone."""
-    name = path.stem
-    if path.suffix == ".pth" or (path.suffix != ".safetensors" and looks_like_torch_file(path)):
-        return ModelFacts(path, path.name, "tutorial")
-    try:
-        info = read_model_info(path)
-    except UserError as error:
-        return ModelFacts(path, name, problem=Message.of(error).text)
-    kind = info.recipe or "model"
-    weights = _weights(path)
-    if weights:
-        kind += f" · {weights / 1e6:.2f} M"
-    score, images = info.score.get("value"), info.trained.get("chosen_on", ())
-    plan = tuple(str(line) for line in info.trained.get("plan", ()))
-    if not isinstance(score, (int, float)) or not math.isfinite(score):
-        return ModelFacts(path, name, kind, plan=plan)
-    score_name = str(info.score.get("name", "score"))
-    validation = f"Validation ({_images(len(images))})" if images else "Validation"
-    return ModelFacts(path, name, kind, validation, f"{SCORE_NAMES.get(score_name, score_name)} {score:.3f}", plan=plan)
-
-
-def _weights(path: Path) -> int:
-    """Return the number of weights from the shapes in the file's header."""
-    with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
 
 
 class ModelDesk(QObject):
@@ -389,7 +317,7 @@ class ModelDesk(QObject):
             self.device_known.emit(event.device, getattr(event, "note", ""))
         if isinstance(event, ev.TrainStarted):
             self.plan_known.emit("\n".join(event.plan))
-            self._show(job, Progress(job.title, f"learning from {_images(len(event.train_images))}"))
+            self._show(job, Progress(job.title, f"learning from {count_of(len(event.train_images))}"))
         elif isinstance(event, ev.StepDone):
             self._on_step(job, event)
         elif isinstance(event, ev.Validated):
@@ -454,7 +382,7 @@ class ModelDesk(QObject):
             same = self._skipped.get(job.id, 0)
             done = len(self._refs.get(job.id, ())) - len(self._failures.get(job.id, ())) - same
             kept = f", {same} {'were' if same > 1 else 'was'} up to date" if same and done else ""
-            text = f"{_images(done)} segmented{kept}. Look at the doubtful places with N."
+            text = f"{count_of(done)} segmented{kept}. Look at the doubtful places with N."
             if same == len(self._refs.get(job.id, ())):
                 text = "Nothing to do: every prediction is of this model and newer than its image."
             self.said.emit(Message("good", text, topic="segment", passing=True))
@@ -500,7 +428,7 @@ class ModelDesk(QObject):
             what = {"masks": "saved", "exchange": "taken", "relabel": "changed", "count": "read"}.get(
                 job.kind, "segmented"
             )
-            text = f"{_images(len(reasons))} could not be {what}; all others are. First: {reasons[0]}"
+            text = f"{count_of(len(reasons))} could not be {what}; all others are. First: {reasons[0]}"
             self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images"))
 
     def _end(self, job: Job) -> None:
@@ -523,7 +451,3 @@ def _modified(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def _images(count: int) -> str:
-    return f"{count} image{'s' * (count != 1)}"

@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QColorDialog, QDialog, QFileDialog, QMessageBox, Q
 
 from unet_gui import __version__
 from unet_gui.app.actions import ActionTable
-from unet_gui.app.model_desk import ModelDesk, Wishes
+from unet_gui.app.model_desk import ModelDesk
+from unet_gui.app.model_facts import Wishes
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.images import ImageRef

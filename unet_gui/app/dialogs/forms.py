@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app import theme
-from unet_gui.app.model_desk import Wishes
+from unet_gui.app.model_facts import Wishes
 from unet_gui.app.settings import Settings
 from unet_gui.app.widgets import indent, label
 from unet_gui.core.errors import UserError

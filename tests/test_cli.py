@@ -339,3 +339,27 @@ def test_demo_without_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     sheet = cv2.imdecode(np.fromfile(folder / "contact-sheet.png", np.uint8), cv2.IMREAD_UNCHANGED)
     assert sheet.std() > 20  # a picture of something
     assert main(["demo", str(tmp_path), "--no-window"]) == 2  # never into a folder with other things
+
+
+def test_every_result_is_a_file_of_its_own(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    picture = cv2.imencode(".png", np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8))[1].tobytes()
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("pic", "A.png", "a.jpg", "b.png", "b_prob.png"):
+        (folder / name).write_bytes(picture)
+    words = ["segment", *map(str, sorted(folder.iterdir())), "--model", str(model), "--out", str(out)]
+    assert main([*words, "--format", "tif", "--probabilities"]) == 0
+    names = sorted(path.name for path in out.iterdir())
+    assert len(names) == 10
+    assert len({name.lower() for name in names}) == 10
+    assert {"pic.tif", "A.tif", "a.jpg.tif", "b.tif", "b_prob.tif"} <= set(names)
+    assert "5 segmented" in capsys.readouterr().out
+
+
+def test_what_may_not_be_looked_into_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/closed/a.png")
+
+    monkeypatch.setattr("unet_gui.core.describe.describe", closed)
+    assert main(["info", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "unet-gui: /closed/a.png: Permission denied.\n"

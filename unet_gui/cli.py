@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _talk("stopped")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away, e.g. `| head`
+    except OSError as error:
+        return _in_words(error, getattr(arguments, "verbose", False))
+
+
+def _in_words(error: OSError, verbose: bool) -> int:
+    """Say that a folder may not be looked into, or that a disk is full."""
+    if isinstance(error, BrokenPipeError):  # the reader of our output went away, e.g. `| head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or the interpreter complains once more when it exits
         return DONE
+    place = f"{error.filename}: " if error.filename else ""
+    _talk(f"unet-gui: {place}{error.strerror or error}.")
+    if verbose:
+        traceback.print_exc()
+    return WRONG_USE
 
 
 def _talk(text: str) -> None:

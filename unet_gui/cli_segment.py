@@ -22,7 +22,7 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     from unet_gui.engine.recipe import SegmentItem
 
     items: list[SegmentItem] = []
-    taken: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     inputs = list(_inputs(arguments.images))
     precious = _never_written(arguments.images, [path for path, _ in inputs])
     for path, relative in inputs:
@@ -33,12 +33,15 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
         # masks of a stack stay together in a stack
         suffix = ".tif" if pages > 1 else f".{arguments.format}"
         out = _free_name(arguments.out, relative, path, arguments.suffix + suffix, taken)
-        taken[out] = path
         prob = out.with_name(out.stem + "_prob.tif") if arguments.probabilities else None
         doubt = out.with_name(out.stem + "_uncertainty.tif") if arguments.uncertainty else None
         apart = out.with_name(out.stem + "_disagreement.tif") if arguments.disagreement else None
         for written in (out, prob, doubt, apart):
-            if written is not None and written.resolve() in precious:
+            if written is None:
+                continue
+            if taken.setdefault(_same_file(written), path) is not path:
+                raise UserError("Several results would be one file.", written, "Segment these images one by one.")
+            if written.resolve() in precious:
                 what = precious[written.resolve()]
                 raise UserError(f"The result would overwrite {what}.", written, "Choose another folder with --out.")
         beside = not arguments.suffix and out.exists() and out.parent.resolve() == path.parent.resolve()
@@ -54,15 +57,24 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     return items
 
 
-def _free_name(folder: Path, relative: Path, path: Path, ending: str, taken: dict[Path, Path]) -> Path:
+def _free_name(folder: Path, relative: Path, path: Path, ending: str, taken: dict[str, Path]) -> Path:
     """Return where a mask goes, no two into one file: a.png beside a.tif, or images of one name in several folders."""
     plain, full = relative.with_name(relative.stem + ending), relative.with_name(relative.name + ending)
     parent = Path(path.absolute().parent.name)
     for name in (plain, full, parent / plain, parent / full):
-        other = taken.get(folder / name)
-        if other is None and (name != full or taken[folder / plain].parent == path.parent):
+        if _same_file(folder / name) in taken:
+            continue
+        beside = taken.get(_same_file(folder / plain))
+        if name == plain or name != full or beside is None or beside.parent == path.parent:
             return folder / name
     raise UserError("Several images would have the same mask.", path, "Segment their folders one by one.")
+
+
+def _same_file(path: Path) -> str:
+    """Return the same text for paths that Windows or macOS take for one file."""
+    from unet_gui.core.layout import same_name
+
+    return same_name(str(path))
 
 
 def _never_written(names: Iterable[str], inputs: Iterable[Path]) -> dict[Path, str]:

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import go_to, on_disk, open_session, paint, saved, write_folder
+from tests.app.kit import SHAPE, go_to, on_disk, open_session, paint, saved, write_folder
 from unet_gui.app import session as session_module
 from unet_gui.app.document import Document
+from unet_gui.app.folder import _Restore
 from unet_gui.app.session import Session
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
-from unet_gui.core.journal import Unsaved, keep_only, read_journal, refuse
-from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.journal import Unsaved, checksum, keep_only, read_journal, refuse
+from unet_gui.core.labels import UNLABELLED, LabelImage
 from unet_gui.core.project import Dataset
+from unet_gui.core.store import INDEX, write_label
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
 
@@ -240,3 +242,25 @@ def test_a_journal_is_cut_down_to_what_is_left(tmp_path: Path) -> None:
     refuse(path)
     assert len(list(tmp_path.glob("*.refused"))) == 2
     assert not path.exists()
+
+
+def test_a_journal_of_others_changes_no_picture_elsewhere(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    picture = tmp_path / "pictures" / "a.png"
+    write_label(picture, np.zeros(SHAPE, np.uint8), INDEX)
+    before = picture.read_bytes()
+    labels = LabelImage(np.zeros(SHAPE, np.uint8))
+    crc = checksum(labels.ids)
+    with labels.edit("brush") as edit:
+        edit.paint(Rect(2, 3, 10, 10), None, 1)
+    assert edit.delta is not None
+    path = tmp_path / "unsaved.1"
+    one = Unsaved("../../pictures/a.png", SHAPE, crc)
+    one.edits.append((1, edit.delta))
+    keep_only(path, [one])
+    assert read_journal(path)
+    result = _Restore(Dataset.open(folder), (path,))()
+    assert not result.keys
+    assert "is not among the images" in str(result.errors[0])
+    assert picture.read_bytes() == before
+    assert path.exists()

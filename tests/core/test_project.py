@@ -157,7 +157,6 @@ def test_pairs_further_down_keep_their_labels(tmp_path: Path) -> None:
     assert (tmp_path / "labels/other/c.png").is_file()
     dataset.save()
     for reopened in (Dataset.open(tmp_path), dataset):
-        reopened.refresh()
         assert all(reopened.has_label(ref) for ref in reopened.images)
 
 
@@ -495,14 +494,3 @@ def test_a_hundred_thousand_images_stay_light(tmp_path: Path) -> None:
 def test_a_dataset_can_be_sent_to_another_process(isbi: Path) -> None:
     dataset = pickle.loads(pickle.dumps(Dataset.open(isbi)))
     assert dataset.load_label(dataset.images[0]) is not None
-
-
-def test_new_images_and_labels_are_seen_after_a_refresh(tmp_path: Path) -> None:
-    dataset = Dataset.open(images(tmp_path, "a.png"))
-    images(tmp_path, "b.png")
-    write_label(tmp_path / "labels/a.png", np.zeros((20, 30), np.uint8), INDEX)
-    assert not dataset.has_label(ImageRef("a.png"))
-    assert dataset.load_label(ImageRef("a.png")) is not None
-    dataset.refresh()
-    assert [ref.rel for ref in dataset.images] == ["a.png", "b.png"]
-    assert dataset.has_label(ImageRef("a.png"))

@@ -355,6 +355,8 @@ class _Restore:
     def _one(self, unsaved: Unsaved) -> bool:
         """Give one image its changes back. False when they do not fit the label, now or ever."""
         ref = ImageRef.parse(unsaved.key)
+        if ref.rel not in {known.rel for known in self._dataset.images}:  # nothing outside is written to
+            raise LabelError("is not among the images of this folder.", unsaved.key)
         ids = self._dataset.load_label(ref)
         if ids is None:
             ids = np.full(unsaved.shape, UNLABELLED, np.uint8)

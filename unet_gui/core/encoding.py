@@ -238,8 +238,10 @@ class Encoding:
                 for raw, i in data.get("values", ())
             )
             palette = tuple((int(r), int(g), int(b)) for r, g, b in data.get("palette", ()))
+            if len(palette) > 256 or not all(0 <= value <= 255 for color in palette for value in color):
+                raise ValueError("no table of colours")
             return cls(str(data["kind"]), values, palette)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, IndexError, AttributeError) as error:
             raise LabelError("The label encoding cannot be understood.", details=repr(error)) from error
 
 
@@ -253,7 +255,9 @@ def _as_numbers(raw: np.ndarray) -> np.ndarray:
         raise LabelError("holds decimal numbers, not classes.", hint="Labels must be whole numbers or colours.")
     if raw.ndim == 2:
         return raw
-    if raw.shape[2] < 3 or not ((raw[..., 0] == raw[..., 1]).all() and (raw[..., 0] == raw[..., 2]).all()):
+    if raw.shape[2] < 3:
+        return raw[..., 0]
+    if not ((raw[..., 0] == raw[..., 1]).all() and (raw[..., 0] == raw[..., 2]).all()):
         raise LabelError("is a colour picture, but class numbers were expected.", hint="Choose a colour table for it.")
     return raw[..., 0]
 
@@ -264,8 +268,8 @@ def pack_colors(raw: np.ndarray) -> np.ndarray:
         raise LabelError(
             "holds colours of more than 8 bit, which are no classes.", hint="Save it with 8 bit a channel."
         )
-    if raw.ndim == 2:
-        raw = np.dstack([raw] * 3)
+    if raw.ndim == 2 or raw.shape[2] < 3:  # the second of two is transparency
+        raw = np.dstack([raw if raw.ndim == 2 else raw[..., 0]] * 3)
     red, green, blue = (raw[..., c].astype(np.uint32) for c in range(3))
     return red << 16 | green << 8 | blue
 

@@ -196,6 +196,10 @@ def evaluate_folders(
         result.classes = max(result.classes, highest + 1)
         regions = None if result.membrane is None else region_scores(truth, guess, result.membrane)
         result.pairs.append(PairScore(name, confusion(truth, guess, highest + 1), regions))
+    net = result.membrane
+    if result.pairs and net is not None and not any(pair.table[net : net + 1].any() for pair in result.pairs):
+        text = f"No label has class {result.membrane}, so it separates no regions."
+        raise UserError(text, hint="Name another class with --membrane, or none.")
     result.pairs = [replace(pair, table=_enlarged(pair.table, result.classes)) for pair in result.pairs]
     return result
 
@@ -217,25 +221,36 @@ def _membrane(wish: int | str | None, pairs: Sequence[_Pair], encoding: Encoding
     if wish is None or wish == "none":
         return None
     try:
-        return int(wish)
+        chosen = int(wish)
     except ValueError as error:
         raise UserError(f"{wish} is no class id.", hint="Name a number, auto or none.") from error
+    if not 0 <= chosen < UNLABELLED:
+        raise UserError(f"{wish} is no class id.", hint="Name a number, auto or none.")
+    return chosen
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    """Return the picture files of a folder by relative path without suffix."""
+def _files(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the picture files of a folder by relative path without suffix, and why some cannot be used."""
     if folder.is_file():
-        return {"": folder}
+        return {"": folder}, {}
     if not folder.is_dir():
         raise UserError("There is no such folder.", folder)
     found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     inside = ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in found)
-    return {stem: path for stem, path in inside if not any(part.startswith(".") for part in stem.split("/"))}
+    files: dict[str, Path] = {}
+    twins: dict[str, str] = {}
+    for stem, path in sorted(inside):
+        if any(part.startswith(".") for part in stem.split("/")):
+            continue
+        if stem in files:
+            twins[stem] = f"{files[stem].name} and {path.name} have one name: move one of them away."
+        files[stem] = path
+    return files, twins
 
 
 def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, str]]]:
     """Return (name, prediction, label) of each pair, and what has no partner."""
-    guesses, labels = _files(predicted), _files(label)
+    (guesses, twin_guesses), (labels, twin_labels) = _files(predicted), _files(label)
     if not labels:
         raise UserError("There are no labels in the folder.", label)
     if not guesses:
@@ -248,7 +263,10 @@ def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, st
     pairs, failed = [], []
     for stem in sorted(labels, key=natural_key):
         others = sorted((name for name in longer.get(stem, []) if name not in labels), key=len)
-        if stem in guesses:
+        twins = twin_labels.get(stem) or twin_guesses.get(stem if stem in guesses else others[0] if others else "")
+        if twins:
+            failed.append((str(labels[stem]), twins))
+        elif stem in guesses:
             pairs.append((labels[stem].name if stem == "" else stem, guesses[stem], labels[stem]))
         elif not others:
             failed.append((str(labels[stem]), "There is no prediction of this name."))

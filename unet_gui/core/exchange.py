@@ -155,10 +155,14 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
     if prediction is None:
         assert label is not None
         return label
+    shape = label.shape if label is not None else None
+    if shape is None:
+        with dataset.open_image(ref) as image:
+            shape = image.shape
+    if prediction[0].shape != shape:
+        raise LabelError("has a prediction of another size.", ref.key, "Segment it again.")
     if label is None:
         return prediction[0]
-    if prediction[0].shape != label.shape:
-        raise LabelError("has a prediction of another size.", ref.key, "Segment it again.")
     return np.where(label == UNLABELLED, prediction[0], label).astype(np.uint8)
 
 

@@ -134,7 +134,10 @@ def read_journal(path: Path) -> dict[str, Unsaved]:
         if magic != _MAGIC or at > len(data) or zlib.crc32(data[start:at]) != crc:
             break  # the record that was being written when the program died
         key = data[start : start + key_length].decode(errors="surrogatepass")
-        _take(images, kind, key, data[start + key_length : at])
+        try:
+            _take(images, kind, key, data[start + key_length : at])
+        except (ValueError, struct.error):  # no program of ours wrote that
+            break
     return {key: one for key, one in images.items() if one.edits}
 
 

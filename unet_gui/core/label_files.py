@@ -60,7 +60,8 @@ class LabelFiles:
 
     def path(self, ref: ImageRef) -> Path:
         """Return the file that the image's label is, or will be, saved in."""
-        return self._index.writable(self._names.stem(ref.rel), stack=ref.page is not None)
+        alike = self._names.alone(ref.rel)
+        return self._index.writable(self._names.stem(ref.rel), stack=ref.page is not None, alike=alike)
 
     def exists(self, ref: ImageRef) -> bool:
         """Whether there was a label file when the folder was listed, or one was saved since."""
@@ -68,12 +69,7 @@ class LabelFiles:
 
     def of(self, refs: Iterable[ImageRef]) -> list[Path]:
         """Return the label files that exist for these image files."""
-        return self._index.files(self._names.stem(ref.rel) for ref in refs)
-
-    def list_again(self, names: LabelNames) -> None:
-        """List the files again, after another program has changed the folder."""
-        self._names = names
-        self._index.rescan()
+        return [path for path in map(self._listed, refs) if path is not None]
 
     def forget(self) -> None:
         """Look at every file anew: what pixel values mean has changed."""
@@ -160,7 +156,8 @@ class LabelFiles:
         return found.pop() if len(found) == 1 else Status.PARTIAL
 
     def _listed(self, ref: ImageRef) -> Path | None:
-        return self._index.find(self._names.stem(ref.rel), stack=ref.page is not None)
+        alike = self._names.alone(ref.rel)
+        return self._index.find(self._names.stem(ref.rel), stack=ref.page is not None, alike=alike)
 
     def _find(self, ref: ImageRef) -> Path | None:
         path = self._listed(ref) or self.path(ref)  # perhaps another program has written it since
@@ -204,6 +201,11 @@ class LabelFiles:
         """Save an image's label in the first folder; `Dataset.save_label` says more."""
         path = self.path(ref)
         image = self._image_root / ref.rel
+        with contextlib.suppress(OSError):
+            if path.samefile(image):
+                raise LabelError(
+                    "is the image itself, which is never written.", path, "Choose another folder for labels."
+                )
         if ids.shape != _page_shape(image, ref.page or 0):
             raise LabelError("has not the size of its image.", path, "It belongs to another image.")
         _check_classes(ids, classes, path)

@@ -64,7 +64,7 @@ def read_open(pages: TiffPages, index: int) -> tuple[np.ndarray, png.Palette, bo
     """Return what `read_page` does of an open file."""
     page = pages.page(index)
     colormap = page.colormap
-    palette = () if colormap is None else tuple((int(r), int(g), int(b)) for r, g, b in colormap)
+    palette = () if colormap is None else tuple((int(r), int(g), int(b)) for r, g, b in colormap[:256])
     return page.read(Rect(0, 0, page.width, page.height)), palette, page.description.strip() == MARKED
 
 
@@ -102,7 +102,7 @@ def _write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, page
     try:
         _check_page(path, page, old.count if pages == old.count else -1)
         shape = (old.page(page).height, old.page(page).width)
-        if shape != ids.shape and not is_blank(read_open(old, page)[0], encoding):
+        if shape != ids.shape and not is_blank(*read_open(old, page), encoding):
             raise LabelError(
                 f"page {page + 1} is {shape[1]} × {shape[0]} pixels.", path, "It is another image's label."
             )
@@ -123,10 +123,10 @@ def _write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, page
         old.close()
 
 
-def is_blank(raw: np.ndarray, encoding: Encoding) -> bool:
+def is_blank(raw: np.ndarray, palette: png.Palette, marked: bool, encoding: Encoding) -> bool:
     """Whether nothing is written on a page yet: it was made in the size of another one, its own image's may differ."""
-    _, blank, _ = fitting(np.full(raw.shape[:2], UNLABELLED, np.uint8), encoding)
-    return np.array_equal(raw, blank)
+    _, blank, blank_marked = fitting(np.full(raw.shape[:2], UNLABELLED, np.uint8), encoding)
+    return marked == blank_marked and not palette and np.array_equal(raw, blank)
 
 
 def _check_page(path: Path, page: int, pages: int) -> None:

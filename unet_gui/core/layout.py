@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -112,7 +113,7 @@ class LabelNames:
         images = list(images)
         self._pairs = pairs or {}
         self._full = _ambiguous(images)
-        self._shared = [rel for rel in images if rel.casefold() in self._full] if self._full else []
+        self._shared = [rel for rel in images if same_name(rel) in self._full] if self._full else []
 
     def stem(self, rel: str) -> str:
         """Return the label's relative path without its suffix."""
@@ -120,8 +121,12 @@ class LabelNames:
         if self._pairs:
             label = self._pairs.get(place)
             place, slash = (label, "/") if label is not None else (f"labels{slash}{place}", "/")
-        stem = name if self._full and rel.casefold() in self._full else name.rpartition(".")[0]
+        stem = name if self._full and same_name(rel) in self._full else name.rpartition(".")[0]
         return f"{place}{slash}{stem}"
+
+    def alone(self, rel: str) -> bool:
+        """Whether no other image has this one's stem, or one that some systems do not tell from it."""
+        return not self._full or same_name(rel) not in self._full
 
     def orphans(self) -> list[tuple[str, str]]:
         """Return (image, its label's path without suffix if it were alone) of images that share a stem."""
@@ -134,9 +139,14 @@ class LabelNames:
         return bool(self._full)
 
 
+def same_name(name: str) -> str:
+    """Return the same text for names that Windows or macOS do not tell apart: ``Ü`` and ``ü``, of one letter or two."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+
+
 def _ambiguous(images: Iterable[str]) -> set[str]:
     """Return the images, in small letters, whose stem alone would not be theirs alone."""
-    names = [rel.casefold() for rel in images]
+    names = [same_name(rel) for rel in images]
     full: set[str] = set()
     if len({name.rpartition(".")[0] for name in names}) == len(names):
         return full
@@ -159,39 +169,47 @@ class LabelIndex:
 
     def __init__(self, roots: Sequence[Path]) -> None:
         self.roots = tuple(roots)
-        self.rescan()
-
-    def rescan(self) -> None:
-        """List the folders again."""
         self._halves: list[str] = []
         self._files = [_by_name(_files_below(os.fspath(root), "", self._halves)) for root in self.roots]
+        self._alike: list[dict[str, str] | None] = [None] * len(self.roots)
 
-    def find(self, stem: str, *, stack: bool = False) -> Path | None:
+    def find(self, stem: str, *, stack: bool = False, alike: bool = False) -> Path | None:
         """Return the label file of this relative path without suffix, None when there is none.
 
-        For a page of a stack (`stack`) only a stack counts.
+        For a page of a stack (`stack`) only a stack counts. With `alike`, a name that some systems do not tell apart
+        from it will do.
         """
-        for root, files in zip(self.roots, self._files, strict=True):
-            for suffix in STACK_SUFFIXES if stack else LABEL_SUFFIXES:
-                if stem + suffix in files:
-                    return root / files[stem + suffix]
+        for number, root in enumerate(self.roots):
+            name = self._name(number, stem, STACK_SUFFIXES if stack else LABEL_SUFFIXES, alike)
+            if name is not None:
+                return root / name
         return None
+
+    def _name(self, number: int, stem: str, suffixes: Sequence[str], alike: bool) -> str | None:
+        """Return the file of this stem in one of the folders."""
+        files = self._files[number]
+        for suffix in suffixes:
+            if stem + suffix in files:
+                return files[stem + suffix]
+        if not alike:
+            return None
+        known = self._alike[number]
+        if known is None:
+            known = self._alike[number] = {same_name(small): name for small, name in files.items()}
+        return next((known[same_name(stem) + s] for s in suffixes if same_name(stem) + s in known), None)
 
     def add(self, name: str) -> None:
         """Note a file that was written below the first folder."""
         self._files[0][_small_suffix(name)] = name
+        if self._alike[0] is not None:
+            self._alike[0][same_name(_small_suffix(name))] = name
 
-    def writable(self, stem: str, *, stack: bool) -> Path:
+    def writable(self, stem: str, *, stack: bool, alike: bool = False) -> Path:
         """Return the file to write: the one that exists in the first folder, else a new one."""
-        for suffix in STACK_SUFFIXES if stack else (".png", *STACK_SUFFIXES):
-            if stem + suffix in self._files[0]:
-                return self.roots[0] / self._files[0][stem + suffix]
+        name = self._name(0, stem, STACK_SUFFIXES if stack else (".png", *STACK_SUFFIXES), alike)
+        if name is not None:
+            return self.roots[0] / name
         return self.roots[0] / (stem + (".tif" if stack else ".png"))
-
-    def files(self, stems: Iterable[str]) -> list[Path]:
-        """Return the label files that exist for these relative paths without suffix."""
-        found = (self.find(stem) for stem in stems)
-        return [path for path in found if path is not None]
 
     def remove_halves(self, seconds: float = 3600) -> None:
         """Remove half-written files that a killed program left behind, once they are that old."""

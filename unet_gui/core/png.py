@@ -160,7 +160,10 @@ def decode_indices(data: bytes) -> np.ndarray:
     header = read_header(data)
     parts = [SIGNATURE, chunk(b"IHDR", data[16:25] + b"\0" + data[26:29])]
     parts += [chunk(kind, bytes(content)) for kind, content in chunks(data) if kind in (b"IDAT", b"IEND")]
-    grey = cv2.imdecode(np.frombuffer(b"".join(parts), np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        grey = cv2.imdecode(np.frombuffer(b"".join(parts), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:  # a header that claims more than OpenCV takes
+        raise Damaged(str(error)) from error
     if grey is None:
         raise Damaged("the picture data cannot be decoded")
     if header.depth < 8:  # a grey picture of few bits is stretched to 0…255

@@ -69,6 +69,7 @@ class Dataset:
         self.settings: dict[str, Any] = project.settings
         self._project = project
         self._usual_labels: tuple[Path, ...] = ()
+        self._given = False  # the folder of labels, for this time
         self._nested = False  # labels in folders beside folders of images, further down
         self._lock = FolderLock(state_dir / "lock")
 
@@ -112,11 +113,15 @@ class Dataset:
         elif project.labels:
             layout = layout._replace(label_root=project.inside(layout.root, project.labels))
         dataset = cls(layout, state_dir, project)
+        dataset._given = labels is not None
         dataset._usual_labels = (usual, layout.root, state_dir / "labels")
         dataset._nested = layout.image_root == layout.root and layout.label_root == usual
         dataset._list()
         if dataset._nested:
             dataset.label_root = dataset.root
+        elif os.path.realpath(layout.label_root) == os.path.realpath(layout.image_root):
+            text = "holds the images: labels among them would be taken for images, or written over them."
+            raise ProjectError(text, layout.label_root, "Choose another folder for labels.")
         dataset._set_places(other_state=state is not None)
         dataset._load_project()
         dataset._note(dataset._labels.orphans())
@@ -133,6 +138,11 @@ class Dataset:
             names = list_images(self.image_root)
         except ImageError as error:
             raise ProjectError(error.message, error.path, error.hint, error.details) from error
+        if self.label_root.is_relative_to(self.image_root) and self.label_root != self.image_root:
+            labels = (
+                self.label_root.relative_to(self.image_root).as_posix() + "/"
+            )  # called otherwise than labels, perhaps
+            names = [name for name in names if not name.startswith(labels)]
         if not names:
             raise ProjectError("holds no pictures that can be opened.", self.root, "Choose the folder they are in.")
         pairs = nested_pairs(self.image_root, names) if self._nested else {}
@@ -388,13 +398,10 @@ class Dataset:
         self._must_be_ours()
         elsewhere = self.label_root not in self._usual_labels and self.label_root.is_relative_to(self.root)
         labels = self.label_root.relative_to(self.root).as_posix() if elsewhere else ""
+        if self._given and not self.label_root.is_relative_to(self.root):
+            labels = self._project.labels  # another folder this time
         with _WRITING:  # what is written last must be what was known last
             self._project.write(self.classes, self.encoding, dict(self.settings), labels)
-
-    def refresh(self) -> None:
-        """List images and labels again, after another program has changed the folder."""
-        self._list()
-        self._labels.list_again(self._names)
 
     def acquire_lock(self, *, anyway: bool = False) -> str:
         """Note that this process has the folder open; return "" or, when another has, who.
@@ -438,7 +445,7 @@ def _folder_error(path: Path, error: OSError) -> ProjectError:
 def _no_write(folder: Path) -> str:
     """Return why nothing can be written to a folder that may not exist yet, "" when it can."""
     place = folder
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:  # False also where nobody may look
         place = place.parent
     if os.access(place, os.W_OK | os.X_OK):
         return ""

@@ -50,8 +50,8 @@ class ProjectFile:
             if "encoding" in data:
                 self.encoding = Encoding.from_json(data["encoding"])
             self.settings: dict[str, Any] = dict(data.get("settings", {}))
-            self.labels = str(data.get("labels", ""))
-        except (ValueError, KeyError, TypeError, AttributeError, LabelError) as error:
+            self.labels = str(data.get("labels") or "")
+        except (ValueError, OverflowError, KeyError, TypeError, AttributeError, LabelError) as error:
             raise ProjectError("cannot be understood.", path, _OPEN_ANYWAY, repr(error)) from error
 
     @classmethod
@@ -78,7 +78,7 @@ class ProjectFile:
         try:
             data = json.loads(text)
             version = int(data.get("version", 0))
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, OverflowError, TypeError, AttributeError, RecursionError) as error:
             raise ProjectError("is damaged.", path, _OPEN_ANYWAY, str(error)) from error
         if version > VERSION:
             raise ProjectError("was written by a newer version of this program.", path, f"Update it. {_OPEN_ANYWAY}")
@@ -96,7 +96,7 @@ class ProjectFile:
         windows = PureWindowsPath(relative)
         outside = ".." in parts or ".." in windows.parts or bool(windows.drive or windows.root) or relative[:1] == "/"
         path = root / relative
-        if outside or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        if outside or "\0" in relative or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
             raise ProjectError(f"names a place outside the folder: {relative}", self.path, _OPEN_ANYWAY)
         return path
 

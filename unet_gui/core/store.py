@@ -70,7 +70,7 @@ def read_label(
     label = read_raw(path, page)
     if shape is not None and label.pixels.shape[:2] != tuple(shape):
         h, w = label.pixels.shape[:2]
-        if label_stack.is_tiff(path) and label_stack.is_blank(label.pixels, encoding):
+        if label_stack.is_tiff(path) and label_stack.is_blank(label.pixels, label.palette, label.marked, encoding):
             return np.full(shape, UNLABELLED, np.uint8)
         raise LabelError(
             f"is {w} × {h} pixels, but its image is {shape[1]} × {shape[0]}.",

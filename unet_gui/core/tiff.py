@@ -26,6 +26,11 @@ _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 _MICRONS = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "mm": 1e3}
 
 
+def _alike(x: float, y: float) -> bool:
+    """Whether a pixel is as high as it is wide: areas and lengths are measured with one size."""
+    return abs(x - y) <= 0.01 * abs(x)
+
+
 def _tifffile() -> Any:
     """Import tifffile when the first TIFF comes; what it would log reaches the person as an `ImageError`."""
     import tifffile
@@ -159,7 +164,11 @@ class TiffPages:
         pixels = root.find(".//{*}Pixels")
         if pixels is None or "PhysicalSizeX" not in pixels.attrib:
             return None
-        return float(pixels.attrib["PhysicalSizeX"]) * _MICRONS[pixels.attrib.get("PhysicalSizeXUnit", "µm")]
+        sizes = []
+        for axis in ("X", "Y" if "PhysicalSizeY" in pixels.attrib else "X"):
+            unit = pixels.attrib.get(f"PhysicalSize{axis}Unit", "µm").lower()
+            sizes.append(float(pixels.attrib[f"PhysicalSize{axis}"]) * _MICRONS[unit])
+        return sizes[0] if _alike(*sizes) else None
 
     def _resolution_size(self) -> float | None:
         tags = self._tif.pages[0].tags
@@ -169,8 +178,12 @@ class TiffPages:
         if not top or not bottom:
             return None
         size = bottom / top  # one over pixels per unit
+        if "YResolution" in tags:
+            above, below = tags["YResolution"].value
+            if above and not _alike(size, below / above):
+                return None
         imagej = self._tif.imagej_metadata
-        unit = (imagej or {}).get("unit")
+        unit = str((imagej or {}).get("unit")).lower()  # Fiji writes \\u00B5m
         if unit in _MICRONS:
             return size * _MICRONS[unit]
         kind = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 2
@@ -227,7 +240,11 @@ class TiffPage:
         if self._photometric != 3 or self._key.colormap is None:
             return None
         with in_words(self.path):
-            return np.ascontiguousarray((self._key.colormap.T >> 8).astype(np.uint8))
+            table = np.asarray(self._key.colormap)
+            if table.ndim != 2 or len(table) != 3:
+                raise ImageError("has a damaged table of colours.", self.path, _AGAIN)
+            deep = table.max(initial=0) > 255  # some programs write 8 bits where there should be 16
+            return np.ascontiguousarray((table.T >> 8 if deep else table.T).astype(np.uint8))
 
     @property
     def description(self) -> str:

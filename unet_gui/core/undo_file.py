@@ -79,11 +79,14 @@ def read_undo(path: Path, label: int) -> list[Delta]:
         return []
     deltas: list[Delta] = []
     at = _HEAD.size
-    while at < len(data):
-        (size,) = _SIZE.unpack_from(data, at)
-        at += _SIZE.size
-        deltas.append(Delta.from_bytes(data[at : at + size]))
-        at += size
+    try:
+        while at < len(data):
+            (size,) = _SIZE.unpack_from(data, at)
+            at += _SIZE.size
+            deltas.append(Delta.from_bytes(data[at : at + size]))
+            at += size
+    except (ValueError, struct.error):  # no program of ours wrote that
+        return []
     return deltas
 
 

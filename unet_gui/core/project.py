@@ -18,7 +18,7 @@ from unet_gui.core import label_stack
 from unet_gui.core.cv import cv2
 from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
-from unet_gui.core.images import ImageRef, ImageSource, image_info, list_images, open_image
+from unet_gui.core.images import LABEL_FOLDERS, ImageRef, ImageSource, image_info, list_images, open_image
 from unet_gui.core.label_files import LabelFiles, Status
 from unet_gui.core.layout import STATE_FOLDER, LabelNames, Layout, find_layout, nested_pairs
 from unet_gui.core.lock import FolderLock
@@ -138,11 +138,8 @@ class Dataset:
             names = list_images(self.image_root)
         except ImageError as error:
             raise ProjectError(error.message, error.path, error.hint, error.details) from error
-        if self.label_root.is_relative_to(self.image_root) and self.label_root != self.image_root:
-            labels = (
-                self.label_root.relative_to(self.image_root).as_posix() + "/"
-            )  # called otherwise than labels, perhaps
-            names = [name for name in names if not name.startswith(labels)]
+        if self.label_root.parent != self.image_root or self.label_root.name.lower() not in LABEL_FOLDERS:
+            names = _outside(names, self.image_root, self.label_root)
         if not names:
             raise ProjectError("holds no pictures that can be opened.", self.root, "Choose the folder they are in.")
         pairs = nested_pairs(self.image_root, names) if self._nested else {}
@@ -450,6 +447,14 @@ def _no_write(folder: Path) -> str:
     if os.access(place, os.W_OK | os.X_OK):
         return ""
     return f"The folder {place} is read-only: nothing can be saved there. Name another place to work on it."
+
+
+def _outside(names: list[str], root: Path, folder: Path) -> list[str]:
+    """Return the images that are not labels in a folder among them that is called masks, say."""
+    if folder == root or not folder.is_relative_to(root):
+        return names
+    below = folder.relative_to(root).as_posix() + "/"
+    return [name for name in names if not name.startswith(below)]
 
 
 def _found_classes(found: tuple[int, ...]) -> list[ClassInfo]:

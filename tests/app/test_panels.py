@@ -296,8 +296,13 @@ def test_status_line(qtbot: QtBot, window: QMainWindow, actions: ActionTable) ->
     assert status.text._text == "Rand F 0.96 · 1:10 left"
     assert status.bar.value() == 250
     assert status.stop.isVisible()
-    status.say("lost")
-    assert "lost" not in status.text._text, "a hint does not hide what runs"
+    status.say("nothing is predicted here")
+    status.set_job("Training", "Rand F 0.97", 0.5, 70)
+    assert status.text._text == "nothing is predicted here", "for a moment, beside the bar"
+    assert status.bar.isVisible()
+    assert status.job.text() == "Training"
+    status.forget()
+    assert status.text._text == "Rand F 0.97 · 1:10 left"
     status.set_job("Predicting", "starting")
     assert status.bar.maximum() == 0, "busy without a known end"
     status.set_job("")

@@ -108,7 +108,20 @@ def test_done_asks_where_the_prediction_says_nothing(qtbot: QtBot, tmp_path: Pat
         assert (session.labels.ids[6:] == 1).all()
         assert ear.heard("the prediction says nothing there")
         assert not finished
-        touch_up._fill_and_go_on(0)
+        offer = next(o for message in ear.messages for o in message.offers if o.text.startswith("Fill with"))
+        document = session.document
+        go_to(qtbot, session, 1)
+        offer.act()
+        assert session.labels is not None
+        assert (session.labels.ids == UNLABELLED).all(), "it was asked about another image"
+        assert ear.heard("asked about “0.png”")
+        go_to(qtbot, session, 0)
+        predict(qtbot, session, 0, ids)
+        touch_up.done()
+        offer = [o for message in ear.messages for o in message.offers if o.text.startswith("Fill with")][-1]
+        assert session.document is not document
+        assert session.labels is not None
+        offer.act()
         assert (session.labels.ids[:6] == 0).all()
         assert finished == ["0.png"]
         touch_up.close()

@@ -149,6 +149,41 @@ def test_pixels_in_no_object_become_what_was_asked_for(tmp_path: Path) -> None:
     assert any("unlabelled" in note for note in result.notes)
 
 
+@pytest.mark.parametrize("where", ["val", "val/image"])
+@pytest.mark.parametrize("names", [("val/1.png", "train/1.png"), ("train/1.png", "val/1.png")])
+def test_of_two_coco_entries_for_one_image_the_nearer_is_taken(
+    names: tuple[str, str], where: str, tmp_path: Path
+) -> None:
+    mask(tmp_path / where / "1.png")
+    (tmp_path / "val/label").mkdir()
+    dataset = Dataset.open(tmp_path / "val")
+    data = {
+        "images": [{"id": name, "file_name": name, "height": SIZE[0], "width": SIZE[1]} for name in names],
+        "categories": [{"id": 7, "name": "cell"}],
+        "annotations": [
+            {"image_id": "val/1.png", "category_id": 7, "segmentation": [square(2, 2, 4)]},
+            {"image_id": "train/1.png", "category_id": 7, "segmentation": [square(2, 2, 9)]},
+        ],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(data), "utf-8")
+    result = import_labels(dataset, tmp_path / "coco.json", "coco")
+    assert (result.done, result.failed) == (1, [])
+    label = dataset.load_label(ImageRef("1.png"))
+    assert label is not None
+    assert (label == 1).sum() == 16
+    assert "train/1.png is a second one for 1.png and was left out." in result.notes
+
+
+def test_of_two_files_for_one_image_that_without_other_folders_is_taken(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    mask(tmp_path / "in/0/a.png", 0)
+    ids = mask(tmp_path / "in/a.png")
+    mask(tmp_path / "in/b/a.png", 0)
+    result = import_labels(dataset, tmp_path / "in", "index")
+    assert (dataset.load_label(ImageRef("a.png")) == ids).all()
+    assert {f"{name}/a.png is a second one for a.png and was left out." for name in "0b"} <= set(result.notes)
+
+
 def test_coco_parts_are_added_and_run_lengths_are_read_in_both_ways(tmp_path: Path) -> None:
     counts = [0, 20, 20 * 30 - 20]  # the first column
     path = coco(

@@ -73,6 +73,8 @@ class CanvasLink(QObject):
     def _connect(self) -> None:
         session, canvas = self._session, self._canvas
         session.letting_go.connect(canvas.finish)
+        session.folder_changed.connect(self._on_folder)
+        canvas.used.connect(self._show_option)
         session.image_changed.connect(self._on_image)
         session.label_changed.connect(canvas.refresh)
         session.prediction_changed.connect(self._on_prediction)
@@ -135,6 +137,10 @@ class CanvasLink(QObject):
     @Slot()
     def _on_prediction(self) -> None:
         self._canvas.set_prediction(self._session.prediction)
+
+    @Slot()
+    def _on_folder(self) -> None:
+        self._keep_display = None  # the next folder's values mean something else
 
     @Slot(object)
     def _on_canvas_failed(self, error: Exception) -> None:
@@ -203,6 +209,9 @@ class CanvasLink(QObject):
     @Slot(str)
     def _on_canvas_said(self, text: str) -> None:
         self._status.say(text)
+
+    @Slot()
+    def _show_option(self) -> None:
         self._stage.chips.set_option(self._canvas.tool, self._canvas.options)  # a tool may have changed its own
 
     # --- how it is shown -------------------------------------------------------------------------------------------
@@ -263,7 +272,7 @@ class CanvasLink(QObject):
         said = self._name(int(document.labels.ids[row, column]))
         if document.prediction is not None:
             said += f" / {self._name(int(document.prediction[row, column]))}"
-        self._status.class_name.setText(said)
+        self._status.set_class_name(said)
         if not self._probe.waiting:
             self._ask_value(document.source, column, row)
 

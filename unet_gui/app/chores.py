@@ -18,16 +18,18 @@ class _Chore(QRunnable):
         super().__init__()
         self._owner = owner
         self._tag = tag
-        self._work = work
+        self._work: Callable[[], Any] | None = work
         self.setAutoDelete(True)
 
     def run(self) -> None:
         try:
+            assert self._work is not None
             result = self._work()
         except Exception as error:  # noqa: BLE001 - the pool's worker: whatever happens, its owner must hear of it
             self._owner._ended.emit(self._tag, None, error)
         else:
             self._owner._ended.emit(self._tag, result, None)
+        self._work = self._tag = None  # the pool's side may outlive this, and would keep a whole folder
 
 
 class Chores(QObject):

@@ -217,6 +217,7 @@ class MainWindow(WindowFrame):
     @Slot()
     def _on_folder(self) -> None:
         folder = self.session.folder
+        self.dialogs.forget_folder()
         self.start.set_busy("")
         self.start.set_recent(self.settings.recent())
         self.show_stage(folder is not None)
@@ -498,3 +499,5 @@ class MainWindow(WindowFrame):
         super().changeEvent(event)
         if event.type() == QEvent.Type.ThemeChange and hasattr(self, "link"):  # it comes while being made, too
             self.retheme()
+        elif event.type() == QEvent.Type.ActivationChange and hasattr(self, "link") and not self.isActiveWindow():
+            self.stage.canvas.let_go()  # a key that is held now is let go elsewhere

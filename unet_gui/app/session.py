@@ -192,7 +192,12 @@ class Session(QObject):
             self._show(kept)
             return
         dataset = self.folder.dataset
-        self._chores.give((self._asked, "image", ref), lambda: load(dataset, first_page(dataset, ref)))
+        asked = self._asked
+
+        def read() -> Document | None:  # images passed by while a key is held are not read
+            return load(dataset, first_page(dataset, ref)) if asked == self._asked else None
+
+        self._chores.give((asked, "image", ref), read)
 
     def on_predicted(self, key: str, fresh: bool) -> None:
         """Hear that an image has a prediction on disk; ``fresh`` when it has just been written."""

@@ -147,7 +147,7 @@ def _palette(theme: Theme) -> QPalette:
         role.BrightText: theme.bad,
         role.ToolTipBase: theme.raised,
         role.ToolTipText: theme.text,
-        role.PlaceholderText: theme.faint,
+        role.PlaceholderText: theme.muted,
         role.Highlight: theme.accent,
         role.HighlightedText: theme.on_accent,
         role.Link: theme.accent_text,

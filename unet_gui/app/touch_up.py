@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.document import SMALL, Document
 from unet_gui.app.doubt import Place, doubtful_places
@@ -201,11 +202,14 @@ class TouchUp(QObject):
             f"{share} of this image is unlabelled and {why}, so it cannot be done yet. "
             "Unlabelled means that nobody has said; it is not background."
         )
-        fill = Offer(f"Fill with {first.name}", functools.partial(self._fill_and_go_on, first.id))
+        fill = Offer(f"Fill with {first.name}", functools.partial(self._fill_and_go_on, document, first.id))
         skip = Offer("Leave it partial, go on", self._go_on)
         self._explain(text, fill, skip)
 
-    def _fill_and_go_on(self, class_id: int) -> None:
+    def _fill_and_go_on(self, document: Document, class_id: int) -> None:
+        if document is not self._session.document:  # it was asked about another image
+            self._session.said.emit(words.asked_about(document.key))
+            return
         self.fill_unlabelled(class_id, self.done)
 
     # --- doubtful places -------------------------------------------------------------------------------------------

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
 from PySide6.QtGui import QAction, QColor, QIcon, QKeyEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
+    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
     QLayout,
     QLineEdit,
+    QPlainTextEdit,
     QPushButton,
     QSizePolicy,
+    QTextEdit,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -60,6 +63,23 @@ def button(text: str, role: str = "", tip: str = "") -> QPushButton:
     return widget
 
 
+TYPING = (QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
+"""Where the keys belong to a text."""
+_TEXT_KEYS = frozenset(
+    {
+        Qt.Key.Key_Backspace,
+        Qt.Key.Key_Delete,
+        Qt.Key.Key_Space,
+        Qt.Key.Key_Return,
+        Qt.Key.Key_Enter,
+        Qt.Key.Key_Up,
+        Qt.Key.Key_Down,
+        Qt.Key.Key_Left,
+        Qt.Key.Key_Right,
+    }
+)
+
+
 class WheelGuard(QObject):
     """Lets the wheel scroll the panel, not change what happens to lie under the pointer."""
 
@@ -73,6 +93,18 @@ class WheelGuard(QObject):
 def unwheeled(widget: QWidget) -> None:
     """Let a widget use the wheel only while it has the focus."""
     widget.installEventFilter(WheelGuard(widget))
+
+
+class TypingGuard(QObject):
+    """Lets keys that move and delete in a text do that, not what they do elsewhere. For a window: it is asked last."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+            return False
+        if event.key() not in _TEXT_KEYS or not isinstance(QApplication.focusWidget(), TYPING):
+            return False
+        event.accept()
+        return True
 
 
 def indent(field: QAbstractSpinBox) -> None:
@@ -92,18 +124,28 @@ def search_field(name: str, hint: str, tip: str = "") -> QLineEdit:
     return widget
 
 
+class _Follower(QObject):
+    """Keeps a button as its action is, as long as there is a button."""
+
+    def __init__(self, widget: QPushButton, action: QAction) -> None:
+        super().__init__(widget)
+        self._widget, self._action = widget, action
+
+    @Slot()
+    def follow(self) -> None:
+        self._widget.setEnabled(self._action.isEnabled())
+        self._widget.setToolTip(self._action.toolTip())
+
+
 def action_button(actions: ActionTable, name: str, text: str = "", role: str = "") -> QPushButton:
     """Return a button for an action: its tooltip, its enabled state and its deed."""
     action = actions[name]
     widget = button(text or action.text(), role)
     widget.setAccessibleName(action.text())
 
-    def follow() -> None:
-        widget.setEnabled(action.isEnabled())
-        widget.setToolTip(action.toolTip())
-
-    follow()
-    action.changed.connect(follow)
+    follower = _Follower(widget, action)
+    follower.follow()
+    action.changed.connect(follower.follow)
     widget.clicked.connect(action.trigger)
     return widget
 

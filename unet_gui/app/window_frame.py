@@ -19,7 +19,7 @@ from unet_gui.app.panels.stage import Stage
 from unet_gui.app.panels.start_page import StartPage
 from unet_gui.app.panels.status_bar import StatusLine
 from unet_gui.app.settings import Settings
-from unet_gui.app.widgets import heading, label, row
+from unet_gui.app.widgets import TYPING, TypingGuard, heading, label, row
 
 _CANVAS_KEYS = (
     Qt.Key.Key_Space,
@@ -64,6 +64,7 @@ class WindowFrame(QMainWindow):
         self.actions_by_id = ActionTable(self)
         self.tools = add_tool_actions(self.actions_by_id)
         self._forwarding = False
+        self.installEventFilter(TypingGuard(self))
         self.setAcceptDrops(True)
         self.setDockNestingEnabled(True)
         self._build_middle()
@@ -139,7 +140,8 @@ class WindowFrame(QMainWindow):
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
-        area.setMinimumWidth(inside.minimumSizeHint().width())
+        bar = area.verticalScrollBar().sizeHint().width()
+        area.setMinimumWidth(inside.minimumSizeHint().width() + bar)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         return area
 
@@ -191,7 +193,8 @@ class WindowFrame(QMainWindow):
 
     def _forward(self, event: QKeyEvent) -> None:
         """Give keys that no panel wanted to the canvas, so that they work wherever the focus is."""
-        if event.key() not in _CANVAS_KEYS or self._forwarding or not self.is_stage_shown:
+        typing = isinstance(QApplication.focusWidget(), TYPING)
+        if event.key() not in _CANVAS_KEYS or self._forwarding or typing or not self.is_stage_shown:
             event.ignore()
             return
         self._forwarding = True  # the canvas hands back what it has no use for

@@ -58,3 +58,9 @@ def prediction_of_another_size(key: str) -> Message:
 def read_only(what: str, reason: str, offers: tuple[Offer, ...]) -> Message:
     """Say that nothing can be changed, why, and what to do about it."""
     return Message("warning", f"{what} {reason}", topic="read-only", offers=offers)
+
+
+def asked_about(key: str) -> Message:
+    """Say that an answer came when another image was open."""
+    text = f"That was asked about “{key}”. Go back to it first; nothing is changed here."
+    return Message("info", text, topic="touch-up", passing=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import re
@@ -320,6 +321,7 @@ class Importer(ABC):
         """
         finder = NameFinder(self.dataset)
         found: dict[str, Path] = {}
+        names: dict[str, str] = {}
         for path, name in self.files(suffixes):
             stem = name.rpartition(".")[0]
             for ending in (*((self.options.suffix,) if self.options.suffix else ()), *endings):
@@ -327,11 +329,40 @@ class Importer(ABC):
             key = finder.find(stem)
             if key is None:
                 self.unmatched.append(name)
-            elif key in found:
-                self.note(f"{name} is a second one for {key} and was left out.")
-            else:
+            elif self.takes(names, key, name):
                 found[key] = path
         return found
+
+    def takes(self, names: dict[str, str], key: str, name: str) -> bool:
+        """Whether this name is the first for an image, or nearer to it than the one so far; note what is left out.
+
+        Parameters
+        ----------
+        names : dict of str to str
+            By `ImageRef.key`, the name taken for it; kept up to date.
+        key : str
+            The image's key.
+        name : str
+            What the source calls it.
+        """
+        so_far = names.get(key)
+        better = so_far is None or self._nearness(name, key) > self._nearness(so_far, key)
+        if so_far is not None:
+            self.note(f"{so_far if better else name} is a second one for {key} and was left out.")
+        if better:
+            names[key] = name
+        return better
+
+    def _nearness(self, name: str, key: str) -> tuple[int, int]:
+        """Return how many folders of a name are the image's own, and how many, below zero, are others."""
+        folders = PurePosixPath(name.replace("\\", "/").casefold()).parts[-2::-1]
+        same = 0
+        # the source may call the image by the folders above it, too: val/1.png for 1.png in the folder val
+        for root in (self.dataset.root, self.dataset.image_root):
+            own = PurePosixPath((root / ImageRef.parse(key).rel).as_posix().casefold()).parts[-2::-1]
+            alike = (a == b for a, b in zip(folders, own, strict=False))
+            same = max(same, sum(itertools.takewhile(bool, alike)))
+        return same, same - len(folders)
 
     def files(self, suffixes: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
         """Yield (file, relative name with slashes) of the source, a file or a folder, sorted naturally."""

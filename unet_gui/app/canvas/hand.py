@@ -149,6 +149,8 @@ class Hand:
         if key == "escape" and self._gesture is not None:
             self.cancel()
             return True
+        if self._gesture is not None:
+            return True  # a corner in hand: the shape is not closed under it
         return self._bench.has_label and self.tool.key(key)
 
     def wheel(self, steps: float, held: Qt.KeyboardModifier) -> bool:

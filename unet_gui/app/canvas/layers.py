@@ -13,7 +13,7 @@ from unet_gui.app.canvas.viewport import Viewport, sample_positions
 from unet_gui.core.cv import cv2
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.palette import ClassInfo, color_table
-from unet_gui.core.pyramid import LabelPyramid
+from unet_gui.core.pyramid import TILE, LabelPyramid
 
 Ids = NDArray[np.uint8]
 UNLABELLED = 255
@@ -120,14 +120,19 @@ class ClassLayer:
         if inside.empty:
             return np.full((screen.h, screen.w), UNLABELLED, np.uint8)
         used = Rect(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
-        if level and pyramid.missing(used, level):
-            found = _every_nth(pyramid.view(0), rows << level, columns << level)
-        elif used.w == inside.w and used.h == inside.h:
+        if used.w == inside.w and used.h == inside.h:
             found = ids[used.slices]
         elif view.zoom >= 1:
             found = ids[used.slices].take(columns - used.x, axis=1)[rows - used.y]
         else:
             found = ids[rows, used.x : used.x1].take(columns - used.x, axis=1)
+        missing = pyramid.missing(used, level) if level else []
+        if missing:  # rough there until they are made, and only there: nobody paints the others again
+            found = found.copy()
+        for tx, ty in missing:
+            down = slice(*np.searchsorted(rows, (ty * TILE, (ty + 1) * TILE)))
+            across = slice(*np.searchsorted(columns, (tx * TILE, (tx + 1) * TILE)))
+            found[down, across] = _every_nth(pyramid.view(0), rows[down] << level, columns[across] << level)
         if found.shape == (screen.h, screen.w):
             return found
         result = np.full((screen.h, screen.w), UNLABELLED, np.uint8)

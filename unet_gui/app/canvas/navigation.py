@@ -65,6 +65,9 @@ class Navigation:
 
     def move(self, event: QMouseEvent) -> None:
         """Go on with it."""
+        if not event.buttons():  # somebody else has got the release
+            self.cancel()
+            return
         if self._pan_from is None:
             self._drag(event.position())
             return

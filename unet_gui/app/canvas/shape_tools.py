@@ -26,7 +26,7 @@ class LassoTool(Tool):
     )
 
     def gesture(self, press: Pointer) -> Gesture:
-        points = [press.at]
+        points, class_id = [press.at], self.class_for(press)
         event = press
         while event.kind != "release":
             event = yield
@@ -34,14 +34,14 @@ class LassoTool(Tool):
                 points.append(event.at)
             self.canvas.show_overlay(Overlay(lines=[(np.array(points), True)]))
         self.canvas.show_overlay(None)
-        self.apply("Lasso", polygon_bands(points), self.class_for(press))
+        self.apply("Lasso", polygon_bands(points), class_id)
 
 
 class _BoxTool(Tool):
     """Something that fills the box between the press and the release."""
 
     def gesture(self, press: Pointer) -> Gesture:
-        event = press
+        event, class_id = press, self.class_for(press)
         corners = (press.at, press.at)
         while event.kind != "release":
             event = yield
@@ -50,7 +50,7 @@ class _BoxTool(Tool):
             size = f"{abs(x1 - x0):.0f} × {abs(y1 - y0):.0f}"
             self.canvas.show_overlay(Overlay(lines=[(self.outline(*corners), True)], text=size))
         self.canvas.show_overlay(None)
-        self.apply(self.info.text, [self.shape(*corners)], self.class_for(press))
+        self.apply(self.info.text, [self.shape(*corners)], class_id)
 
     def outline(self, p0: Point, p1: Point) -> np.ndarray:
         """Return the corners of the line that is shown."""

@@ -143,7 +143,7 @@ class Brush:
             return at
         if int(diameter) % 2:
             return float(np.floor(at[0])) + 0.5, float(np.floor(at[1])) + 0.5
-        return float(np.round(at[0])), float(np.round(at[1]))
+        return float(np.ceil(at[0] - 0.5)), float(np.ceil(at[1] - 0.5))  # not to even: the key pen goes by halves
 
 
 @dataclass

@@ -23,7 +23,7 @@ from PySide6.QtGui import (
     QTabletEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QPlainTextEdit, QTextEdit, QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from unet_gui.app.canvas.bench import Bench
 from unet_gui.app.canvas.blob_tools import BlobTool
@@ -47,6 +47,7 @@ from unet_gui.app.canvas.scene import Scene, region_rects
 from unet_gui.app.canvas.target import EditTarget
 from unet_gui.app.canvas.tool import Brush, Options, Overlay
 from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.app.widgets import TYPING
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.images import ImageSource
@@ -65,7 +66,6 @@ _ARROWS: dict[int, tuple[int, int]] = {
     Qt.Key.Key_Down: (0, 1),
 }
 _NO_KEYS, _KEYPAD = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier
-_TYPING = (QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
 _ZOOM_STEP = 1.25  # for one notch of the wheel
 _NOTCH = 120  # eighths of a degree
 _SIZING = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
@@ -99,6 +99,8 @@ class CanvasView(QWidget):
         A short text for the status bar.
     failed(Exception)
         The image cannot be read.
+    used()
+        A tool has had the wheel or a release: what it remembers may be something else now.
     """
 
     cursor_moved = Signal(float, float)
@@ -110,6 +112,7 @@ class CanvasView(QWidget):
     layers_changed = Signal(object)
     message = Signal(str)
     failed = Signal(object)
+    used = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -362,8 +365,9 @@ class CanvasView(QWidget):
 
     def _update_screen(self, rect: Rect) -> None:
         dpr = self.devicePixelRatioF()
-        x, y = math.floor(rect.x / dpr), math.floor(rect.y / dpr)
-        self.update(QRect(x, y, math.ceil(rect.x1 / dpr) - x, math.ceil(rect.y1 / dpr) - y))
+        more = int(dpr != round(dpr))  # the canvas may begin within a pixel of the screen
+        x, y = math.floor(rect.x / dpr) - more, math.floor(rect.y / dpr) - more
+        self.update(QRect(x, y, math.ceil(rect.x1 / dpr) - x + more, math.ceil(rect.y1 / dpr) - y + more))
 
     def _on_overlay(self, before: Overlay | None, after: Overlay | None) -> None:
         scale = self.devicePixelRatioF()
@@ -473,7 +477,8 @@ class CanvasView(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if self.pen.is_down and not self.pen.sending:
             self.pen.toggle()  # a hand has taken over
-        if self._navigation.wants(event.button(), event.position(), self._hand.is_busy):
+        by_keys = self.pen.sending  # the key pen draws also where the minimap lies
+        if not by_keys and self._navigation.wants(event.button(), event.position(), self._hand.is_busy):
             self._navigation.press(event)
             self._update_cursor()
         else:
@@ -498,6 +503,7 @@ class CanvasView(QWidget):
             self._update_cursor()
         else:
             self._hand.mouse(event, self.devicePixelRatioF())
+            self.used.emit()
         self._update_ring()
 
     def tabletEvent(self, event: QTabletEvent) -> None:
@@ -524,7 +530,9 @@ class CanvasView(QWidget):
         self._turned += angle  # a touchpad sends many small parts of a notch: sizes change by whole ones
         whole = int(self._turned / _NOTCH)
         self._turned -= whole * _NOTCH
-        if whole and not self._hand.wheel(whole, event.modifiers()):
+        if whole and self._hand.wheel(whole, event.modifiers()):
+            self.used.emit()
+        elif whole:
             if Qt.KeyboardModifier.ShiftModifier in event.modifiers():
                 self.step_brush_size(whole)
             else:
@@ -544,12 +552,16 @@ class CanvasView(QWidget):
             super().keyReleaseEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        for key in (Qt.Key.Key_Space, Qt.Key.Key_H):
-            self._hold(key, False)
+        self.let_go()
         super().focusOutEvent(event)
 
+    def let_go(self) -> None:
+        """Take held keys for let go: their release goes elsewhere."""
+        for key in (Qt.Key.Key_Space, Qt.Key.Key_H):
+            self._hold(key, False)
+
     def enterEvent(self, event: QEnterEvent) -> None:
-        if not isinstance(QApplication.focusWidget(), _TYPING):
+        if not isinstance(QApplication.focusWidget(), TYPING):
             self.setFocus(Qt.FocusReason.MouseFocusReason)  # so that held keys and Enter reach the tool
         super().enterEvent(event)
 

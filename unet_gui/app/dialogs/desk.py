@@ -6,6 +6,7 @@ The dialogs themselves are imported when they are first wanted, which makes the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -20,6 +21,11 @@ from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.images import ImageRef
 from unet_gui.core.store import Encoding
+
+OF_A_FOLDER = frozenset(
+    {"question", "encoding", "model settings", "export", "import", "colour", "masks", "labels", "class list", "model"}
+)
+"""Dialogs about the folder that is open."""
 
 
 class DialogDesk(QObject):
@@ -68,26 +74,40 @@ class DialogDesk(QObject):
         if dialog is None:
             dialog = make()
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            dialog.destroyed.connect(lambda: self._open.pop(name, None))
+            dialog.destroyed.connect(lambda: self._gone(name, dialog))
             self._open[name] = dialog
         dialog.show()
         dialog.raise_()
         dialog.activateWindow()
+
+    def _gone(self, name: str, dialog: QDialog) -> None:
+        if self._open.get(name) is dialog:  # not another one that has taken its place
+            del self._open[name]
+
+    def _show_anew(self, name: str, make: Callable[[], QDialog]) -> None:
+        """Show a dialog in the place of one that asks about something else."""
+        old = self._open.pop(name, None)
+        if old is not None:
+            old.close()
+        self._show(name, make)
 
     def close(self) -> None:
         """Close what is open."""
         for dialog in list(self._open.values()):
             dialog.close()
 
+    @Slot()
+    def forget_folder(self) -> None:
+        """Close what asks about a folder that is no more open: its answer would be taken for another's."""
+        for name in OF_A_FOLDER & set(self._open):
+            self._open[name].close()
+
     # --- files -----------------------------------------------------------------------------------------------------
 
     def _files(self, name: str, title: str, taken: Callable[[Path], object], start: Path | None = None) -> QFileDialog:
-        old = self._open.pop(name, None)
-        if old is not None:
-            old.close()
         dialog = QFileDialog(self._window, title, str(start or ""))
         dialog.fileSelected.connect(lambda text: taken(Path(text)))
-        self._show(name, lambda: dialog)
+        self._show_anew(name, lambda: dialog)
         return dialog
 
     @Slot()
@@ -220,7 +240,7 @@ class DialogDesk(QObject):
 
     @Slot(object)
     def _on_wishes(self, wishes: Wishes) -> None:
-        self._desk.set_wishes(wishes)
+        self._desk.set_wishes(replace(wishes, model=self._desk.wishes.model))  # a training may have ended meanwhile
 
     @Slot()
     def encoding(self) -> None:
@@ -276,10 +296,7 @@ class DialogDesk(QObject):
             agree.clicked.connect(lambda: act())
             return box
 
-        old = self._open.pop("question", None)
-        if old is not None:
-            old.close()
-        self._show("question", make)
+        self._show_anew("question", make)
 
     def ask_color(self, class_id: int, now: str, taken: Callable[[int, str], object]) -> None:
         """Let the person choose the colour of a class."""
@@ -290,4 +307,4 @@ class DialogDesk(QObject):
             dialog.colorSelected.connect(lambda color: taken(class_id, color.name()))
             return dialog
 
-        self._show("colour", make)
+        self._show_anew("colour", make)

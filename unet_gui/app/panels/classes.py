@@ -206,7 +206,10 @@ class ClassesSection(Section):
     def set_classes(self, classes: list[ClassInfo]) -> None:
         """Show these classes."""
         self._classes = list(classes)
-        self._hidden &= {info.id for info in classes}
+        hidden = self._hidden & {info.id for info in classes}
+        if hidden != self._hidden:  # a number may be given to another class
+            self._hidden = hidden
+            self.hidden_changed.emit(frozenset(hidden))
         self.search.setVisible(len(classes) >= SEARCH_FROM)
         self._fill()
 

@@ -30,7 +30,6 @@ def _eye(tip: str) -> QToolButton:
     widget.setToolTip(tip)
     widget.setAccessibleName(tip)
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    unwheeled(widget)
     _draw_eye(widget, True)
     return widget
 
@@ -44,6 +43,7 @@ def _slider(name: str, tip: str, top: int = 100) -> QSlider:
     widget.setRange(0, top)
     widget.setPageStep(max(1, top // 10))
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    unwheeled(widget)
     widget.setAccessibleName(name)
     widget.setToolTip(tip)
     widget.setMinimumWidth(60)

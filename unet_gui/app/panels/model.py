@@ -171,14 +171,14 @@ class ProgressSection(Section):
         self._grid.setColumnStretch(0, 1)
         self.body.addWidget(self._text)
         self.body.addLayout(self._grid)
-        self._rows: list[tuple[QLabel, QLabel]] = []
+        self._rows: list[tuple[Elided, QLabel]] = []
         self.hide()
 
     def set_scores(self, text: str, rows: list[tuple[str, str]]) -> None:
         """Show names and values."""
         self._text.setText(text)
         for at in range(len(self._rows), len(rows)):
-            pair = (label("", "muted"), label())
+            pair = (Elided("", "muted"), label())
             pair[1].setAlignment(Qt.AlignmentFlag.AlignRight)
             self._rows.append(pair)
             self._grid.addWidget(pair[0], at, 0)
@@ -187,6 +187,6 @@ class ProgressSection(Section):
             name.setVisible(at < len(rows))
             value.setVisible(at < len(rows))
             if at < len(rows):
-                name.setText(rows[at][0])
+                name.set_text(rows[at][0])
                 value.setText(rows[at][1])
         self.setVisible(bool(rows))

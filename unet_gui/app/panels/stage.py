@@ -73,7 +73,7 @@ class Chips(QWidget):
 
     def set_class(self, class_id: int, name: str, color: str) -> None:
         """Show the class that is painted; 255 while erasing."""
-        self.class_chip.setText(f" {name}")
+        self.class_chip.setText(f" {name}".replace("&", "&&"))  # not a key
         self.class_chip.setAccessibleName(f"Class: {name}")
         self.class_chip.setIcon(swatch(class_id, color, 11))
         self._fit()

@@ -49,7 +49,7 @@ class StartPage(QWidget):
         for widget in (open_button, sample_button):
             widget.setMinimumHeight(36)
             column.addWidget(widget)
-        hint = label("Or drop a folder or an image on this window.", "faint")
+        hint = label("Or drop a folder or an image on this window.", "muted")
         column.addWidget(hint)
         column.addSpacing(10)
         column.addWidget(self._recent_title)
@@ -94,7 +94,7 @@ class StartPage(QWidget):
             widget.setMinimumHeight(widget.fontMetrics().height() + 14)
             mark = QLabel()
             mark.setPixmap(theme.icon("folder", "muted").pixmap(QSize(16, 16), self.devicePixelRatioF()))
-            where = Elided(str(folder.parent), "faint")
+            where = Elided(str(folder.parent), "muted")
             inside = QHBoxLayout(widget)
             inside.setContentsMargins(8, 0, 8, 0)
             inside.setSpacing(8)

@@ -32,7 +32,8 @@ class StatusLine(QStatusBar):
         self.setSizeGripEnabled(False)
         self.setContentsMargins(8, 0, 4, 0)
         self.setAccessibleName("Status")
-        self.job = label("", "title")
+        self.job = Elided("", "title")
+        self.job.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         self.text = Elided("")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -43,8 +44,8 @@ class StatusLine(QStatusBar):
         self.device, self.image = label(), label()
         self.place, self.value, self.class_name, self.zoom = label(), label(), label(), label()
         self.text.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
-        for widget in (self.job, self.text, self.bar, self.stop):
-            self.addWidget(widget)
+        for part in (self.job, self.text, self.bar, self.stop):
+            self.addWidget(part)
         self.addWidget(QWidget(), 1)
         for widget, tip in (
             (self.device, "Where the model computes"),
@@ -61,7 +62,7 @@ class StatusLine(QStatusBar):
         self._said.setSingleShot(True)
         self._said.setInterval(SAID_MS)
         self._said.timeout.connect(self.forget)
-        self._idle = ""
+        self._idle = self._running = ""
         self.set_job("")
 
     def _set_widths(self) -> None:
@@ -86,12 +87,13 @@ class StatusLine(QStatusBar):
         left : float or None
             Seconds to the end.
         """
-        self._said.stop()
-        self.job.setText(title)
+        self.job.set_text(title)
         self.job.setVisible(bool(title))
         time_left = duration(left)
         parts = [text, f"{time_left} left" if time_left else ""]
-        self.text.set_text(" · ".join(part for part in parts if part) if title else self._idle)
+        self._running = " · ".join(part for part in parts if part) if title else ""
+        if not self._said.isActive():
+            self.text.set_text(self._running if title else self._idle)
         self.bar.setVisible(bool(title))
         self.stop.setVisible(bool(title))
         self.bar.setRange(0, 0 if title and fraction is None else 1000)
@@ -104,22 +106,26 @@ class StatusLine(QStatusBar):
         self.image.setText(metrics.elidedText(text, Qt.TextElideMode.ElideLeft, 46 * metrics.averageCharWidth()))
         self.image.setToolTip(text or "Image, size, depth")
 
+    def set_class_name(self, text: str) -> None:
+        """Show the class under the pointer."""
+        metrics = self.class_name.fontMetrics()
+        room = 24 * metrics.averageCharWidth()
+        self.class_name.setText(metrics.elidedText(text, Qt.TextElideMode.ElideRight, room))
+
     def set_idle(self, text: str) -> None:
         """Show this while nothing runs."""
         self._idle = text
-        if not self.job.text():
+        if not self.job.text() and not self._said.isActive():
             self.text.set_text(text)
 
     @Slot(str)
     def say(self, text: str) -> None:
         """Show a short text for some seconds."""
-        if not self.job.text():
-            self.text.set_text(text)
-            self._said.start()
+        self.text.set_text(text)
+        self._said.start()
 
     @Slot()
     def forget(self) -> None:
         """Take the short text away, and its timer."""
         self._said.stop()
-        if not self.job.text():
-            self.text.set_text(self._idle)
+        self.text.set_text(self._running if self.job.text() else self._idle)

@@ -1,0 +1,241 @@
+"""What happens between a question and its answer, a key and its release, a tile and the next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import SHAPE, drag, go_to, paint, truth, write_folder
+from unet_gui.app import session as session_module
+from unet_gui.app.canvas.layers import ClassLayer
+from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.app.document import load
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.widgets import action_button
+from unet_gui.core.geometry import Rect
+from unet_gui.core.labels import UNLABELLED
+
+Open = Callable[[Path | None], MainWindow]
+LONG = 20_000
+
+
+def opened(qtbot: QtBot, window: MainWindow, folder: Path) -> None:
+    window.session.open_folder(folder)
+    qtbot.waitUntil(
+        lambda: (
+            window.session.folder is not None
+            and window.session.folder.dataset.root == folder
+            and window.session.document is not None
+        ),
+        timeout=LONG,
+    )
+
+
+# --- dialogs
+
+
+def test_a_question_about_a_folder_goes_with_it(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    other = write_folder(tmp_path / "other", labels=3)
+    before = {path.name: path.read_bytes() for path in (other / "labels").iterdir()}
+    window = open_window(write_folder(tmp_path / "x", labels=3))
+    window.classes.remove_wanted.emit(1)
+    qtbot.waitUntil(lambda: "question" in window.dialogs._open, timeout=LONG)
+    window.dialogs.encoding()
+    assert {"question", "encoding"} <= set(window.dialogs._open)
+    opened(qtbot, window, other)
+    qtbot.waitUntil(lambda: not window.dialogs._open, timeout=LONG)
+    assert {path.name: path.read_bytes() for path in (other / "labels").iterdir()} == before
+
+
+def test_a_colour_is_for_the_class_it_was_asked_for_last(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=1))
+    before = {info.id: info.color for info in window.session.classes}
+    window.classes.recolour_wanted.emit(1)
+    window.classes.recolour_wanted.emit(0)
+    dialog = window.dialogs._open["colour"]
+    dialog.colorSelected.emit("#123456")  # type: ignore[attr-defined]
+    after = {info.id: info.color for info in window.session.classes}
+    assert after == {**before, 0: "#123456"}
+    dialog.close()
+    qtbot.waitUntil(lambda: "colour" not in window.dialogs._open, timeout=LONG)
+
+
+def test_settings_do_not_bring_an_old_model_back(open_window: Open, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    window = open_window(write_folder(tmp_path / "x"))
+    asked = window.desk.wishes
+    window.desk.set_wishes(replace(asked, model="models/new.safetensors"))  # a training has ended meanwhile
+    window.dialogs._on_wishes(replace(asked, minutes=3.0))
+    assert (window.desk.wishes.model, window.desk.wishes.minutes) == ("models/new.safetensors", 3.0)
+
+
+# --- keys
+
+
+@pytest.mark.parametrize(
+    ("key", "held"),
+    [
+        (Qt.Key.Key_Backspace, Qt.KeyboardModifier.ControlModifier),
+        (Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier),
+        (Qt.Key.Key_Space, Qt.KeyboardModifier.ControlModifier),
+    ],
+)
+def test_keys_of_a_text_do_nothing_to_the_label(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, key: Qt.Key, held: Qt.KeyboardModifier
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=1))
+    before = window.session.labels.ids.copy()  # type: ignore[union-attr]
+    window.actions_by_id["filter"].trigger()
+    field = QApplication.focusWidget()
+    QTest.keyClicks(field, "png 0")
+    QTest.keyClick(field, key, held)
+    assert window.session.key == "0.png"
+    np.testing.assert_array_equal(window.session.labels.ids, before)  # type: ignore[union-attr]
+    assert field.text() == ("png " if key == Qt.Key.Key_Backspace else "png 0")  # type: ignore[union-attr]
+
+
+def test_return_in_a_text_closes_no_polygon(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.stage.canvas.set_tool("polygon")
+    for at in ((10, 10), (40, 10), (40, 40)):
+        drag(window, at, at)
+    window.classes.search.show()  # as it does for many classes
+    window.classes.search.setFocus()
+    QTest.keyClick(window.classes.search, Qt.Key.Key_Return)
+    assert (window.session.labels.ids == UNLABELLED).all()  # type: ignore[union-attr]
+    window.stage.canvas.setFocus()
+    QTest.keyClick(window.stage.canvas, Qt.Key.Key_Return)
+    assert (window.session.labels.ids != UNLABELLED).any()  # type: ignore[union-attr]
+
+
+def test_h_is_not_held_when_another_window_has_come(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    canvas = window.stage.canvas
+    window.images.setFocus()
+    QApplication.sendEvent(canvas, QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_H, Qt.KeyboardModifier.NoModifier))
+    QApplication.sendEvent(canvas, QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier))
+    assert canvas._navigation.space
+    canvas.let_go()
+    assert not canvas._navigation.space
+
+
+def test_images_passed_by_are_not_read(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=12))
+    read: list[str] = []
+    monkeypatch.setattr(session_module, "load", lambda dataset, ref: read.append(ref.key) or load(dataset, ref))
+    on = threading.Event()
+    window.session._chores.give((-1, "image", None), on.wait)  # an image that takes long
+    for _ in range(9):
+        QTest.keyClick(window.stage.canvas, Qt.Key.Key_D)
+    on.set()
+    qtbot.waitUntil(lambda: window.session.document is not None and window.session.key == "9.png", timeout=LONG)
+    assert read == ["9.png"]
+
+
+# --- the canvas
+
+
+def test_rough_tiles_are_rough_alone() -> None:
+    """Those that were ready are painted as they are: nobody paints them again."""
+    ids = np.full((4096, 4096), UNLABELLED, np.uint8)
+    ids[::7] = 1
+    layer = ClassLayer()
+    layer.set_ids(ids)
+    view = Viewport()
+    view.set_image_shape(ids.shape)
+    view.resize(256, 256)
+    view.zoom = 0.25
+    view.center_on(512, 512)
+    while layer.is_missing(view):
+        layer.prepare(view)
+    exact = layer.sample(view, Rect(0, 0, 256, 256))
+    assert len(np.unique(exact)) > 1
+    view.pan(-160, 0)
+    assert layer.is_missing(view)
+    moved = layer.sample(view, Rect(0, 0, 256, 256))
+    np.testing.assert_array_equal(moved[:, :96], exact[:, 160:])
+    assert len(np.unique(moved[:, 200:])) > 1, "rough is better than nothing"
+
+
+def test_a_hidden_class_that_is_gone_hides_no_new_one(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.actions_by_id["add_class"].trigger()
+    QApplication.focusWidget().clearFocus()
+    window.classes._hidden = {2}
+    window.classes.hidden_changed.emit(frozenset({2}))
+    assert window.stage.canvas.layers.hidden == {2}
+    window.session.set_classes(window.session.classes[:2])
+    assert not window.stage.canvas.layers.hidden
+
+
+def test_a_polygon_is_not_closed_under_a_corner_in_hand(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    canvas = window.stage.canvas
+    canvas.set_tool("polygon")
+    for at in ((10, 10), (40, 10)):
+        drag(window, at, at)
+    place = canvas.to_widget(40, 40).toPoint()
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=place)
+    QTest.keyClick(canvas, Qt.Key.Key_Return)
+    QTest.mouseMove(canvas, place + QPointF(5, 5).toPoint())
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=place)
+    assert not [m for m in window.stage.messages.messages if m.kind == "error"]
+    QTest.keyClick(canvas, Qt.Key.Key_Return)
+    assert (window.session.labels.ids != UNLABELLED).any()  # type: ignore[union-attr]
+
+
+def test_the_lasso_has_the_class_it_began_with(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    canvas = window.stage.canvas
+    canvas.set_tool("lasso")
+    places = [canvas.to_widget(x, y).toPoint() for x, y in ((10, 10), (50, 10), (50, 50), (10, 50))]
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=places[0])
+    for place in places[1:]:
+        QTest.mouseMove(canvas, place)
+    window.session.active_class = 0
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=places[-1])
+    assert window.session.labels.ids[30, 30] in (1, UNLABELLED)  # type: ignore[union-attr]
+
+
+def test_the_chip_follows_what_the_tool_remembers(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    canvas = window.stage.canvas
+    canvas.set_tool("wand")
+    drag(window, (20, 20), (60, 40))
+    shown = window.stage.chips.option_chip.text()
+    assert str(canvas.options.wand_tolerance) in shown
+
+
+def test_a_button_that_is_gone_follows_nothing(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    widget = action_button(window.actions_by_id, "train")
+    widget.show()
+    widget.deleteLater()
+    QApplication.sendPostedEvents(widget, QEvent.Type.DeferredDelete)
+    action = window.actions_by_id["train"]
+    action.setEnabled(not action.isEnabled())
+    action.setEnabled(not action.isEnabled())
+
+
+def test_contrast_of_a_folder_is_its_own(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    display = window.stage.canvas.display
+    window.layers.display_changed.emit(display)
+    assert window.link._keep_display is not None
+    opened(qtbot, window, write_folder(tmp_path / "y"))
+    assert window.link._keep_display is None
+    go_to(qtbot, window.session, 1)
+    paint(window.session, Rect(1, 1, 2, 2), int(truth(0).max()))
+    assert window.session.labels.shape == SHAPE  # type: ignore[union-attr]

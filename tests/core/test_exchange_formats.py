@@ -288,6 +288,27 @@ def test_pages_of_a_stack_come_back(tmp_path: Path) -> None:
             assert (back.load_label(ref) == dataset.load_label(ref)).all(), kind
 
 
+def test_images_of_one_name_come_back_each_to_its_own(tmp_path: Path) -> None:
+    """At the root and in a folder; and with two suffixes, where the whole name tells them apart."""
+    names = ("a.png", "sub/a.png", "b.png", "b.tif")
+    for root in ("in", "back"):
+        for name in names:
+            (tmp_path / root / name).parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / root / name), np.zeros((12, 14), np.uint8))
+    dataset = Dataset.open(tmp_path / "in")
+    for n, name in enumerate(names):
+        ids = np.zeros((12, 14), np.uint8)
+        ids[2:6, 3 : 5 + n] = 1
+        dataset.save_label(ImageRef(name), ids)
+    for kind in EXACT:
+        assert export(dataset, kind, tmp_path / kind).failed == []
+        back = Dataset.open(shutil.copytree(tmp_path / "back", tmp_path / f"back {kind}"))
+        result = import_labels(back, tmp_path / kind, kind)
+        assert (result.done, result.failed) == (4, []), kind
+        for name in names:
+            assert (back.load_label(ImageRef(name)) == dataset.load_label(ImageRef(name))).all(), (kind, name)
+
+
 def test_palette_and_color_show_the_colours_of_the_classes(tmp_path: Path) -> None:
     dataset = partial(tmp_path)
     for kind in ("palette", "color"):

@@ -288,6 +288,27 @@ def test_damaged_regions_of_interest_are_told(damage: bytes, tmp_path: Path) -> 
     assert (result.done, len(result.failed)) == (0, 2)
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_regions_that_cannot_be_unpacked_are_told_and_the_rest_goes_on(packed: bool, tmp_path: Path) -> None:
+    pytest.importorskip("roifile")
+    dataset = folder(tmp_path)
+    dataset.save_label(ImageRef("b.png"), np.eye(*SIZE, dtype=np.uint8))
+    export(dataset, "imagej", tmp_path / "in", ExportOptions(only_labels=True))
+    path = tmp_path / "in/a_RoiSet.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
+        archive.writestr("x.roi", bytes(range(99)))
+    data = bytearray(path.read_bytes())
+    if packed:
+        data[30 + len("x.roi")] = 0xFF  # behind the header: no packed data begins so
+    else:
+        sizes = data.index(b"PK\x01\x02") + 20
+        data[sizes : sizes + 8] = struct.pack("<II", 9999, 9999)  # longer than the file
+    path.write_bytes(data)
+    result = import_labels(dataset, tmp_path / "in", "imagej", ImportOptions(overwrite=True))
+    assert (result.done, [name for name, _ in result.failed]) == (1, ["a.png"])
+    assert "a_RoiSet.zip" in result.failed[0][1]
+
+
 def test_regions_of_imagej_itself_have_no_class_in_their_name(tmp_path: Path) -> None:
     roifile = pytest.importorskip("roifile")
     rect = roifile.ImagejRoi()
@@ -304,6 +325,26 @@ def test_regions_of_imagej_itself_have_no_class_in_their_name(tmp_path: Path) ->
     assert label is not None
     assert (label[3:9, 2:7] == 1).all()
     assert abs(int((label[:, 10:20] == 1).sum()) - np.pi * 25) < 3
+
+
+@pytest.mark.parametrize(("names", "known"), [(("1", "2"), False), (("12 %", "1"), False), (("2024", "2025"), True)])
+def test_classes_called_by_numbers_come_back_from_imagej(
+    names: tuple[str, str], known: bool, tmp_path: Path
+) -> None:
+    pytest.importorskip("roifile")
+    dataset = folder(tmp_path)
+    classes = [ClassInfo(i, name, f"#00000{i}") for i, name in enumerate(("background", *names))]
+    dataset.set_classes(classes)
+    ids = np.zeros(SIZE, np.uint8)
+    ids[2:5, 2:5], ids[8:12, 8:12] = 1, 2
+    dataset.save_label(ImageRef("a.png"), ids)
+    export(dataset, "imagej", tmp_path / "out", ExportOptions(only_labels=True))
+    back = folder(tmp_path / "back")
+    if known:  # such a name may be one of ImageJ's own, too
+        back.set_classes(classes)
+    assert import_labels(back, tmp_path / "out", "imagej").done == 1
+    assert [(info.id, info.name) for info in back.classes] == [(info.id, info.name) for info in classes]
+    assert (back.load_label(ImageRef("a.png")) == ids).all()
 
 
 def test_colours_without_a_table_are_one_class_each(tmp_path: Path) -> None:
@@ -340,6 +381,15 @@ def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> Non
     assert (dataset.load_label(ImageRef("x/a.png")) == first).all()
     assert (dataset.load_label(ImageRef("y/a.png")) == second).all()
     assert any("Not in this folder: a.png." in note for note in result.notes)
+
+
+def test_a_name_that_may_be_of_two_images_is_of_none(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "a.png", "a.jpg", "sub/a.png")
+    coco(tmp_path / "coco.json", [])
+    text = (tmp_path / "coco.json").read_text("utf-8").replace("some/where/a.png", "a")
+    (tmp_path / "coco.json").write_text(text, "utf-8")
+    with pytest.raises(UserError, match="nothing for the images"):
+        import_labels(dataset, tmp_path / "coco.json", "coco")
 
 
 def test_export_does_not_overwrite_unasked_nor_its_own_labels(tmp_path: Path) -> None:

@@ -359,7 +359,7 @@ class Importer(ABC):
         same = 0
         # the source may call the image by the folders above it, too: val/1.png for 1.png in the folder val
         for root in (self.dataset.root, self.dataset.image_root):
-            own = PurePosixPath((root / ImageRef.parse(key).rel).as_posix().casefold()).parts[-2::-1]
+            own = PurePosixPath((root.absolute() / ImageRef.parse(key).rel).as_posix().casefold()).parts[-2::-1]
             alike = (a == b for a, b in zip(folders, own, strict=False))
             same = max(same, sum(itertools.takewhile(bool, alike)))
         return same, same - len(folders)
@@ -385,13 +385,15 @@ class NameFinder:
 
     def __init__(self, dataset: Dataset) -> None:
         self._keys: dict[str, str | None] = {}
+        whole: dict[str, str | None] = {}
         for ref in dataset.images:
             label = dataset.label_path(ref).relative_to(dataset.label_root).with_suffix("").as_posix()
-            names = {ref.rel, ref.rel.rpartition(".")[0], label}
-            names |= {name.rpartition("/")[2] for name in names}
-            for name in map(str.casefold, names):
-                # two images of one name in different folders are told apart by the whole path only
-                self._keys[name] = ref.rel if self._keys.get(name, ref.rel) == ref.rel else None
+            names = {name.casefold() for name in (ref.rel, ref.rel.rpartition(".")[0], label)}
+            for keys, called in ((whole, names), (self._keys, {name.rpartition("/")[2] for name in names})):
+                for name in called:
+                    # two images of one name in different folders are told apart by the whole path only
+                    keys[name] = ref.rel if keys.get(name, ref.rel) == ref.rel else None
+        self._keys |= whole  # so a.json is that of a.png, not of sub/a.png
         for ref in dataset.images:
             self._keys[ref.rel.casefold()] = ref.rel
 

@@ -6,6 +6,7 @@ import io
 import re
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ ENDING = "_RoiSet"
 IGNORED = "unlabelled"
 _NAMED = re.compile(r"[^\W\d]")
 _NUMBERED = re.compile(r"(.*[^\W\d].*?)[-_ ]\d+")
+_OURS = re.compile(r"(.+)-\d{4,}")
+_NOT_IMAGEJ = re.compile(r"\d{1,3}|.*[^-\s\d].*")  # numbers in its own names have four digits or more
 _FAR = 32767  # whole numbers in an ROI have 16 bit
 
 
@@ -96,7 +99,7 @@ class ImagejImporter(Importer):
                 read = self._roifile.roiread(path)
                 rois = read if isinstance(read, list) else [read]
                 found = [(self._class_of(roi.name), self._piece(roi, shape)) for roi in rois]
-        except (OSError, zipfile.BadZipFile, struct.error, RuntimeError) as error:
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
             raise LabelError("is not a ROI file that can be understood.", path, details=repr(error)) from error
         label = self.blank(shape)
         pieces = [(name, piece) for name, piece in found if piece is not None]
@@ -108,6 +111,10 @@ class ImagejImporter(Importer):
     def _class_of(self, name: str) -> str:
         if self.options.object_class:
             return self.options.object_class
+        ours = _OURS.fullmatch(name)
+        known = {info.name.casefold() for info in self.dataset.classes}
+        if ours and (ours[1].casefold() in known or _NOT_IMAGEJ.fullmatch(ours[1])):
+            return ours[1]  # also of a class called 1 or 2024
         numbered = _NUMBERED.fullmatch(name)
         if numbered:
             return numbered[1]

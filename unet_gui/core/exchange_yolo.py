@@ -79,11 +79,12 @@ class YoloImporter(Importer):
         super().__init__(dataset, source, options)
         self._files = {key: path for key, path in self.match((".txt",)).items() if path.name != "classes.txt"}
         self.unmatched = [name for name in self.unmatched if Path(name).name != "classes.txt"]
-        self._names = _names(source)
+        self._names, table = _names(source)
         for name in self._names.values():
             self.book.id_of(name)
         if not self._names:
-            self.note("There is no data.yaml and no classes.txt: classes are called class 0, class 1 …")
+            why = "There is no data.yaml and no classes.txt" if table is None else f"{table} cannot be understood"
+            self.note(f"{why}: classes are called class 0, class 1 …")
 
     def has(self, ref: ImageRef) -> bool:
         """Whether there is a file of the image's name."""
@@ -118,35 +119,67 @@ class YoloImporter(Importer):
         return np.where(np.abs(corners - whole) < 0.02, whole, corners)
 
 
-def _names(source: Path) -> dict[int, str]:
+def _names(source: Path) -> tuple[dict[int, str], Path | None]:
+    """Return the names of the classes and the file with them; without names that which should have some, if any."""
+    useless = None
     for folder in dict.fromkeys([source, *source.parents[:2]]):
         for name in (TABLE, "data.yml", "dataset.yaml", "classes.txt"):
             path = folder / name
             if path.is_file():
                 with understood(path, "YOLO"):
-                    lines = path.read_text("utf-8-sig").splitlines()
-                    found = (
-                        dict(enumerate(filter(None, map(str.strip, lines)))) if name == "classes.txt" else _table(lines)
-                    )
+                    text = path.read_text("utf-8-sig")
+                    lines = filter(None, map(str.strip, text.splitlines()))
+                    found = dict(enumerate(lines)) if name == "classes.txt" else _table(text)
                     if found:
-                        return found
+                        return found, path
+                    useless = useless or path
+    return {}, useless
+
+
+def _table(text: str) -> dict[int, str]:
+    """Return the names in a ``data.yaml``: ``names:`` with numbered lines, lines with a dash, or a list in brackets."""
+    start = re.search(r"^names:", text, re.MULTILINE)
+    if start is None:
+        return {}
+    bracket = _BRACKET.match(text, start.end())
+    names = _in_brackets(text, bracket) if bracket else _in_lines(text[start.end() :].splitlines()[1:])
+    return {number: name for number, name in names.items() if name}
+
+
+_BLANK = r"(?:\s|(?<!\S)#.*)*"
+_BRACKET = re.compile(_BLANK + r"([\[{])")
+_ENTRY = re.compile(
+    _BLANK
+    + r"""(?:["']?(?P<number>\d+)["']?\s*:\s+)?"""
+    + r"""(?P<name>"(?:\\.|[^"\\])*"|'(?:''|[^'])*'|[^\s,\[\]{}"'#](?:[^,\[\]{}\n#]|(?<=\S)#)*)?"""
+    + _BLANK
+    + r"(?P<end>[,\]}])"
+)
+
+
+def _in_brackets(text: str, bracket: re.Match[str]) -> dict[int, str]:
+    """Return the names up to the closing bracket, maybe over several lines; none when there is anything else."""
+    names: dict[int, str] = {}
+    at = bracket.end()
+    while entry := _ENTRY.match(text, at):
+        number, name = entry["number"], entry["name"] or ""
+        if bracket[1] == "{" and name and number is None:
+            break
+        names[len(names) if number is None else int(number)] = _plain(name)
+        if entry["end"] != ",":
+            return names
+        at = entry.end()
     return {}
 
 
-def _table(lines: list[str]) -> dict[int, str]:
-    """Return the names in a ``data.yaml``: ``names:`` with numbered lines, lines with a dash, or a list in brackets."""
+def _in_lines(lines: list[str]) -> dict[int, str]:
     names: dict[int, str] = {}
-    inside = False
     for line in lines:
-        if line.strip() and not line[0].isspace() and not line.startswith("-"):
-            inside = line.startswith("names:")
-            listed = re.match(r"names:\s*\[(.*)\]", line)
-            if listed:
-                return {n: _plain(text) for n, text in enumerate(listed[1].split(","))}
-            continue
-        entry = re.match(r"\s*(?:(\d+)\s*:|-)\s*(\S.*)$", line)
-        if inside and entry:
-            names[len(names) if entry[1] is None else int(entry[1])] = _plain(entry[2])
+        if line.strip() and not line[0].isspace() and line[0] not in "-#":
+            break
+        entry = re.match(r"\s*(?:(\d+)\s*:|-)(?:\s+(\S.*))?$", line)
+        if entry:
+            names[len(names) if entry[1] is None else int(entry[1])] = _plain(entry[2] or "")
     return names
 
 
@@ -157,4 +190,4 @@ def _plain(text: str) -> str:
         return str(json.JSONDecoder().raw_decode(text)[0])
     if text[:1] == "'":
         return text[1:].rpartition("'")[0].replace("''", "'")
-    return text.partition(" #")[0].strip()
+    return re.split(r"(?:^|\s)#", text)[0].strip()

@@ -85,6 +85,10 @@ def test_255_classes_there_and_back(tmp_path: Path, name: str) -> None:
         ("a.json", "3"),
         ("a.json", '[{"id": 1}]'),
         ("a.json", "[[[[[[[["),
+        ("a.json", "[" * 100_000),
+        ("a.json", '[{"name": "a", "color": [255, 0]}]'),
+        ("a.json", '[{"name": "a", "id": 1e999}]'),
+        ("a.csv", "id,name\n-100,a\n"),
     ],
 )
 def test_what_is_no_list_is_refused_with_a_reason(tmp_path: Path, name: str, text: str) -> None:

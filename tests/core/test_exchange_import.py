@@ -230,7 +230,7 @@ def test_bad_coco_annotations_are_told(annotation: dict[str, Any], tmp_path: Pat
     assert "coco.json" in result.failed[0][1]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"images": 3}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "[]", '{"images": 3}', "\x00\xff", "[" * 100_000])
 def test_a_file_that_is_no_coco_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text, "utf-8")
     with pytest.raises(UserError, match=r"x\.json"):
@@ -263,6 +263,10 @@ def test_bad_yolo_lines_are_told(lines: str, said: str, tmp_path: Path) -> None:
         'names:\n  0: cell\n  1: "touch: ing"\n',
         "path: .\nnames: ['cell', 'touch: ing']\nnc: 2\n",
         "nc: 2\nnames:\n- cell # round\n- 'touch: ing'\n",
+        "names: [cell, # round\n  'touch: ing',\n]\nnc: 2\n",
+        "names:\n  [\n'cell',\n\"touch: ing\"\n]\nnc: 2\n",
+        "names: {0: cell, 1: 'touch: ing'}\n",
+        'names: {\n  "0": "cell", # round\n  "1": "touch: ing"\n}\n',
     ],
 )
 def test_names_of_a_yolo_folder(table: str, tmp_path: Path) -> None:
@@ -275,6 +279,45 @@ def test_names_of_a_yolo_folder(table: str, tmp_path: Path) -> None:
     label = dataset.load_label(ImageRef("a.png"))
     assert label is not None
     assert (label == 2).sum() == 12 * 8
+
+
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [
+        ("names: ['a, b', \"it's\", don't, 'it''s [1]']", ["a, b", "it's", "don't", "it's [1]"]),
+        ("names: [a, '', c]", ["a", "class 1", "c"]),
+        ("names:\n- a\n-\n- c # not #1\n", ["a", "class 1", "c"]),
+    ],
+)
+def test_names_of_a_yolo_folder_keep_their_numbers(table: str, names: list[str], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/data.yaml").write_text(table)
+    lines = [f"{n} {n / 10} 0 {n / 10 + 0.1} 0 {n / 10 + 0.1} 1 {n / 10} 1\n" for n in range(len(names))]
+    (tmp_path / "in/a.txt").write_text("".join(lines))
+    dataset = folder(tmp_path)
+    assert import_labels(dataset, tmp_path / "in", "yolo").done == 1
+    label = dataset.load_label(ImageRef("a.png"))
+    assert label is not None
+    name_of = {info.id: info.name for info in dataset.classes}
+    assert [name_of[label[5, 3 * n + 1]] for n in range(len(names))] == names
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["", "nc: 2\n", "names: []\n", "names: ['']\n", "names: [a, b\nnc: 2\n", "names: {a: 0}\n", "names: [[a], b]\n"],
+)
+def test_a_yolo_table_without_names_is_told(table: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/data.yaml").write_text(table)
+    (tmp_path / "in/a.txt").write_text("1 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
+    dataset = folder(tmp_path)
+    result = import_labels(dataset, tmp_path / "in", "yolo")
+    assert result.done == 1
+    assert [info.name for info in dataset.classes] == ["background", "class 1"]
+    assert any("data.yaml cannot be understood" in note for note in result.notes)
+    (tmp_path / "in/data.yaml").unlink()
+    result = import_labels(dataset, tmp_path / "in", "yolo", ImportOptions(overwrite=True))
+    assert any("There is no data.yaml" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("damage", [b"", b"no zip", b"PK\x03\x04" + bytes(40), b"Iout" + bytes(80)])
@@ -328,9 +371,7 @@ def test_regions_of_imagej_itself_have_no_class_in_their_name(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("names", "known"), [(("1", "2"), False), (("12 %", "1"), False), (("2024", "2025"), True)])
-def test_classes_called_by_numbers_come_back_from_imagej(
-    names: tuple[str, str], known: bool, tmp_path: Path
-) -> None:
+def test_classes_called_by_numbers_come_back_from_imagej(names: tuple[str, str], known: bool, tmp_path: Path) -> None:
     pytest.importorskip("roifile")
     dataset = folder(tmp_path)
     classes = [ClassInfo(i, name, f"#00000{i}") for i, name in enumerate(("background", *names))]

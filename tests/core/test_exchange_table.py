@@ -72,7 +72,16 @@ def test_a_colour_that_is_not_in_the_table_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["nothing", "name,r,g,b\nSky,1,2\n", "name,r,g,b\nSky,1,2,300\n", "value,id,name,color\nx,0,Sky,#000000\n"]
+    "text",
+    [
+        "nothing",
+        "name,r,g,b\nSky,1,2\n",
+        "name,r,g,b\nSky,1,2,300\n",
+        "value,id,name,color\nx,0,Sky,#000000\n",
+        "name,color\nSky,sky blue\n",
+        "name,color\nSky,#808080\nunlabelled,white\n",
+        "id,name,color\n-100,Sky,\n",
+    ],
 )
 def test_a_table_that_cannot_be_understood_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text(text)

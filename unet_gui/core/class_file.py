@@ -55,7 +55,7 @@ def read_class_list(path: Path) -> list[ClassInfo]:
         suffix = path.suffix.lower()
         rows = _json(text) if suffix == ".json" else _table(text) if suffix in (".csv", ".tsv") else _lines(text)
         classes = _classes(rows)
-    except (ValueError, TypeError, KeyError, AttributeError, csv.Error, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, AttributeError, RecursionError, csv.Error) as error:
         raise UserError("cannot be understood.", path, _HINT, repr(error)) from error
     if not classes:
         raise UserError("lists no class.", path, _HINT)

@@ -443,7 +443,7 @@ def read_json(path: Path) -> Any:
             return json.load(file)
     except OSError as error:
         raise LabelError("cannot be read.", path, details=str(error)) from error
-    except ValueError as error:  # also a text that is no UTF-8
+    except (ValueError, RecursionError) as error:  # also a text that is no UTF-8, or lists in lists without end
         raise LabelError("is no JSON file, or it is damaged.", path, details=str(error)) from error
 
 

@@ -175,7 +175,7 @@ def _numbered(lines: list[_Line]) -> list[Row]:
             raise LabelError("names more than 255 classes.")
         value = line.value if line.told else class_id
         row = Row(value, class_id, line.name, line.color or color_of(class_id))
-        if class_id != UNLABELLED:
-            ClassInfo(row.id, row.name, row.color)  # raises ValueError for what is none
+        # raises ValueError for what is none; unlabelled is no class, but has a colour
+        ClassInfo(0 if class_id == UNLABELLED else class_id, row.name, row.color)
         rows.append(row)
     return rows

@@ -146,14 +146,13 @@ def _table(text: str) -> dict[int, str]:
     return {number: name for number, name in names.items() if name}
 
 
-_BLANK = r"(?:\s|(?<!\S)#.*)*"
+# written so that no text takes long: each part ends in one way only
+_BLANK = r"(?:\s|(?<!\S)#.*(?:\n|\Z))*"
 _BRACKET = re.compile(_BLANK + r"([\[{])")
+_QUOTED = r""""(?:\\.|[^"\\])*"|'(?:''|[^'])*'"""
+_WORDS = r"""[^\s,\[\]{}"'#][^\s,\[\]{}]*(?:[ \t]+[^\s,\[\]{}#][^\s,\[\]{}]*)*"""
 _ENTRY = re.compile(
-    _BLANK
-    + r"""(?:["']?(?P<number>\d+)["']?\s*:\s+)?"""
-    + r"""(?P<name>"(?:\\.|[^"\\])*"|'(?:''|[^'])*'|[^\s,\[\]{}"'#](?:[^,\[\]{}\n#]|(?<=\S)#)*)?"""
-    + _BLANK
-    + r"(?P<end>[,\]}])"
+    rf"""{_BLANK}(?:["']?(?P<number>\d+)["']?\s*:\s+)?(?:(?P<name>{_QUOTED}|{_WORDS}){_BLANK})?(?P<end>[,\]}}])"""
 )
 
 
@@ -177,7 +176,7 @@ def _in_lines(lines: list[str]) -> dict[int, str]:
     for line in lines:
         if line.strip() and not line[0].isspace() and line[0] not in "-#":
             break
-        entry = re.match(r"\s*(?:(\d+)\s*:|-)(?:\s+(\S.*))?$", line)
+        entry = re.match(r"\s*(?:(\d+)\s*:|-(?!\S))\s*(\S.*)?$", line)
         if entry:
             names[len(names) if entry[1] is None else int(entry[1])] = _plain(entry[2] or "")
     return names

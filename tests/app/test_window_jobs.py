@@ -293,3 +293,17 @@ def test_predicting_one_image_does_not_wait_for_a_training(
     assert window.desk.training
     window.actions_by_id["stop"].trigger()
     idle(qtbot, window)
+
+
+def test_a_training_that_is_stopped_at_once_takes_no_good_model_away(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
+    window.desk.use_model(model)
+    window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
+    window.actions_by_id["train"].trigger()
+    qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
+    window.actions_by_id["stop"].trigger()
+    idle(qtbot, window)
+    assert window.desk.model == model
+    assert any("before it could be judged" in message.text for message in window.stage.messages.messages)

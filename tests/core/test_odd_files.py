@@ -87,6 +87,13 @@ def test_two_images_of_such_names_have_labels_of_their_own(tmp_path: Path, names
         np.testing.assert_array_equal(Dataset.open(root).load_label(ref), value * ONES)
 
 
+def test_classes_keep_their_names_from_the_first_label_on(tmp_path: Path) -> None:
+    dataset = Dataset.open(images(tmp_path / "x", "a.png"))
+    names = [info.name for info in dataset.classes]
+    dataset.save_label(dataset.images[0], ONES)
+    assert [info.name for info in Dataset.open(tmp_path / "x").classes] == names
+
+
 # --- sizes
 
 

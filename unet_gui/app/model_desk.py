@@ -415,8 +415,15 @@ class ModelDesk(QObject):
         out = job.start.out if isinstance(job.start, TrainJob) else None
         if out is None or self._session.folder is None or not out.exists():
             return
-        self.use_model(out)
         facts = self._facts_of(out)
+        if stopped and not facts.score and self.model not in (None, out):
+            self.refresh_models()
+            text = (
+                f"Training stopped before it could be judged: the model in use stays. What it learned is {facts.name}."
+            )
+            self.said.emit(Message("info", text, topic="train", passing=True))
+            return
+        self.use_model(out)
         score = f" {facts.validation}: {facts.score}." if facts.score else ""
         text = f"Training stopped; the best model so far is kept as {facts.name}." if stopped else "Training is done."
         self.said.emit(Message("good", text + score, topic="train", passing=True))

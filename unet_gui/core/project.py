@@ -283,8 +283,8 @@ class Dataset:
             )
 
     def _keep_meaning(self) -> None:
-        """Write down what pixel values mean before a label is saved: a guess later could come out otherwise."""
-        if self._project.encoding is None and self.encoding.kind != INDEX.kind:
+        """Write down values and classes before a label is saved: a guess later could come out otherwise."""
+        if self._project.encoding is None and self.image_root.is_dir():  # a folder that is gone is not made again
             with contextlib.suppress(UserError, RuntimeError):  # the label matters more
                 self.save()
 

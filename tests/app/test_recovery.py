@@ -264,3 +264,19 @@ def test_a_journal_of_others_changes_no_picture_elsewhere(tmp_path: Path) -> Non
     assert "is not among the images" in str(result.errors[0])
     assert picture.read_bytes() == before
     assert path.exists()
+
+
+def test_strokes_on_images_whose_folder_has_become_the_images(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    write_folder(folder / "image")
+
+    die(folder)  # as image/0.png
+    (folder / "labels").mkdir(exist_ok=True)
+    with open_session(qtbot, folder) as (session, ear):
+        assert session.folder is not None
+        assert session.key == "0.png"
+        assert session.folder.recovery.keys == ["0.png"]
+        assert session.begin_edit("brush") is None, "not before they are back"
+        session.folder.recovery.restore()
+        qtbot.waitUntil(lambda: ear.heard("are back"))
+        qtbot.waitUntil(lambda: session.labels is not None and bool((session.labels.ids == 1).any()))

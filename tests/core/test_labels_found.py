@@ -234,3 +234,20 @@ def test_a_stack_whose_pages_nobody_knows_yet_is_counted_whole(tmp_path: Path) -
     for undoing, expected in ((False, 1), (True, 2)):
         list(RelabelJob(dataset, (ImageRef("s.tif"),), 2, 1, keep, undoing)())
         np.testing.assert_array_equal(dataset.load_label(ImageRef("s.tif", 2)), ids(expected))
+
+
+def test_a_folder_of_images_beside_other_pictures_stays_what_it_was(tmp_path: Path) -> None:
+    """The folder of labels that the first stroke makes does not take the others away."""
+    root = images(tmp_path / "x", "overview.png", "image/001.png", "image/002.png")
+    inner = Dataset.open(root / "image")
+    inner.save_label(inner.images[1], np.ones((20, 30), np.uint8))
+    dataset = Dataset.open(root)
+    keys = [ref.key for ref in dataset.images]
+    assert len(keys) == 3
+    dataset.save_label(ImageRef("image/001.png"), np.ones((20, 30), np.uint8))
+    again = Dataset.open(root)
+    assert [ref.key for ref in again.images] == keys
+    assert again.has_label(ImageRef("image/001.png"))
+    alone = Dataset.open(root / "image")
+    assert [ref.key for ref in alone.images] == ["001.png", "002.png"]
+    assert [alone.has_label(ref) for ref in alone.images] == [False, True], "its own, as before"

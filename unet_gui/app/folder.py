@@ -98,7 +98,7 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
         # a journal that cannot be read is left where it is
         with contextlib.suppress(OSError):
             journals = set_aside(dataset.state_dir / "journal")
-            keys = {key for journal in journals for key in read_journal(journal)}
+            keys = {_meant(dataset, key).key for journal in journals for key in read_journal(journal)}
     found = tuple(journals), tuple(sorted(keys))
     return Opened(dataset, folder, labels, state, read_only, holder, lives, *found, stacks, wanted)
 
@@ -327,7 +327,8 @@ class _Restore:
         for path in self._journals:
             refused: list[Unsaved] = []
             waiting: list[Unsaved] = []
-            for key, one in read_journal(path).items():
+            for name, one in read_journal(path).items():
+                key = _meant(self._dataset, name).key
                 try:
                     if key in done.waiting:  # an older journal's changes come first
                         waiting.append(one)
@@ -339,7 +340,7 @@ class _Restore:
                 except (UserError, OSError) as error:
                     waiting.append(one)
                     done.errors.append(LabelError(_reason(error), key, "Then bring the strokes back.", repr(error)))
-            done.waiting += [one.key for one in waiting]
+            done.waiting += [_meant(self._dataset, one.key).key for one in waiting]
             if waiting:
                 done.left += (path,)
                 with contextlib.suppress(UserError):  # those that are back are recognised
@@ -354,7 +355,7 @@ class _Restore:
 
     def _one(self, unsaved: Unsaved) -> bool:
         """Give one image its changes back. False when they do not fit the label, now or ever."""
-        ref = ImageRef.parse(unsaved.key)
+        ref = _meant(self._dataset, unsaved.key)
         if ref.rel not in {known.rel for known in self._dataset.images}:  # nothing outside is written to
             raise LabelError("is not among the images of this folder.", unsaved.key)
         ids = self._dataset.load_label(ref)
@@ -366,6 +367,15 @@ class _Restore:
             return False
         self._dataset.save_label(ref, ids)
         return True
+
+
+def _meant(dataset: Dataset, key: str) -> ImageRef:
+    """Return the image of a journal's key: ``image/a.png`` until there was a folder for labels, then ``a.png``."""
+    ref = ImageRef.parse(key)
+    inside = f"{dataset.image_root.name}/"
+    if dataset.image_root == dataset.root or not ref.rel.startswith(inside) or dataset.image_path(ref).exists():
+        return ref
+    return ref._replace(rel=ref.rel.removeprefix(inside))
 
 
 def _changed(key: str) -> LabelError:

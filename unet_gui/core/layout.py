@@ -58,7 +58,18 @@ def find_layout(folder: Path) -> Layout:
     image, label = _first(below, IMAGE_NAMES), _first(below, LABEL_NAMES)
     if image is not None and label is not None:
         return Layout(folder, folder / image, folder / label)
-    return Layout(folder, folder, folder / (_first(below, ("labels", "label")) or "labels"))
+    return plain_layout(folder)
+
+
+def plain_layout(folder: Path) -> Layout:
+    """Return where images and labels are when all pictures of this folder are its images."""
+    return Layout(folder, folder, folder / (_first(_folders(folder), ("labels", "label")) or "labels"))
+
+
+def is_mixed(images: Iterable[str]) -> bool:
+    """Whether some images are in a folder that is called so and others are not: its labels must not make it a pair."""
+    inside = {rel.partition("/")[0].lower() in IMAGE_NAMES and "/" in rel for rel in images}
+    return len(inside) == 2
 
 
 def _folders(folder: Path) -> dict[str, str]:

@@ -20,7 +20,7 @@ from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
 from unet_gui.core.images import LABEL_FOLDERS, ImageRef, ImageSource, image_info, list_images, open_image
 from unet_gui.core.label_files import LabelFiles, Status
-from unet_gui.core.layout import STATE_FOLDER, LabelNames, Layout, find_layout, nested_pairs
+from unet_gui.core.layout import STATE_FOLDER, LabelNames, Layout, find_layout, is_mixed, nested_pairs, plain_layout
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.planes import Probabilities
@@ -107,6 +107,11 @@ class Dataset:
             raise _folder_error(path, error) from error
         state_dir = Path(os.path.abspath(state)) if state is not None else layout.root / STATE_FOLDER
         project = ProjectFile.empty(state_dir) if ignore_project else ProjectFile.read(state_dir)
+        if project.whole and layout.image_root != layout.root:
+            layout = plain_layout(path)
+            if state is None and layout.root / STATE_FOLDER != state_dir:
+                state_dir = layout.root / STATE_FOLDER
+                project = ProjectFile.read(state_dir)
         usual = layout.label_root
         if labels is not None:
             layout = layout._replace(label_root=Path(os.path.abspath(labels)))
@@ -143,6 +148,8 @@ class Dataset:
         if not names:
             raise ProjectError("holds no pictures that can be opened.", self.root, "Choose the folder they are in.")
         pairs = nested_pairs(self.image_root, names) if self._nested else {}
+        if self._project.whole:  # the labels at the top are those of all pictures
+            pairs = {place: label for place, label in pairs.items() if "/" in place}
         self._nested = bool(pairs)
         self._names = LabelNames(names, pairs)
         self.images = [ImageRef(name) for name in names]
@@ -398,7 +405,8 @@ class Dataset:
         if self._given and not self.label_root.is_relative_to(self.root):
             labels = self._project.labels  # another folder this time
         with _WRITING:  # what is written last must be what was known last
-            self._project.write(self.classes, self.encoding, dict(self.settings), labels)
+            whole = self.image_root == self.root and is_mixed(ref.rel for ref in self.images)
+            self._project.write(self.classes, self.encoding, dict(self.settings), labels, whole)
 
     def acquire_lock(self, *, anyway: bool = False) -> str:
         """Note that this process has the folder open; return "" or, when another has, who.

@@ -35,6 +35,8 @@ class ProjectFile:
         Free.
     labels : str
         Folder of labels relative to the root, when it is not the usual one.
+    whole : bool
+        All pictures of the folder are its images, though there are folders for images and labels in it.
     """
 
     def __init__(self, path: Path, data: dict[str, Any]) -> None:
@@ -51,6 +53,7 @@ class ProjectFile:
                 self.encoding = Encoding.from_json(data["encoding"])
             self.settings: dict[str, Any] = dict(data.get("settings", {}))
             self.labels = str(data.get("labels") or "")
+            self.whole = data.get("whole") is True
         except (ValueError, OverflowError, KeyError, TypeError, AttributeError, LabelError) as error:
             raise ProjectError("cannot be understood.", path, _OPEN_ANYWAY, repr(error)) from error
 
@@ -101,7 +104,12 @@ class ProjectFile:
         return path
 
     def write(
-        self, classes: Sequence[ClassInfo], encoding: Encoding, settings: dict[str, Any], labels: str = ""
+        self,
+        classes: Sequence[ClassInfo],
+        encoding: Encoding,
+        settings: dict[str, Any],
+        labels: str = "",
+        whole: bool = False,
     ) -> None:
         """Write it; what a newer version put there is kept.
 
@@ -119,6 +127,9 @@ class ProjectFile:
             "settings": settings,
         }
         data.pop("labels", None)
+        data.pop("whole", None)
+        if whole:
+            data["whole"] = True
         if labels:
             data["labels"] = labels
         atomic_write(self.path, utf8(json.dumps(data, ensure_ascii=False, indent=2)))

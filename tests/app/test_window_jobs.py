@@ -275,14 +275,19 @@ def test_closing_while_training_stops_it_and_keeps_the_model(qtbot: QtBot, open_
     assert not window.runner.busy
 
 
-def test_predicting_one_image_does_not_wait_for_a_training(
-    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
-) -> None:
-    window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
+def begin_long_training(qtbot: QtBot, window: MainWindow, model: Path) -> None:
+    """Train for an hour, with a model in use; return when it has begun to learn."""
     window.desk.use_model(model)
     window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
     window.actions_by_id["train"].trigger()
     qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
+
+
+def test_predicting_one_image_does_not_wait_for_a_training(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
+    begin_long_training(qtbot, window, model)
     QTest.keyClick(window, Qt.Key.Key_R)
     qtbot.waitUntil(lambda: window.session.prediction is not None, timeout=SECONDS)
     assert window.desk.training
@@ -299,10 +304,7 @@ def test_a_training_that_is_stopped_at_once_takes_no_good_model_away(
     qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
 ) -> None:
     window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
-    window.desk.use_model(model)
-    window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
-    window.actions_by_id["train"].trigger()
-    qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
+    begin_long_training(qtbot, window, model)
     window.actions_by_id["stop"].trigger()
     idle(qtbot, window)
     assert window.desk.model == model

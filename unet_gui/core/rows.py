@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import queue
-import struct
 import threading
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ TILE = 256
 WAITING = 2
 """Parts that may wait to be written; more would fill the memory."""
 _BIG = 2**31  # bytes; from there on BigTIFF
-_LEVEL = 3
 
 Rows = Iterator[NDArray[Any]]
 
@@ -143,20 +140,8 @@ def map_rows(path: Path, shape: tuple[int, int], kind: np.dtype[Any], classes: S
 
 def write_png(path: Path, rows: Iterable[NDArray[np.uint8]], shape: tuple[int, int], texts: dict[str, str]) -> None:
     """Write an 8-bit grey PNG from its rows."""
-    height, width = shape
-    # runs of equal ids are all there is to find, and looking for them alone is many times as fast
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     with open(path, "xb") as file:
-        file.write(png.SIGNATURE + png.chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)))
-        for keyword, text in texts.items():
-            file.write(png.chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + text.encode("latin-1")))
-        for part in rows:
-            lines = np.zeros((len(part), width + 1), np.uint8)  # each line begins with its filter: none
-            lines[:, 1:] = part
-            packed = packer.compress(lines.data)
-            if packed:
-                file.write(png.chunk(b"IDAT", packed))
-        file.write(png.chunk(b"IDAT", packer.flush()) + png.chunk(b"IEND", b""))
+        file.writelines(png.ids_file(rows, shape, b"", texts))
 
 
 def write_tiff(path: Path, rows: Rows, shape: tuple[int, int], kind: Any, description: str | None) -> None:

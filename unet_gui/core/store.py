@@ -125,9 +125,14 @@ def write_label(
         label_stack.write_page(path, ids, encoding, page or 0, pages or 1)
         return
     used, raw, marked = fitting(ids, encoding)
-    data = png.encode(raw, palette=used.palette if raw.ndim == 2 and raw.dtype == np.uint8 else ())
-    data = png.with_text(data, MARK, "index") if marked else data
-    atomic_write(path, png.with_text(data, MAKER, maker) if maker else data)
+    texts = ({MAKER: maker} if maker else {}) | ({MARK: "index"} if marked else {})
+    if raw.ndim == 2 and raw.dtype == np.uint8:
+        data = png.encode_ids(raw, palette=used.palette, texts=texts)
+    else:
+        data = png.encode(raw)
+        for keyword, text in texts.items():
+            data = png.with_text(data, keyword, text)
+    atomic_write(path, data)
 
 
 def maker_of(path: str | os.PathLike[str]) -> str:

@@ -5,9 +5,9 @@
 The images are made by the program, read as PNG files, segmented and written as PNG files. In between, every
 ``--chunk`` images, the network alone gets the same pixels, already normalised and in memory, in the same batches
 (``ratio``) and one after the other (``ratio_one_by_one``), so that both sides see the same machine. A model that was
-trained on turned and mirrored images (``--symmetries turns``, the usual case) is asked for four views of each. The
-network has learned for some seconds what is bright, as the masks of one that has not are noise, which no writer of PNG
-files is made for.
+trained on turned and mirrored images (``--symmetries turns``, the usual case) is asked for two views of each, as models
+of `fast` are (``--views``). The network has learned for some seconds what is bright, as the masks of one that has not
+are noise, which no writer of PNG files is made for.
 """
 
 from __future__ import annotations
@@ -87,11 +87,12 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--chunk", type=int, default=1000)
     parser.add_argument("--symmetries", choices=["none", "mirror", "turns"], default="turns")
+    parser.add_argument("--views", type=int, default=2)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     choice = pick_device(arguments.device)
     symmetries = "" if arguments.symmetries == "none" else arguments.symmetries
-    trained = {"symmetries": symmetries, "views": 4 if symmetries else 1}
+    trained = {"symmetries": symmetries, "views": arguments.views if symmetries else 1}
     grey = Normalisation("image").to_json()
     info = ModelInfo(FAST.to_json(), default_classes(2), 1, grey, [0.0, 0.0], trained=trained)
     torch.manual_seed(0)

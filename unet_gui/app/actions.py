@@ -161,7 +161,7 @@ GESTURES: tuple[Gesture, ...] = (
     Gesture("Arrows", VIEW, "Move the image"),
     Gesture("H held", VIEW, "The image alone"),
     Gesture("Enter", TOOLS, "Close a shape"),
-    Gesture("Esc", TOOLS, "Drop a shape, take back the stroke under way"),
+    Gesture("Esc", TOOLS, "Drop a shape, take back the stroke under way; else close the newest message"),
 )
 
 

@@ -144,7 +144,7 @@ class CanvasLink(QObject):
 
     @Slot(object)
     def _on_canvas_failed(self, error: Exception) -> None:
-        self._session.said.emit(Message.of(error, topic="image"))
+        self._session.said.emit(Message.of(error, topic="image", image=self._session.key))
 
     # --- classes ---------------------------------------------------------------------------------------------------
 

@@ -74,6 +74,8 @@ class FolderDesk(QObject):
         self._runner = runner
         self._settings = settings
         self._ask = ask
+        for over in (runner.finished, runner.failed, runner.cancelled):
+            over.connect(self._on_job_over)
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_sample)
         self._chores.failed.connect(self._on_no_sample)
@@ -121,7 +123,12 @@ class FolderDesk(QObject):
 
     def _say_running(self) -> None:
         text = "Something is still running. Stop it first, then leave the folder."
-        self.said.emit(Message("info", text, topic="folder", offers=(Offer("Stop", self._runner.cancel),)))
+        self.said.emit(Message("info", text, topic="running", offers=(Offer("Stop", self._runner.cancel),)))
+
+    @Slot()
+    def _on_job_over(self) -> None:
+        if not self._runner.busy:
+            self._session.settled.emit("running")
 
     def ask_to_lose(self, act: Callable[[], object]) -> None:
         """Ask whether labels that could not be saved may be lost."""

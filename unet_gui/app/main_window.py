@@ -252,8 +252,8 @@ class MainWindow(WindowFrame):
 
     @Slot(str)
     def _on_opening(self, key: str) -> None:
-        for topic in ("image", "doubt", "whole image"):
-            self.stage.messages.settle(topic)
+        self.stage.messages.settle("image")  # it is tried again
+        self.stage.messages.leave(key)
         if key:
             self.images.select(ImageRef.parse(key))
 

@@ -262,6 +262,8 @@ class Session(QObject):
                 result = None
                 self.said.emit(words.prediction_of_another_size(self.key))
             self.document.prediction, self.document.probabilities = result or (None, None)
+            if result is not None:
+                self.settled.emit("prediction")
             self.prediction_changed.emit()
 
     def _on_image(self, document: Document) -> None:
@@ -282,11 +284,11 @@ class Session(QObject):
         elif what == "image":
             self.image_changed.emit()
             self._close_sources()
-            self.said.emit(Message.of(error, topic="image"))
+            self.said.emit(Message.of(error, topic="image", image=subject.key))
             if self.folder is not None:
                 self.folder.look()
         else:
-            self.said.emit(Message.of(error, topic=f"prediction {subject.key}"))
+            self.said.emit(Message.of(error, topic="prediction", image=subject.key))
 
     # --- EditTarget ------------------------------------------------------------------------------------------------
 

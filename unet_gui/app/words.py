@@ -52,7 +52,7 @@ def _recovery(back: Callable[[], object], forget: Callable[[], object]) -> tuple
 def prediction_of_another_size(key: str) -> Message:
     """Say that an image was replaced since it was predicted."""
     text = f"The prediction of “{key}” has another size than the image now has, and is not shown. Predict it again (R)."
-    return Message("warning", text, topic=f"prediction {key}")
+    return Message("warning", text, topic="prediction", image=key)
 
 
 def read_only(what: str, reason: str, offers: tuple[Offer, ...]) -> Message:

@@ -168,11 +168,32 @@ def test_a_broken_image_has_no_thumbnail_and_is_not_asked_for_again(
     qtbot: QtBot, panel: ImagesPanel, dataset: Dataset
 ) -> None:
     dataset.image_path(dataset.images[9]).write_bytes(b"")
-    thumbnails = panel.model.thumbnails
-    with qtbot.waitSignal(thumbnails.ready, check_params_cb=lambda key: key == "9.png"):
-        thumbnails.get(dataset.images[9])
-    assert thumbnails.get(dataset.images[9]) is None
-    assert "9.png" not in thumbnails._wanted
+    model = panel.model
+    with qtbot.waitSignal(model.thumbnails.ready, check_params_cb=lambda key: key == "9.png"):
+        model.thumbnails.get(dataset.images[9])
+    assert model.thumbnails.get(dataset.images[9]) is None
+    assert "9.png" not in model.thumbnails._wanted
+    assert model.data(model.index(9), STATE) == "problem", "the triangle"
+    assert "“9.png”" in model.data(model.index(9), Qt.ItemDataRole.ToolTipRole)
+    assert "“9.png”" in model.data(model.index(9), Qt.ItemDataRole.AccessibleTextRole)
+    panel.field.setText("problem")
+    assert names(model) == ["5.png", "9.png"]
+
+
+def test_a_damaged_image_stays_marked_when_its_label_is_looked_at(
+    qtbot: QtBot, panel: ImagesPanel, dataset: Dataset, book: StatusBook
+) -> None:
+    changed: list[list[str]] = []
+    book.changed.connect(changed.append)
+    book.set_damaged("9.png", "“9.png” is damaged.")
+    book.set_damaged("9.png", "“9.png” is damaged.")
+    assert changed == [["9.png"]]
+    book.set("9.png", Status.PARTIAL)
+    with qtbot.waitSignal(book.scanned):
+        book.scan(dataset.images)
+    assert panel.model.data(panel.model.index(9), STATE) == "problem"
+    book.set_damaged("9.png", "")
+    assert panel.model.data(panel.model.index(9), STATE) != "problem"
 
 
 def test_rows_are_said_to_a_screen_reader(panel: ImagesPanel) -> None:

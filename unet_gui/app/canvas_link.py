@@ -8,14 +8,13 @@ import numpy as np
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtGui import QColor
 
-from unet_gui.app import theme
+from unet_gui.app import theme, words
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import Display
 from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.tools import TOOL_BY_ID
 from unet_gui.app.chores import Chores
-from unet_gui.app.messages import Message
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.panels.layers import LayersSection
 from unet_gui.app.panels.stage import Stage
@@ -144,7 +143,10 @@ class CanvasLink(QObject):
 
     @Slot(object)
     def _on_canvas_failed(self, error: Exception) -> None:
-        self._session.said.emit(Message.of(error, topic="image", image=self._session.key))
+        said = words.partly_read(self._session.key, error)  # what cannot be read at all is not opened
+        self._session.said.emit(said)
+        if self._session.folder is not None:
+            self._session.folder.book.set_damaged(self._session.key, said.text)
 
     # --- classes ---------------------------------------------------------------------------------------------------
 

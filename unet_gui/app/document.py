@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unet_gui.app.canvas.display import Display, default_display
 from unet_gui.core.errors import UserError
+from unet_gui.core.geometry import Rect
 from unet_gui.core.history import Delta, History
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.journal import checksum
@@ -101,6 +102,7 @@ def load(dataset: Dataset, ref: ImageRef) -> Document:
     """
     source = dataset.open_image(ref)
     try:
+        source.read(Rect(0, 0, 1, 1))  # nobody paints on what cannot be read
         display = default_display(source)  # for 16 bit it has to look at the pixels
         ids = dataset.load_label(ref, source.shape)
     except BaseException:

@@ -271,6 +271,8 @@ class Session(QObject):
         self.histories.give_to(document)
         if self.folder is not None and self.folder.journal is not None:
             self.folder.journal.base(document.key, document.labels.shape, document.disk)
+        if self.folder is not None:
+            self.folder.book.set_damaged(document.key, "")
         self._show(document)
 
     @Slot(object, object)
@@ -284,8 +286,10 @@ class Session(QObject):
         elif what == "image":
             self.image_changed.emit()
             self._close_sources()
-            self.said.emit(Message.of(error, topic="image", image=subject.key))
+            said = Message.of(error, topic="image", image=subject.key)
+            self.said.emit(said)
             if self.folder is not None:
+                self.folder.book.set_damaged(subject.key, said.text)
                 self.folder.look()
         else:
             self.said.emit(Message.of(error, topic="prediction", image=subject.key))

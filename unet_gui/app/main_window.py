@@ -222,7 +222,6 @@ class MainWindow(WindowFrame):
         self.start.set_recent(self.settings.recent())
         self.show_stage(folder is not None)
         self.images.set_folder(folder.dataset if folder else None, folder.book if folder else None)
-        self.image_count.setText(str(len(folder.dataset.images)) if folder else "")
         self._enable()
         if folder is None:
             self.setWindowTitle("unet-gui")
@@ -242,7 +241,6 @@ class MainWindow(WindowFrame):
     @Slot(object)
     def _on_pages(self, stacks: dict[str, list[ImageRef]]) -> None:
         self.images.set_pages(stacks, self.navigator.current)
-        self.image_count.setText(str(self.images.model.total))
 
     @Slot()
     def _on_sample_wanted(self) -> None:

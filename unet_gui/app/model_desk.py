@@ -379,7 +379,7 @@ class ModelDesk(QObject):
             worked = max(1, event.done - skipped)
             left = (now - begin) / worked * (event.total - event.done)
         if event.total > 1:
-            text = f"{event.done} of {event.total}"
+            text = f"{event.done} of {event.total} images"
             self._show(job, Progress(job.title, text, event.done / event.total, left))
 
     # --- ends ------------------------------------------------------------------------------------------------------

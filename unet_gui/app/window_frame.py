@@ -95,8 +95,7 @@ class WindowFrame(QMainWindow):
     def _build_docks(self) -> None:
         actions = self.actions_by_id
         self.images = ImagesPanel()
-        self.image_count = label("", "muted")
-        title = self._title("Images", self.image_count)
+        title = self._title("Images", self.images.count)
         self.images_dock = self._dock("Images", self.images, title, Qt.DockWidgetArea.LeftDockWidgetArea)
         self.classes = ClassesSection()
         for name in ("show_label", "show_prediction", "minimap", "scale_bar"):

@@ -92,8 +92,8 @@ def first_page(dataset: Dataset, ref: ImageRef) -> ImageRef:
     return dataset.expand(ref)[0]
 
 
-def load(dataset: Dataset, ref: ImageRef) -> Document:
-    """Open an image and read its label.
+def load(dataset: Dataset, ref: ImageRef, auto_contrast: bool = False) -> Document:
+    """Open an image and read its label. Images of 8 bit are shown as they are without ``auto_contrast``.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def load(dataset: Dataset, ref: ImageRef) -> Document:
     source = dataset.open_image(ref)
     try:
         source.read(Rect(0, 0, 1, 1))  # nobody paints on what cannot be read
-        display = default_display(source)  # for 16 bit it has to look at the pixels
+        display = default_display(source, auto=auto_contrast or None)  # it may have to look at all pixels
         ids = dataset.load_label(ref, source.shape)
     except BaseException:
         source.close()

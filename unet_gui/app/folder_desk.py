@@ -93,10 +93,13 @@ class FolderDesk(QObject):
         """Open a folder whose labels are kept elsewhere."""
         if self._runner.busy:
             self._say_running()
-        elif self._session.open_folder(path, labels):
+        elif self._session.open_folder(path, labels, first=self._last_image(path)):
             self.busy.emit(f"Opening {path} …")
         else:
             self.ask_to_lose(partial(self._open_anyway, path, labels))
+
+    def _last_image(self, folder: Path) -> str:
+        return str(self._settings.left(folder).get("image", ""))
 
     def _open_anyway(self, path: Path, labels: Path | None) -> None:
         self._session.close_folder(lose_changes=True)
@@ -110,8 +113,8 @@ class FolderDesk(QObject):
         if self._runner.busy:
             self._say_running()
             return
-        opened = folder.opened
-        if self._session.open_folder(opened.folder, opened.labels, opened.state, anyway=True):  # nothing to save here
+        opened, first = folder.opened, self._session.key
+        if self._session.open_folder(opened.folder, opened.labels, opened.state, anyway=True, first=first):
             self.busy.emit(f"Opening {opened.folder} …")
 
     def close_folder(self) -> None:

@@ -18,6 +18,7 @@ from unet_gui.app.exchange_desk import ExchangeDesk
 from unet_gui.app.folder_desk import FolderDesk
 from unet_gui.app.garbage import GarbageCollector
 from unet_gui.app.jobs import JobRunner
+from unet_gui.app.memory import Memory
 from unet_gui.app.menus import fill_recent
 from unet_gui.app.messages import Message
 from unet_gui.app.meter import Meter
@@ -81,6 +82,7 @@ class MainWindow(WindowFrame):
         self.link = CanvasLink(
             self.session, self.stage, self.classes, self.layers, self.status, self.actions_by_id, self
         )
+        self.memory = Memory(self.session, self.stage.canvas, self.link, settings, self)
         self.guide: Guide | None = None
         self._closing = False
         self._place: tuple[str, Rect | None] = ("", None)

@@ -15,7 +15,7 @@ from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import Display
 from unet_gui.app.canvas.layers import LayerSettings
-from unet_gui.app.widgets import Section, button, clear, label, row, swatch, tool_button, unwheeled
+from unet_gui.app.widgets import Section, button, clear, follow, label, row, swatch, tool_button, unwheeled
 
 STEPS = 1000
 """Steps of the contrast sliders."""
@@ -108,8 +108,8 @@ class LayersSection(Section):
         self.set_display(self._display, self._range)
 
     def _layer(self, at: int, name: str, actions: ActionTable, action: str) -> tuple[QToolButton, QSlider, QLabel]:
-        eye = _eye(actions[action].toolTip())
-        eye.setAccessibleName(f"Show {name.lower()}")
+        eye = _eye(f"Show {name.lower()}")
+        follow(eye, actions[action])
         slider = _slider(f"{name}: opacity", f"How strongly the {name.lower()} covers the image")
         value = label("", "muted")
         value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

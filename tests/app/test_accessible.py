@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,11 +24,13 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QScrollArea,
     QScrollBar,
+    QToolButton,
     QWidget,
 )
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
+from unet_gui.app.actions import TIP_WIDTH
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.messages import Message, Offer
 
@@ -141,3 +145,26 @@ def test_what_changes_is_said(window: MainWindow) -> None:
     window.stage.canvas.set_brush_size(33)
     assert "33" in name_of(window.stage.chips.size_chip)
     assert name_of(window.stage.canvas) == "Canvas"
+
+
+def test_tooltips_name_the_tool_and_its_key_in_short_lines(window: MainWindow) -> None:
+    actions = window.actions_by_id
+    for name, spec in actions.specs.items():
+        head, *lines = re.sub("</?(p|b)( [^>]*)?>", "", actions[name].toolTip()).split("<br>")
+        head, lines = html.unescape(head), [html.unescape(line) for line in lines]
+        assert head.replace("\xa0\xa0", " ") == f"{spec.text.rstrip('…')} {actions.shown_keys(name)}".strip()
+        assert not [line for line in lines if len(line) > TIP_WIDTH]
+        assert spec.tip in (spec.text, " ".join(lines))
+    actions.set_keys({"tool_brush": ["Ctrl+Alt+B"]})
+    brush = next(each for each in window.tool_bar.findChildren(QToolButton) if each.accessibleName() == "Brush")
+    assert actions.shown_keys("tool_brush") in brush.toolTip()
+    assert brush.accessibleDescription().endswith(f"({actions.shown_keys('tool_brush')})")
+
+
+def test_what_a_screen_reader_says_is_plain_text(window: MainWindow) -> None:
+    said = [QAccessible.queryAccessibleInterface(widget) for widget in controls(window)]
+    texts = [each.text(role) for each in said for role in (QAccessible.Text.Name, QAccessible.Text.Description)]
+    assert any("Let the model look" in text or "Save the labels" in text for text in texts)
+    assert not [text for text in texts if "<" in text or "&nbsp;" in text]
+    for action in window.actions():
+        assert "<" not in action.whatsThis() + action.statusTip()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QModelIndex, Qt
-from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtTest import QAbstractItemModelTester, QTest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
@@ -133,6 +133,50 @@ def test_the_chosen_row_stays_chosen_when_pages_appear_and_the_filter_changes(pa
     assert panel.model.ref(panel.list.currentIndex()) == ImageRef("4.png")
 
 
+@pytest.mark.parametrize("way", ["escape", "clear"])
+def test_a_filter_without_hits_leaves_the_open_image_open(qtbot: QtBot, panel: ImagesPanel, way: str) -> None:
+    chosen: list[ImageRef] = []
+    panel.chosen.connect(chosen.append)
+    panel.select(ImageRef("4.png"))
+    panel.activateWindow()
+    panel.field.setFocus()
+    QTest.keyClicks(panel.field, "nothing")
+    assert panel.model.rowCount() == 0
+    if way == "escape":
+        QTest.keyClick(panel.field, Qt.Key.Key_Escape)
+        assert panel.list.hasFocus()
+    else:
+        panel.field.clear()
+    assert panel.model.ref(panel.list.currentIndex()) == ImageRef("4.png")
+    assert chosen == []
+
+
+def test_coming_into_a_list_without_the_open_image_chooses_nothing(panel: ImagesPanel) -> None:
+    chosen: list[ImageRef] = []
+    panel.chosen.connect(chosen.append)
+    panel.select(ImageRef("4.png"))
+    panel.activateWindow()
+    panel.field.setText("done")
+    panel.list.setFocus()
+    assert chosen == []
+    QTest.keyClick(panel.list, Qt.Key.Key_Down)
+    assert chosen == [ImageRef("0.png")]
+    panel.field.setFocus()
+    panel.select(ImageRef("4.png"))
+    QTest.keyClick(panel.field, Qt.Key.Key_Return)
+    assert chosen == [ImageRef("0.png"), ImageRef("0.png")]
+
+
+def test_the_count_says_what_the_filter_leaves(panel: ImagesPanel) -> None:
+    assert (panel.count.text(), panel.count.toolTip()) == ("12", "12 images in this folder")
+    panel.field.setText("done")
+    assert (panel.count.text(), panel.count.toolTip()) == ("3 of 12", "3 of 12 images fit the filter")
+    panel.set_pages({"1.png": [ImageRef("1.png", n) for n in range(3)]}, None)
+    assert panel.count.text() == f"{panel.model.rowCount()} of 14"
+    panel.field.clear()
+    assert panel.count.text() == "14", "the heading of a stack is no image"
+
+
 def test_a_stack_folds_and_its_heading_is_no_image(panel: ImagesPanel) -> None:
     chosen: list[ImageRef] = []
     panel.chosen.connect(chosen.append)
@@ -141,8 +185,10 @@ def test_a_stack_folds_and_its_heading_is_no_image(panel: ImagesPanel) -> None:
     assert model.data(model.index(1), STATE) == "3 pages"
     assert model.neighbour(ImageRef("0.png"), 1) == ImageRef("1.png", 0)
     assert model.neighbour(ImageRef("2.png"), -1) == ImageRef("1.png", 2)
+    panel.select(ImageRef("2.png"))
     panel.list.clicked.emit(model.index(1))
     assert names(model)[1:3] == ["1.png", "2.png"]
+    assert model.ref(panel.list.currentIndex()) == ImageRef("2.png"), "the open image stays marked"
     panel.list.clicked.emit(model.index(1))
     assert model.rowCount() == 15
     assert chosen == []
@@ -168,11 +214,32 @@ def test_a_broken_image_has_no_thumbnail_and_is_not_asked_for_again(
     qtbot: QtBot, panel: ImagesPanel, dataset: Dataset
 ) -> None:
     dataset.image_path(dataset.images[9]).write_bytes(b"")
-    thumbnails = panel.model.thumbnails
-    with qtbot.waitSignal(thumbnails.ready, check_params_cb=lambda key: key == "9.png"):
-        thumbnails.get(dataset.images[9])
-    assert thumbnails.get(dataset.images[9]) is None
-    assert "9.png" not in thumbnails._wanted
+    model = panel.model
+    with qtbot.waitSignal(model.thumbnails.ready, check_params_cb=lambda key: key == "9.png"):
+        model.thumbnails.get(dataset.images[9])
+    assert model.thumbnails.get(dataset.images[9]) is None
+    assert "9.png" not in model.thumbnails._wanted
+    assert model.data(model.index(9), STATE) == "problem", "the triangle"
+    assert "“9.png”" in model.data(model.index(9), Qt.ItemDataRole.ToolTipRole)
+    assert "“9.png”" in model.data(model.index(9), Qt.ItemDataRole.AccessibleTextRole)
+    panel.field.setText("problem")
+    assert names(model) == ["5.png", "9.png"]
+
+
+def test_a_damaged_image_stays_marked_when_its_label_is_looked_at(
+    qtbot: QtBot, panel: ImagesPanel, dataset: Dataset, book: StatusBook
+) -> None:
+    changed: list[list[str]] = []
+    book.changed.connect(changed.append)
+    book.set_damaged("9.png", "“9.png” is damaged.")
+    book.set_damaged("9.png", "“9.png” is damaged.")
+    assert changed == [["9.png"]]
+    book.set("9.png", Status.PARTIAL)
+    with qtbot.waitSignal(book.scanned):
+        book.scan(dataset.images)
+    assert panel.model.data(panel.model.index(9), STATE) == "problem"
+    book.set_damaged("9.png", "")
+    assert panel.model.data(panel.model.index(9), STATE) != "problem"
 
 
 def test_rows_are_said_to_a_screen_reader(panel: ImagesPanel) -> None:

@@ -18,6 +18,7 @@ from tests.app.kit import SHAPE, drag, go_to, paint, truth, write_folder
 from unet_gui.app import session as session_module
 from unet_gui.app.canvas.layers import ClassLayer
 from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.app.contrast import Contrast
 from unet_gui.app.document import load
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.widgets import action_button
@@ -134,7 +135,7 @@ def test_images_passed_by_are_not_read(
 ) -> None:
     window = open_window(write_folder(tmp_path / "x", images=12))
     read: list[str] = []
-    monkeypatch.setattr(session_module, "load", lambda dataset, ref: read.append(ref.key) or load(dataset, ref))
+    monkeypatch.setattr(session_module, "load", lambda data, ref, auto: read.append(ref.key) or load(data, ref, auto))
     on = threading.Event()
     window.session._chores.give((-1, "image", None), on.wait)  # an image that takes long
     for _ in range(9):
@@ -233,9 +234,9 @@ def test_contrast_of_a_folder_is_its_own(qtbot: QtBot, open_window: Open, tmp_pa
     window = open_window(write_folder(tmp_path / "x"))
     display = window.stage.canvas.display
     window.layers.display_changed.emit(display)
-    assert window.link._keep_display is not None
+    assert window.link.contrast.windowed
     opened(qtbot, window, write_folder(tmp_path / "y"))
-    assert window.link._keep_display is None
+    assert window.link.contrast == Contrast()
     go_to(qtbot, window.session, 1)
     paint(window.session, Rect(1, 1, 2, 2), int(truth(0).max()))
     assert window.session.labels.shape == SHAPE  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QIcon, QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QPushButton
+from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
@@ -18,19 +18,15 @@ from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import ChannelDisplay, Display
 from unet_gui.app.dialogs.forms import EncodingDialog, ModelDialog, SettingsDialog
 from unet_gui.app.dialogs.shortcuts import ShortcutsDialog
-from unet_gui.app.jobs import JobError
 from unet_gui.app.menus import add_tool_actions
-from unet_gui.app.messages import Message, Offer
 from unet_gui.app.model_facts import Wishes
 from unet_gui.app.panels.classes import HIDDEN, ID, ClassesSection
 from unet_gui.app.panels.curves import Curves
 from unet_gui.app.panels.layers import LayersSection
-from unet_gui.app.panels.messages import MOST, MessageStack
 from unet_gui.app.panels.model import ModelFacts, ModelSection, ProgressSection
 from unet_gui.app.panels.stage import Chips
 from unet_gui.app.panels.status_bar import StatusLine, duration
 from unet_gui.app.settings import Settings
-from unet_gui.core.errors import ImageError
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo, default_classes
 from unet_gui.core.project import Dataset
@@ -219,60 +215,6 @@ def test_progress_section_shows_only_what_is_known(qtbot: QtBot) -> None:
     assert not section.isHidden()
     section.set_scores("", [])
     assert section.isHidden()
-
-
-# --- messages ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def stack(qtbot: QtBot) -> MessageStack:
-    stack = MessageStack()
-    qtbot.addWidget(stack)
-    return stack
-
-
-def test_one_message_for_each_topic_and_not_too_many(stack: MessageStack) -> None:
-    stack.show_message(Message("error", "first", topic="save"))
-    stack.show_message(Message("error", "second", topic="save"))
-    assert [m.text for m in stack.messages] == ["second"]
-    for n in range(10):
-        stack.show_message(Message("info", str(n)))
-    assert len(stack.messages) == MOST
-    stack.clear()
-    assert stack.isHidden()
-
-
-def test_settled_topics_go(stack: MessageStack) -> None:
-    stack.show_message(Message("error", "disk full", topic="save"))
-    stack.show_message(Message("info", "other", topic="x"))
-    stack.settle("save")
-    assert [m.text for m in stack.messages] == ["other"]
-
-
-def test_details_are_one_click_away_and_offers_act(qtbot: QtBot, stack: MessageStack) -> None:
-    done: list[str] = []
-    offer = Offer("Try again", lambda: done.append("tried"))
-    stack.show_message(Message("error", "It failed.", "Traceback: the text", "t", (offer,)))
-    banner = stack._banners[0]
-    assert banner._details.isHidden()
-    by_text = {b.text(): b for b in banner.findChildren(QPushButton)}
-    by_text["Details"].click()
-    assert not banner._details.isHidden()
-    assert banner._details.toPlainText() == "Traceback: the text"
-    by_text["Try again"].click()
-    assert done == ["tried"]
-    assert stack.messages == []
-
-
-def test_errors_in_plain_words() -> None:
-    message = Message.of(ImageError("is damaged or cut off.", "/data/ü/7.png", "Copy it again.", "IDAT"))
-    assert message.text == "“7.png” is damaged or cut off. Copy it again."
-    assert message.details == "IDAT"
-    plain = Message.of(OSError(28, "No space left on device", "/data/labels/7.png"))
-    assert plain.text == "“7.png”: No space left on device."
-    assert "OSError" in plain.details
-    job = Message.of(JobError("OutOfMemoryError", "There is not enough memory.", "Use the CPU.", None, "trace"))
-    assert job.text == "There is not enough memory. Use the CPU."
 
 
 # --- bars -------------------------------------------------------------------------------------------------------------

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from html import escape
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QWidget
 
 from unet_gui.app import theme
+
+TIP_WIDTH = 56
+"""Letters in a line of a tooltip."""
 
 
 @dataclass(frozen=True)
@@ -161,8 +166,15 @@ GESTURES: tuple[Gesture, ...] = (
     Gesture("Arrows", VIEW, "Move the image"),
     Gesture("H held", VIEW, "The image alone"),
     Gesture("Enter", TOOLS, "Close a shape"),
-    Gesture("Esc", TOOLS, "Drop a shape, take back the stroke under way"),
+    Gesture("Esc", TOOLS, "Drop a shape, take back the stroke under way; else close the newest message"),
 )
+
+
+def rich_tip(name: str, key: str, tip: str) -> str:
+    """Return a tooltip: what it is and its key, and below that what it does, in lines that are not too long."""
+    head = f"<b>{escape(name)}</b>" + f"&nbsp;&nbsp;{escape(key)}" * bool(key)
+    lines = [] if tip == name else [escape(line) for line in textwrap.wrap(tip, TIP_WIDTH)]
+    return f"<p style='white-space:pre'>{'<br>'.join([head, *lines])}</p>"
 
 
 def class_specs() -> Iterator[ActionSpec]:
@@ -256,5 +268,6 @@ class ActionTable(QObject):
         action, spec = self._actions[name], self.specs[name]
         action.setShortcuts([QKeySequence(key) for key in keys])
         shown = self.shown_keys(name)
-        action.setToolTip(f"{spec.tip} ({shown})" if shown else spec.tip)
+        action.setToolTip(rich_tip(spec.text.rstrip("…"), shown, spec.tip))
+        action.setWhatsThis(f"{spec.tip} ({shown})" if shown else spec.tip)  # the same for screen readers
         action.setStatusTip("")

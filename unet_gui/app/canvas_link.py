@@ -8,14 +8,14 @@ import numpy as np
 from PySide6.QtCore import QObject, Slot
 from PySide6.QtGui import QColor
 
-from unet_gui.app import theme
+from unet_gui.app import theme, words
 from unet_gui.app.actions import ActionTable
-from unet_gui.app.canvas.display import Display
+from unet_gui.app.canvas.display import Display, default_display
 from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.tools import TOOL_BY_ID
 from unet_gui.app.chores import Chores
-from unet_gui.app.messages import Message
+from unet_gui.app.contrast import Contrast
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.panels.layers import LayersSection
 from unet_gui.app.panels.stage import Stage
@@ -38,7 +38,13 @@ VIEW_ACTIONS = {
 
 
 class CanvasLink(QObject):
-    """Keeps canvas, chips, class list, layers and the pointer's facts in step with the session."""
+    """Keeps canvas, chips, class list, layers and the pointer's facts in step with the session.
+
+    Attributes
+    ----------
+    painting_tool : str
+        The tool used last that paints: the eraser gives way to it.
+    """
 
     def __init__(
         self,
@@ -58,8 +64,8 @@ class CanvasLink(QObject):
         self._layers = layers
         self._status = status
         self._actions = actions
-        self._painting_tool = "brush"
-        self._keep_display: tuple[str, int, Display] | None = None
+        self.painting_tool = "brush"
+        self._contrast = Contrast()
         self._range = (0.0, 255.0)
         self._pointer: tuple[int, int] | None = None
         self._probe = Chores(1, self)  # a value under the pointer may have to be read from disk
@@ -125,10 +131,11 @@ class CanvasLink(QObject):
         info = document.source.info
         display = document.display
         self._range = _value_range(document.source, display)
-        kept = self._keep_display
-        if kept is not None and kept[:2] == (info.dtype, len(display.channels)):
-            display = kept[2]
-        self._canvas.set_image(document.source, display)
+        shown = self._contrast.of(info.dtype, display)
+        self._canvas.set_image(document.source, shown)
+        if self._contrast.auto and shown == default_display(document.source, auto=False):
+            self._canvas.auto_contrast()  # it was read before that was wanted
+        self._show_auto()
         self._canvas.set_label(document.labels)
         depth = {"uint8": "8-bit", "uint16": "16-bit", "float32": "32-bit float"}.get(info.dtype, info.dtype)
         self._status.set_image(f"{document.key} · {info.width}×{info.height} · {depth}")
@@ -140,11 +147,14 @@ class CanvasLink(QObject):
 
     @Slot()
     def _on_folder(self) -> None:
-        self._keep_display = None  # the next folder's values mean something else
+        self.set_contrast(Contrast())  # the next folder's values mean something else
 
     @Slot(object)
     def _on_canvas_failed(self, error: Exception) -> None:
-        self._session.said.emit(Message.of(error, topic="image"))
+        said = words.partly_read(self._session.key, error)  # what cannot be read at all is not opened
+        self._session.said.emit(said)
+        if self._session.folder is not None:
+            self._session.folder.book.set_damaged(self._session.key, said.text)
 
     # --- classes ---------------------------------------------------------------------------------------------------
 
@@ -160,7 +170,7 @@ class CanvasLink(QObject):
     @Slot(int)
     def _on_active_class(self, _class_id: int) -> None:
         if self._canvas.tool == "eraser":
-            self._canvas.set_tool(self._painting_tool)
+            self._canvas.set_tool(self.painting_tool)
         self._show_class()
 
     @Slot(int)
@@ -189,7 +199,7 @@ class CanvasLink(QObject):
     @Slot(str)
     def _on_tool(self, name: str) -> None:
         if name not in ("eraser", "pan", "pick"):
-            self._painting_tool = name
+            self.painting_tool = name
         action = self._actions[f"tool_{name}"]
         action.setChecked(True)
         self._on_brush(self._canvas.brush.size)
@@ -238,17 +248,36 @@ class CanvasLink(QObject):
     def _on_display(self, display: Display) -> None:
         self._layers.set_display(display, self._range)
 
+    @property
+    def contrast(self) -> Contrast:
+        """How the images of this folder are shown."""
+        return self._contrast
+
+    def set_contrast(self, contrast: Contrast) -> None:
+        """Show the next images this way."""
+        self._contrast = contrast
+        self._session.auto_contrast = contrast.auto
+        self._show_auto()
+
+    def _show_auto(self) -> None:
+        """Tell in the panel whether this image, and so the next ones, have a contrast window of their own."""
+        source, kept = self._session.source, self._contrast
+        by_hand = source is not None and kept.windowed and kept.dtype == source.info.dtype
+        self._layers.set_auto(kept.auto or (source is not None and source.dtype != np.uint8 and not by_hand))
+
     @Slot(object)
     def _on_display_wanted(self, display: Display) -> None:
         source = self._session.source
         if source is not None:  # the next images of this kind are shown the same way
-            self._keep_display = source.info.dtype, len(display.channels), display
+            self.set_contrast(self._contrast.chosen(source.info.dtype, self._canvas.display, display))
         self._canvas.display = display
 
     @Slot()
     def _on_auto(self) -> None:
-        self._keep_display = None
+        self.set_contrast(Contrast(auto=True))
         self._canvas.auto_contrast()
+        if self._session.document is not None:
+            self._session.document.display = self._canvas.display
 
     @Slot()
     def _on_view(self) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from unet_gui.app.canvas.display import Display, default_display
 from unet_gui.core.errors import UserError
+from unet_gui.core.geometry import Rect
 from unet_gui.core.history import Delta, History
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.journal import checksum
@@ -91,8 +92,8 @@ def first_page(dataset: Dataset, ref: ImageRef) -> ImageRef:
     return dataset.expand(ref)[0]
 
 
-def load(dataset: Dataset, ref: ImageRef) -> Document:
-    """Open an image and read its label.
+def load(dataset: Dataset, ref: ImageRef, auto_contrast: bool = False) -> Document:
+    """Open an image and read its label. Images of 8 bit are shown as they are without ``auto_contrast``.
 
     Raises
     ------
@@ -101,7 +102,8 @@ def load(dataset: Dataset, ref: ImageRef) -> Document:
     """
     source = dataset.open_image(ref)
     try:
-        display = default_display(source)  # for 16 bit it has to look at the pixels
+        source.read(Rect(0, 0, 1, 1))  # nobody paints on what cannot be read
+        display = default_display(source, auto=auto_contrast or None)  # it may have to look at all pixels
         ids = dataset.load_label(ref, source.shape)
     except BaseException:
         source.close()

@@ -52,7 +52,7 @@ class Opened:
     stacks : tuple of ImageRef
         Files that may have several pages.
     wanted : ImageRef or None
-        The image to show first, when one was dropped on the window.
+        The image to show first: that was dropped on the window, or was open the last time.
     """
 
     dataset: Dataset
@@ -68,8 +68,12 @@ class Opened:
     wanted: ImageRef | None = None
 
 
-def open_folder(path: Path, labels: Path | None = None, state: Path | None = None, *, anyway: bool = False) -> Opened:
+def open_folder(
+    path: Path, labels: Path | None = None, state: Path | None = None, *, anyway: bool = False, first: str = ""
+) -> Opened:
     """Open a folder, or the folder of an image; ``anyway`` also for writing when another window has it open.
+
+    ``first`` is the image to show first, if it is still there.
 
     Raises
     ------
@@ -78,10 +82,12 @@ def open_folder(path: Path, labels: Path | None = None, state: Path | None = Non
     """
     folder = path.parent if path.is_file() else path
     dataset = Dataset.open(folder, labels=labels, state=state)
-    wanted = None
     if path.is_file():
         name = path.resolve()
         wanted = next((ref for ref in dataset.images if dataset.image_path(ref).resolve() == name), None)
+    else:
+        last = ImageRef.parse(first)
+        wanted = next((last for ref in dataset.images if ref.rel == last.rel), None)
     stacks = tuple(ref for ref in dataset.images if ref.rel.lower().endswith(STACK_SUFFIXES))
     holder, read_only = "", dataset.read_only
     try:

@@ -74,6 +74,8 @@ class FolderDesk(QObject):
         self._runner = runner
         self._settings = settings
         self._ask = ask
+        for over in (runner.finished, runner.failed, runner.cancelled):
+            over.connect(self._on_job_over)
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_sample)
         self._chores.failed.connect(self._on_no_sample)
@@ -91,10 +93,13 @@ class FolderDesk(QObject):
         """Open a folder whose labels are kept elsewhere."""
         if self._runner.busy:
             self._say_running()
-        elif self._session.open_folder(path, labels):
+        elif self._session.open_folder(path, labels, first=self._last_image(path)):
             self.busy.emit(f"Opening {path} …")
         else:
             self.ask_to_lose(partial(self._open_anyway, path, labels))
+
+    def _last_image(self, folder: Path) -> str:
+        return str(self._settings.left(folder).get("image", ""))
 
     def _open_anyway(self, path: Path, labels: Path | None) -> None:
         self._session.close_folder(lose_changes=True)
@@ -108,8 +113,8 @@ class FolderDesk(QObject):
         if self._runner.busy:
             self._say_running()
             return
-        opened = folder.opened
-        if self._session.open_folder(opened.folder, opened.labels, opened.state, anyway=True):  # nothing to save here
+        opened, first = folder.opened, self._session.key
+        if self._session.open_folder(opened.folder, opened.labels, opened.state, anyway=True, first=first):
             self.busy.emit(f"Opening {opened.folder} …")
 
     def close_folder(self) -> None:
@@ -121,7 +126,12 @@ class FolderDesk(QObject):
 
     def _say_running(self) -> None:
         text = "Something is still running. Stop it first, then leave the folder."
-        self.said.emit(Message("info", text, topic="folder", offers=(Offer("Stop", self._runner.cancel),)))
+        self.said.emit(Message("info", text, topic="running", offers=(Offer("Stop", self._runner.cancel),)))
+
+    @Slot()
+    def _on_job_over(self) -> None:
+        if not self._runner.busy:
+            self._session.settled.emit("running")
 
     def ask_to_lose(self, act: Callable[[], object]) -> None:
         """Ask whether labels that could not be saved may be lost."""

@@ -32,6 +32,7 @@ class ImageListModel(QAbstractListModel):
         self.filter = ""
         self.thumbnails = Thumbnails(self)
         self.thumbnails.ready.connect(self._on_thumbnail)
+        self.thumbnails.failed.connect(self._on_no_thumbnail)
         self._book: StatusBook | None = None
         self._images: list[ImageRef] = []  # files; a stack's pages are in _pages
         self._pages: dict[str, list[ImageRef]] = {}
@@ -109,7 +110,7 @@ class ImageListModel(QAbstractListModel):
         if word == "unpredicted":
             return not book.predicted(key)
         if word == "problem":
-            return key in book.problems
+            return bool(book.problem(key))
         return book.status(key).value == word
 
     # --- order -----------------------------------------------------------------------------------------------------
@@ -181,6 +182,11 @@ class ImageListModel(QAbstractListModel):
         if index.isValid():
             self.dataChanged.emit(index, index, [THUMBNAIL])
 
+    @Slot(str, str)
+    def _on_no_thumbnail(self, key: str, why: str) -> None:
+        if self._book is not None:
+            self._book.set_damaged(key, why)
+
     def ref(self, index: Index) -> ImageRef:
         """Return the image of a row."""
         return self._rows[index.row()]
@@ -192,10 +198,13 @@ class ImageListModel(QAbstractListModel):
         book = self._book
         if book is None:
             return Status.UNTOUCHED.value
-        if ref.key in book.problems:
+        if book.problem(ref.key):
             return "problem"
         status = book.status(ref.key)
         return "predicted" if status == Status.UNTOUCHED and book.predicted(ref.key) else status.value
+
+    def _problem(self, ref: ImageRef) -> str:
+        return self._book.problem(ref.key) if self._book else ""
 
     def rowCount(self, parent: Index = _NO_PARENT) -> int:
         return 0 if parent.isValid() else len(self._rows)
@@ -219,8 +228,7 @@ class ImageListModel(QAbstractListModel):
         if role == IS_OPEN:
             return ref.rel not in self._folded
         if role == Qt.ItemDataRole.ToolTipRole:
-            problem = self._book.problems.get(ref.key, "") if self._book else ""
-            return f"{ref.key}\n{problem or self.state_text(ref)}"
+            return f"{ref.key}\n{self._problem(ref) or self.state_text(ref)}"
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{ref.key}, {self.state_text(ref)}"
+            return ", ".join(part for part in (ref.key, self.state_text(ref), self._problem(ref)) if part)
         return None

@@ -18,6 +18,7 @@ from unet_gui.app.exchange_desk import ExchangeDesk
 from unet_gui.app.folder_desk import FolderDesk
 from unet_gui.app.garbage import GarbageCollector
 from unet_gui.app.jobs import JobRunner
+from unet_gui.app.memory import Memory
 from unet_gui.app.menus import fill_recent
 from unet_gui.app.messages import Message
 from unet_gui.app.meter import Meter
@@ -81,6 +82,7 @@ class MainWindow(WindowFrame):
         self.link = CanvasLink(
             self.session, self.stage, self.classes, self.layers, self.status, self.actions_by_id, self
         )
+        self.memory = Memory(self.session, self.stage.canvas, self.link, settings, self)
         self.guide: Guide | None = None
         self._closing = False
         self._place: tuple[str, Rect | None] = ("", None)
@@ -222,7 +224,6 @@ class MainWindow(WindowFrame):
         self.start.set_recent(self.settings.recent())
         self.show_stage(folder is not None)
         self.images.set_folder(folder.dataset if folder else None, folder.book if folder else None)
-        self.image_count.setText(str(len(folder.dataset.images)) if folder else "")
         self._enable()
         if folder is None:
             self.setWindowTitle("unet-gui")
@@ -242,7 +243,6 @@ class MainWindow(WindowFrame):
     @Slot(object)
     def _on_pages(self, stacks: dict[str, list[ImageRef]]) -> None:
         self.images.set_pages(stacks, self.navigator.current)
-        self.image_count.setText(str(self.images.model.total))
 
     @Slot()
     def _on_sample_wanted(self) -> None:
@@ -252,8 +252,8 @@ class MainWindow(WindowFrame):
 
     @Slot(str)
     def _on_opening(self, key: str) -> None:
-        for topic in ("image", "doubt", "whole image"):
-            self.stage.messages.settle(topic)
+        self.stage.messages.settle("image")  # it is tried again
+        self.stage.messages.leave(key)
         if key:
             self.images.select(ImageRef.parse(key))
 

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QPointF, QSize, Qt
+from PySide6.QtCore import QPointF, QSize, Qt, Slot
 from PySide6.QtGui import QAction, QActionGroup, QColor, QContextMenuEvent, QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QToolBar, QToolButton, QWidget
 
 from unet_gui.app import theme
 from unet_gui.app.actions import TOOLS, ActionSpec, ActionTable
 from unet_gui.app.canvas.tools import TOOLS as TOOL_CLASSES
+from unet_gui.app.widgets import explain
 
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
@@ -124,6 +125,12 @@ class ToolButton(QToolButton):
     def _on_top(self, action: QAction) -> None:
         self.setDefaultAction(action)
         self.setAccessibleName(action.text())
+        self.explain()
+
+    @Slot()
+    def explain(self) -> None:
+        """Say what the tool on top does, and its key."""
+        explain(self, self.defaultAction())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
@@ -142,6 +149,12 @@ class ToolButton(QToolButton):
             self.showMenu()
 
 
+def _add_button(bar: QToolBar, members: list[QAction], actions: ActionTable) -> None:
+    button = ToolButton(members, bar)
+    actions.keys_changed.connect(button.explain)
+    bar.addWidget(button)
+
+
 def build_tool_bar(window: QMainWindow, actions: ActionTable) -> QToolBar:
     """Return the slim bar at the left: the tools in their order, then what concerns the view."""
     bar = QToolBar("Tools", window)
@@ -155,9 +168,9 @@ def build_tool_bar(window: QMainWindow, actions: ActionTable) -> QToolBar:
     for group in (*_GROUPS, *((name,) for name in known if name not in grouped)):
         members = [actions[f"tool_{name}"] for name in group if name in known]
         if members:
-            bar.addWidget(ToolButton(members, bar))
+            _add_button(bar, members, actions)
     bar.addSeparator()
     for name in ("fit", "actual"):
-        bar.addWidget(ToolButton([actions[name]], bar))
+        _add_button(bar, [actions[name]], actions)
     window.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
     return bar

@@ -42,7 +42,9 @@ class Message:
         A later message of the same topic takes its place, and `Session.settled` with the topic removes it.
     offers : tuple of Offer
     passing : bool
-        Goes away by itself after some seconds.
+        Goes away by itself after some seconds, though it is not only good news or offers something.
+    image : str
+        Key of the image that it is about: it goes when another one is opened. Empty for what is to be read there, too.
     """
 
     kind: str
@@ -51,17 +53,24 @@ class Message:
     topic: str = ""
     offers: tuple[Offer, ...] = field(default=(), compare=False)
     passing: bool = False
+    image: str = ""
+
+    @property
+    def passes(self) -> bool:
+        """Whether it goes away by itself: nothing is lost with it."""
+        return self.passing or (self.kind == "good" and not self.offers)
 
     @classmethod
-    def of(cls, error: BaseException | JobError, topic: str = "", offers: tuple[Offer, ...] = ()) -> Message:
+    def of(cls, error: BaseException | JobError, topic: str = "", image: str = "") -> Message:
         """Put an error into words."""
         if isinstance(error, JobError):
-            return cls("error", _sentence(error.text, error.path, error.hint), error.traceback, topic, offers)
+            return cls("error", _sentence(error.text, error.path, error.hint), error.traceback, topic, image=image)
         trace = "".join(traceback.format_exception(error))
         if isinstance(error, UserError):
-            return cls("error", _sentence(error.message, error.path, error.hint), error.details or trace, topic, offers)
+            text = _sentence(error.message, error.path, error.hint)
+            return cls("error", text, error.details or trace, topic, image=image)
         plain = JobError.of(error)
-        return cls("error", _sentence(plain.text, plain.path, plain.hint), trace, topic, offers)
+        return cls("error", _sentence(plain.text, plain.path, plain.hint), trace, topic, image=image)
 
 
 def _sentence(text: str, path: str | None, hint: str) -> str:

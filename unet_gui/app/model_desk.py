@@ -117,6 +117,8 @@ class ModelDesk(QObject):
         self.models = [self._facts_of(path) for path in paths if path.exists()]
         if self.model is None and self.models:
             self.model = self.models[0].path
+        if self.model is not None:
+            self._session.settled.emit("no model")
         self.models_changed.emit()
 
     def _facts_of(self, path: Path) -> ModelFacts:
@@ -214,6 +216,7 @@ class ModelDesk(QObject):
         job = Job("train", "Training", start)
         self._refs[job.id] = ()
         self.plan_known.emit("")
+        self._session.settled.emit("no model")
         self.training_changed.emit(True)
         self._runner.submit(job)
 
@@ -234,8 +237,7 @@ class ModelDesk(QObject):
             self._session.say_read_only()
             return
         if self.model is None or not self.model.exists():
-            text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."
-            self.said.emit(Message("info", text, topic="model", offers=(Offer("Train now", self.train),)))
+            self._say_no_model()
             return
         if not self._fits(self.model):
             return
@@ -248,6 +250,13 @@ class ModelDesk(QObject):
         job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
         self._refs[job.id] = refs
         self._runner.submit(job)
+
+    def _say_no_model(self) -> None:
+        text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."
+        offers: tuple[Offer, ...] = (Offer("Train now", self.train),)
+        if self.training:
+            text, offers = "There is no model yet: it is being trained. Stop keeps the best one so far.", ()
+        self.said.emit(Message("info", text, topic="no model", offers=offers))
 
     def _fits(self, model: Path) -> bool:
         """Make sure that the folder knows the model's classes."""
@@ -309,6 +318,8 @@ class ModelDesk(QObject):
 
     @Slot(object)
     def _on_started(self, job: Job) -> None:
+        for topic in (job.kind, f"{job.kind} images"):  # how it went the last time
+            self._session.settled.emit(topic)
         self._show(job, Progress(job.title, "starting"))
 
     @Slot(object, object)
@@ -368,7 +379,7 @@ class ModelDesk(QObject):
             worked = max(1, event.done - skipped)
             left = (now - begin) / worked * (event.total - event.done)
         if event.total > 1:
-            text = f"{event.done} of {event.total}"
+            text = f"{event.done} of {event.total} images"
             self._show(job, Progress(job.title, text, event.done / event.total, left))
 
     # --- ends ------------------------------------------------------------------------------------------------------
@@ -394,7 +405,7 @@ class ModelDesk(QObject):
     @Slot(object, object)
     def _on_failed(self, job: Job, error: JobError) -> None:
         self._say_failures(job)
-        self.said.emit(Message.of(error, topic=job.kind))
+        self.said.emit(Message.of(error, topic=job.kind, image=job.image if job.kind == "predict" else ""))
         if job.kind == "train":
             self._on_trained(job, stopped=True)
         self._end(job)
@@ -436,7 +447,8 @@ class ModelDesk(QObject):
                 job.kind, "segmented"
             )
             text = f"{count_of(len(reasons))} could not be {what}; all others are. First: {reasons[0]}"
-            self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images"))
+            about = job.image if job.kind == "predict" else ""
+            self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images", image=about))
 
     def _end(self, job: Job) -> None:
         if job.kind in ("segment", "predict") and self._session.folder is not None:

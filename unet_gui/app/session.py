@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class Session(QObject):
     key : str
         The image that is open or being read; empty when there is none.
     autosave : bool
+    auto_contrast : bool
+        Images of 8 bit are shown with a contrast window of their own, too.
     held : str
         Why labels cannot be changed for a while; empty when they can.
     balance : int
@@ -90,6 +93,7 @@ class Session(QObject):
         self.document: Document | None = None
         self.key = ""
         self.autosave = True
+        self.auto_contrast = False
         self.held = ""
         self.balance = self.changes = 0
         self._active_class = 1
@@ -114,16 +118,24 @@ class Session(QObject):
         return self.folder.dataset if self.folder else None
 
     def open_folder(
-        self, path: Path, labels: Path | None = None, state: Path | None = None, *, anyway: bool = False
+        self,
+        path: Path,
+        labels: Path | None = None,
+        state: Path | None = None,
+        *,
+        anyway: bool = False,
+        first: str = "",
     ) -> bool:
         """Begin to open a folder, with ``anyway`` also for writing when another window has it open.
 
-        False when the open one has labels that cannot be saved (this has been said).
+        ``first`` is the image to show first, if it is there. False when the open folder has labels that cannot be saved
+        (this has been said).
         """
         if not self.close_folder():
             return False
         self._asked += 1
-        self._chores.give((self._asked, "folder", path), lambda: open_folder(path, labels, state, anyway=anyway))
+        work = partial(open_folder, path, labels, state, anyway=anyway, first=first)
+        self._chores.give((self._asked, "folder", path), work)
         return True
 
     def close_folder(self, lose_changes: bool = False) -> bool:
@@ -192,10 +204,10 @@ class Session(QObject):
             self._show(kept)
             return
         dataset = self.folder.dataset
-        asked = self._asked
+        asked, auto = self._asked, self.auto_contrast
 
         def read() -> Document | None:  # images passed by while a key is held are not read
-            return load(dataset, first_page(dataset, ref)) if asked == self._asked else None
+            return load(dataset, first_page(dataset, ref), auto) if asked == self._asked else None
 
         self._chores.give((asked, "image", ref), read)
 
@@ -262,6 +274,8 @@ class Session(QObject):
                 result = None
                 self.said.emit(words.prediction_of_another_size(self.key))
             self.document.prediction, self.document.probabilities = result or (None, None)
+            if result is not None:
+                self.settled.emit("prediction")
             self.prediction_changed.emit()
 
     def _on_image(self, document: Document) -> None:
@@ -269,6 +283,8 @@ class Session(QObject):
         self.histories.give_to(document)
         if self.folder is not None and self.folder.journal is not None:
             self.folder.journal.base(document.key, document.labels.shape, document.disk)
+        if self.folder is not None:
+            self.folder.book.set_damaged(document.key, "")
         self._show(document)
 
     @Slot(object, object)
@@ -282,11 +298,13 @@ class Session(QObject):
         elif what == "image":
             self.image_changed.emit()
             self._close_sources()
-            self.said.emit(Message.of(error, topic="image"))
+            said = Message.of(error, topic="image", image=subject.key)
+            self.said.emit(said)
             if self.folder is not None:
+                self.folder.book.set_damaged(subject.key, said.text)
                 self.folder.look()
         else:
-            self.said.emit(Message.of(error, topic=f"prediction {subject.key}"))
+            self.said.emit(Message.of(error, topic="prediction", image=subject.key))
 
     # --- EditTarget ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ from PySide6.QtCore import QByteArray, QObject, QSettings, Signal
 
 RECENT = 8
 """Folders on the start page and in the menu."""
+KNOWN = 100
+"""Folders of which the program knows how they were left."""
 
 _DEFAULTS: dict[str, Any] = {
     "theme": "system",
@@ -59,6 +63,26 @@ class Settings(QObject):
         """Take a folder from the recent ones: it is gone."""
         self._store.setValue("recent", [str(path) for path in self.recent() if path != folder])
         self.changed.emit("recent")
+
+    def left(self, folder: Path) -> dict[str, Any]:
+        """Return how a folder was left: what `set_left` was given, nothing when it is not known."""
+        kept = self._left().get(os.path.abspath(folder))
+        return kept if isinstance(kept, dict) else {}
+
+    def set_left(self, folder: Path, state: dict[str, Any]) -> None:
+        """Keep how a folder was left, for the next start: not in the folder, which may be read-only."""
+        if state != self.left(folder):
+            others = self._left()
+            others.pop(os.path.abspath(folder), None)
+            newest = [*others.items(), (os.path.abspath(folder), state)][-KNOWN:]
+            self._store.setValue("left", json.dumps(dict(newest)))
+
+    def _left(self) -> dict[str, Any]:
+        try:
+            kept = json.loads(str(self._store.value("left", "{}")))
+        except ValueError:
+            return {}
+        return kept if isinstance(kept, dict) else {}
 
     def shortcuts(self) -> dict[str, list[str]]:
         """Return the keys that the person has chosen, by action."""

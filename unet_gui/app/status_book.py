@@ -25,6 +25,8 @@ class StatusBook(QObject):
     ----------
     problems : dict of str to str
         Images whose label cannot be read, and why.
+    damaged : dict of str to str
+        Images that cannot be read themselves, or only in part, and why: as far as somebody has tried.
 
     Signals
     -------
@@ -43,6 +45,7 @@ class StatusBook(QObject):
         self._known: dict[str, Status] = {}  # untouched ones are left out
         self._predicted: set[str] = set()
         self.problems: dict[str, str] = {}
+        self.damaged: dict[str, str] = {}
         self._fresh: set[str] = set()  # heard from the saver while a scan was under way: newer than what it finds
         self._refs: Sequence[ImageRef] = ()
         self._at = 0
@@ -57,6 +60,10 @@ class StatusBook(QObject):
     def predicted(self, key: str) -> bool:
         """Whether there is a prediction for an image."""
         return key in self._predicted
+
+    def problem(self, key: str) -> str:
+        """Return why an image or its label cannot be used, empty when nothing is known against them."""
+        return self.damaged.get(key, "") or self.problems.get(key, "")
 
     @property
     def predictions(self) -> int:
@@ -81,6 +88,15 @@ class StatusBook(QObject):
         """Hear that an image has a prediction, or has none any more."""
         if predicted != self.predicted(key):
             (self._predicted.add if predicted else self._predicted.discard)(key)
+            self.changed.emit([key])
+
+    @Slot(str, str)
+    def set_damaged(self, key: str, why: str) -> None:
+        """Hear that an image cannot be read, or (empty) that it can."""
+        if why != self.damaged.get(key, ""):
+            self.damaged[key] = why
+            if not why:
+                del self.damaged[key]
             self.changed.emit([key])
 
     def scan(self, refs: Sequence[ImageRef]) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtGui import QImage, QPixmap
 
 from unet_gui.app.chores import Chores
+from unet_gui.app.messages import Message
 from unet_gui.core.images import ImageRef, thumbnail
 from unet_gui.core.project import Dataset
 
@@ -27,9 +28,12 @@ class Thumbnails(QObject):
     -------
     ready(key)
         This one can be had now, or it has turned out that it never can.
+    failed(key, why)
+        It never can: the image cannot be read.
     """
 
     ready = Signal(str)
+    failed = Signal(str, str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -90,7 +94,10 @@ class Thumbnails(QObject):
         self._keep(tag, QPixmap.fromImage(picture))
 
     @Slot(object, object)
-    def _on_failed(self, tag: tuple[Dataset, str], _error: Exception) -> None:
+    def _on_failed(self, tag: tuple[Dataset, str], error: Exception) -> None:
+        dataset, key = tag
+        if dataset is self._dataset:
+            self.failed.emit(key, Message.of(error).text)
         self._keep(tag, None)
 
     def _keep(self, tag: tuple[Dataset, str], picture: QPixmap | None) -> None:

@@ -140,7 +140,7 @@ class TouchUp(QObject):
 
     def _explain(self, text: str, *more: Offer) -> None:
         offers = (Offer("Predict this image", self.predict_wanted.emit), *more)
-        self._session.said.emit(Message("info", text, topic="touch-up", offers=offers))
+        self._session.said.emit(Message("info", text, topic="no prediction", offers=offers, image=self._session.key))
 
     # --- done ------------------------------------------------------------------------------------------------------
 
@@ -258,6 +258,8 @@ class TouchUp(QObject):
     def _on_prediction(self) -> None:
         """Another image, or a new prediction of this one."""
         document = self._session.document
+        if document is not None and document.prediction is not None:
+            self._session.settled.emit("no prediction")
         self._places, self._places_of = [], ""
         if document is not None and document.prediction is not None and self._continue_in == document.key:
             self._continue_in = ""
@@ -275,9 +277,10 @@ class TouchUp(QObject):
             self._next_image()
 
     @Slot(object, object)
-    def _on_no_places(self, _key: str, error: Any) -> None:
+    def _on_no_places(self, key: str, error: Any) -> None:
         self._searching = False
-        self._session.said.emit(Message.of(error, topic="doubt"))
+        if key == self._session.key:
+            self._session.said.emit(Message.of(error, topic="doubt", image=key))
 
 
 def _patches(label: NDArray[np.uint8], said: NDArray[np.uint8] | np.uint8 | None) -> Iterator[Patch]:

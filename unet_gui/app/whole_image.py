@@ -198,7 +198,9 @@ class WholeImage(QObject):
         count = f"{written:,}".replace(",", "\u202f")
         said = f"{work.edit.name}: {count} px." if work.edit.delta else f"{work.edit.name}: nothing to change."
         undo = (Offer("Undo", partial(self._undo, work)),) if work.edit.delta else ()
-        self._session.said.emit(Message("info", said, topic="whole image", offers=undo, passing=True))
+        self._session.said.emit(
+            Message("info", said, topic="whole image", offers=undo, passing=True, image=work.document.key)
+        )
 
     def _undo(self, work: _Work) -> None:
         """Take the correction back, if it is still what was done last to the image on the canvas."""
@@ -209,4 +211,4 @@ class WholeImage(QObject):
     @Slot(object, object)
     def _on_failed(self, _tag: object, error: Exception) -> None:
         self._end()
-        self._session.said.emit(Message.of(error, topic="whole image"))
+        self._session.said.emit(Message.of(error, topic="whole image", image=self._session.key))

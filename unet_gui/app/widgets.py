@@ -124,17 +124,30 @@ def search_field(name: str, hint: str, tip: str = "") -> QLineEdit:
     return widget
 
 
+def explain(widget: QWidget, action: QAction) -> None:
+    """Give a widget the tooltip of an action, and the same as plain text for screen readers."""
+    widget.setToolTip(action.toolTip())
+    widget.setAccessibleDescription(action.whatsThis())
+
+
 class _Follower(QObject):
     """Keeps a button as its action is, as long as there is a button."""
 
-    def __init__(self, widget: QPushButton, action: QAction) -> None:
+    def __init__(self, widget: QWidget, action: QAction) -> None:
         super().__init__(widget)
         self._widget, self._action = widget, action
 
     @Slot()
     def follow(self) -> None:
         self._widget.setEnabled(self._action.isEnabled())
-        self._widget.setToolTip(self._action.toolTip())
+        explain(self._widget, self._action)
+
+
+def follow(widget: QWidget, action: QAction) -> None:
+    """Let a widget be enabled and explained as its action is."""
+    follower = _Follower(widget, action)
+    follower.follow()
+    action.changed.connect(follower.follow)
 
 
 def action_button(actions: ActionTable, name: str, text: str = "", role: str = "") -> QPushButton:
@@ -142,10 +155,7 @@ def action_button(actions: ActionTable, name: str, text: str = "", role: str = "
     action = actions[name]
     widget = button(text or action.text(), role)
     widget.setAccessibleName(action.text())
-
-    follower = _Follower(widget, action)
-    follower.follow()
-    action.changed.connect(follower.follow)
+    follow(widget, action)
     widget.clicked.connect(action.trigger)
     return widget
 
@@ -157,6 +167,7 @@ def tool_button(action: QAction, icon_size: int = 18) -> QToolButton:
     widget.setIconSize(QSize(icon_size, icon_size))
     widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     widget.setAccessibleName(action.text())
+    follow(widget, action)
     return widget
 
 

@@ -14,6 +14,7 @@ from unet_gui.app.messages import Message
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.panels.images import ImagesPanel
 from unet_gui.app.panels.layers import LayersSection
+from unet_gui.app.panels.messages import MessageStack
 from unet_gui.app.panels.model import ModelSection, ProgressSection
 from unet_gui.app.panels.stage import Stage
 from unet_gui.app.panels.start_page import StartPage
@@ -94,8 +95,7 @@ class WindowFrame(QMainWindow):
     def _build_docks(self) -> None:
         actions = self.actions_by_id
         self.images = ImagesPanel()
-        self.image_count = label("", "muted")
-        title = self._title("Images", self.image_count)
+        title = self._title("Images", self.images.count)
         self.images_dock = self._dock("Images", self.images, title, Qt.DockWidgetArea.LeftDockWidgetArea)
         self.classes = ClassesSection()
         for name in ("show_label", "show_prediction", "minimap", "scale_bar"):
@@ -169,9 +169,14 @@ class WindowFrame(QMainWindow):
         if self.is_stage_shown:
             self.settings.set_layout(self.saveGeometry(), self.saveState())
 
+    @property
+    def _messages(self) -> MessageStack:
+        """The messages where the person looks."""
+        return (self.stage if self.is_stage_shown else self.start).messages
+
     def show_message(self, message: Message) -> None:
         """Show a message where the person looks."""
-        (self.stage if self.is_stage_shown else self.start).messages.show_message(message)
+        self._messages.show_message(message)
 
     # --- Qt --------------------------------------------------------------------------------------------------------
 
@@ -187,6 +192,9 @@ class WindowFrame(QMainWindow):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         self._forward(event)
+        unused = event.key() == Qt.Key.Key_Escape and not event.isAccepted()
+        if unused and not self._forwarding and self._messages.close_newest():
+            event.accept()
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         self._forward(event)

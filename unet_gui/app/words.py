@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unet_gui.app.messages import Message, Offer
+from unet_gui.core.errors import UserError
 
 
 def label_not_saved(key: str, error: Exception, again: Callable[[], object]) -> Message:
@@ -49,10 +50,19 @@ def _recovery(back: Callable[[], object], forget: Callable[[], object]) -> tuple
     return Offer("Bring them back", back), Offer("Forget them", forget)
 
 
+def partly_read(key: str, error: Exception) -> Message:
+    """Say that an image is damaged from somewhere on."""
+    said = Message.of(error)
+    why = said.text
+    if isinstance(error, UserError) and error.message[:1].islower():
+        why = f"it {error.message} {error.hint}".strip()
+    return Message("error", f"Only a part of “{key}” can be read: {why}", said.details, "image", image=key)
+
+
 def prediction_of_another_size(key: str) -> Message:
     """Say that an image was replaced since it was predicted."""
     text = f"The prediction of “{key}” has another size than the image now has, and is not shown. Predict it again (R)."
-    return Message("warning", text, topic=f"prediction {key}")
+    return Message("warning", text, topic="prediction", image=key)
 
 
 def read_only(what: str, reason: str, offers: tuple[Offer, ...]) -> Message:

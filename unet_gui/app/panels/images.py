@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen
+from PySide6.QtGui import QColor, QFocusEvent, QFont, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
     QAbstractItemDelegate,
     QAbstractItemView,
@@ -140,6 +140,12 @@ class ImageView(KeysToWindow, QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
 
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        if self.currentIndex().isValid():
+            super().focusInEvent(event)
+        else:  # Qt would go to the first row, and so open an image that nobody has chosen
+            QWidget.focusInEvent(self, event)
+
     def setItemDelegate(self, delegate: QAbstractItemDelegate) -> None:
         super().setItemDelegate(delegate)
         option = QStyleOptionViewItem()
@@ -153,6 +159,8 @@ class ImagesPanel(QWidget):
     Attributes
     ----------
     model : ImageListModel
+    count : QLabel
+        How many images the list shows; it belongs into the panel's title.
 
     Signals
     -------
@@ -167,6 +175,7 @@ class ImagesPanel(QWidget):
         self.setProperty("role", "panel")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._book: StatusBook | None = None
+        self._open: ImageRef | None = None
         self._quiet = False  # the selection follows the session instead of leading it
         self.model = ImageListModel(self)
         tip = "Part of a name, or: done, partial, untouched, predicted, problem (Ctrl+L)"
@@ -180,6 +189,7 @@ class ImagesPanel(QWidget):
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setAccessibleName("Images")
         self.footer = label("", "footer")
+        self.count = label("", "muted")
         top = QVBoxLayout()
         top.setContentsMargins(_MARGIN, 2, _MARGIN, 8)
         top.addWidget(self.field)
@@ -196,6 +206,7 @@ class ImagesPanel(QWidget):
 
     def set_folder(self, dataset: Dataset | None, book: StatusBook | None) -> None:
         """Show the images of another folder, or none."""
+        self._open = None
         self.field.clear()
         self._book = book
         self.model.thumbnails.set_dataset(dataset)
@@ -213,6 +224,7 @@ class ImagesPanel(QWidget):
 
     def select(self, ref: ImageRef) -> None:
         """Mark the image that is open."""
+        self._open = ref
         index = self.model.index_of(ref)
         self._quiet = True
         try:
@@ -225,21 +237,30 @@ class ImagesPanel(QWidget):
     @Slot()
     def _on_counts(self) -> None:
         total = self.model.total
+        shown = self.model.rowCount() if self.model.filter.strip() else total
+        part = f"{shown:,} of {total:,}" if shown != total else f"{total:,}"
+        self.count.setText(part.replace(",", " ") if total else "")
+        what = f"{part} images fit the filter" if shown != total else f"{part} image{'s' * (total != 1)} in this folder"
+        self.count.setToolTip(what.replace(",", " "))
+        self.count.setAccessibleName(self.count.toolTip())
         if self._book is None or not total:
             self.footer.setText("")
             return
         counts = self._book.counts(total)
         parts = [f"{count:,} {status.value}".replace(",", " ") for status, count in counts.items() if count]
         self.footer.setText(" · ".join(parts))
-        self.footer.setToolTip(f"{self._book.predictions} with a prediction")
+        self.footer.setToolTip(f"Of all images in this folder; {self._book.predictions} have a prediction")
 
     @Slot(str)
     def _on_filter(self, text: str) -> None:
-        current = self.list.currentIndex()
-        ref = self.model.ref(current) if current.isValid() else None
         self.model.set_filter(text)
-        if ref is not None:
-            self.select(ref)
+        self._on_counts()
+        self._mark_open()
+
+    def _mark_open(self) -> None:
+        """Mark the image that is open again after all rows were made anew."""
+        if self._open is not None:
+            self.select(self._open)
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current(self, index: QModelIndex, _before: QModelIndex) -> None:
@@ -250,6 +271,7 @@ class ImagesPanel(QWidget):
     def _on_clicked(self, index: QModelIndex) -> None:
         if index.data(IS_GROUP):
             self.model.fold(self.model.ref(index).rel)
+            self._mark_open()
 
     def eventFilter(self, watched: object, event: QEvent) -> bool:
         # Esc in the filter gives the keys back to the canvas; Enter and the arrows go into the list

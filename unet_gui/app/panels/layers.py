@@ -7,14 +7,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QGridLayout, QLabel, QSlider, QToolButton, QWidget
 
 from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import Display
 from unet_gui.app.canvas.layers import LayerSettings
-from unet_gui.app.widgets import Section, button, clear, label, row, swatch, tool_button, unwheeled
+from unet_gui.app.widgets import Section, button, clear, follow, label, row, swatch, tool_button, unwheeled
 
 STEPS = 1000
 """Steps of the contrast sliders."""
@@ -87,9 +88,12 @@ class LayersSection(Section):
         self._image = _eye("Show or hide the image")
         self._grid.addWidget(self._image, 2, 0)
         self._grid.addWidget(label("Image"), 2, 1)
-        self._auto = button("Auto contrast", "link", "Cut the darkest and brightest pixels off")
-        self._reset = button("Reset", "link", "Show the values as they are")
-        self._grid.addLayout(row(1, self._auto, self._reset), 2, 2, 1, 2)
+        tip = "Cut the darkest and brightest pixels off, in this image and in the next ones"
+        self._auto = button("Auto contrast", "link", tip)
+        self._auto.setIconSize(QSize(12, 12))
+        self.set_auto(True)  # the panel is made as wide as that needs
+        self._reset = button("Reset", "link", "Show the values as they are, in this image and in the next ones")
+        self._grid.addLayout(row(1, self._auto, self._reset, spacing=2), 2, 2, 1, 2)
         self._low = self._contrast(3, "Black", "What is shown black")
         self._high = self._contrast(4, "White", "What is shown white")
         self._gamma = self._contrast(5, "Gamma", "Right: the middle brighter")
@@ -104,8 +108,8 @@ class LayersSection(Section):
         self.set_display(self._display, self._range)
 
     def _layer(self, at: int, name: str, actions: ActionTable, action: str) -> tuple[QToolButton, QSlider, QLabel]:
-        eye = _eye(actions[action].toolTip())
-        eye.setAccessibleName(f"Show {name.lower()}")
+        eye = _eye(f"Show {name.lower()}")
+        follow(eye, actions[action])
         slider = _slider(f"{name}: opacity", f"How strongly the {name.lower()} covers the image")
         value = label("", "muted")
         value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -166,6 +170,11 @@ class LayersSection(Section):
             self._gamma[0].setValue(round(_gamma_to_slider(first.gamma)))
         self._gamma[1].setText(f"{first.gamma:.2f}")
         self._show_channels()
+
+    def set_auto(self, on: bool) -> None:
+        """Show whether each image has a contrast window of its own."""
+        self._auto.setIcon(theme.icon("check", "accent") if on else QIcon())
+        self._auto.setAccessibleName("Auto contrast, on" if on else "Auto contrast")
 
     def _show_channels(self) -> None:
         """Show a button for each channel of a picture with several: on, off, and by right click its colour."""

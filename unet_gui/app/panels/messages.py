@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from unet_gui.app import theme
 from unet_gui.app.messages import Message
 from unet_gui.app.widgets import button, label
 
 PASSING_MS = 6000
+OFFERING_MS = 15000
+"""Time to decide about what a message offers."""
+LETTER_MS = 40
+"""Time to read a letter."""
 MOST = 4
-"""Messages shown at once; older ones make room."""
+"""Messages shown at once; older ones make room, errors last."""
 _ICONS = {"info": "info", "good": "check", "warning": "warning", "error": "warning"}
 _NAMES = {"info": "Information", "good": "Done", "warning": "Warning", "error": "Error"}
 _ROLES = {"info": "accent", "good": "good", "warning": "attention", "error": "bad"}
@@ -33,7 +46,7 @@ class Banner(QFrame):
         self.message = message
         self.timer = QTimer(self)
         self.timer.setSingleShot(True)
-        self.timer.timeout.connect(self.closed)
+        self.timer.timeout.connect(self._on_time)
         self.setProperty("role", "overlay")
         self.setAccessibleName(message.text)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
@@ -49,7 +62,7 @@ class Banner(QFrame):
         close = QToolButton()
         close.setIcon(theme.icon("close", "muted"))
         close.setIconSize(QSize(14, 14))
-        close.setToolTip("Close this message")
+        close.setToolTip("Close this message (Esc closes the newest)")
         close.setAccessibleName("Close this message")
         close.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         close.clicked.connect(self.closed)
@@ -86,6 +99,20 @@ class Banner(QFrame):
         bottom.addStretch(1)
         return bottom
 
+    def pass_by(self) -> None:
+        """Go after some seconds, if the message is of that kind."""
+        if self.message.passes:
+            self.timer.start((OFFERING_MS if self.message.offers else PASSING_MS) + LETTER_MS * len(self.message.text))
+
+    @Slot()
+    def _on_time(self) -> None:
+        """Go, unless it is being read or used, or nobody has been there to read it."""
+        focus = QApplication.focusWidget()
+        if self.underMouse() or (focus is not None and self.isAncestorOf(focus)) or not self.isActiveWindow():
+            self.timer.start(PASSING_MS)
+        else:
+            self.closed.emit()
+
     def _take(self, act: object) -> None:
         self.closed.emit()
         act()  # type: ignore[operator]
@@ -119,7 +146,7 @@ class MessageStack(QWidget):
                 return
             self.settle(message.topic)
         while len(self._banners) >= MOST:
-            self._drop(self._banners[0])
+            self._drop(next((each for each in self._banners if each.message.kind != "error"), self._banners[0]))
         banner = Banner(message, self)
         banner.closed.connect(self._on_closed)
         self._banners.append(banner)
@@ -127,14 +154,26 @@ class MessageStack(QWidget):
         banner.show()
         self.show()
         self.raise_()
-        if message.passing:
-            banner.timer.start(PASSING_MS)
+        banner.pass_by()
 
     @Slot(str)
     def settle(self, topic: str) -> None:
         """Take away what is over."""
         for banner in [each for each in self._banners if each.message.topic == topic]:
             self._drop(banner)
+
+    @Slot(str)
+    def leave(self, key: str) -> None:
+        """Take away what is about other images than this one."""
+        for banner in [each for each in self._banners if each.message.image not in ("", key)]:
+            self._drop(banner)
+
+    def close_newest(self) -> bool:
+        """Take the newest message away; return whether there was one."""
+        if self._banners:
+            self._drop(self._banners[-1])
+            return True
+        return False
 
     def clear(self) -> None:
         """Take everything away."""

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
 
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.panels.curves import Curves
-from unet_gui.app.widgets import Elided, Section, action_button, button, label, row, unwheeled
+from unet_gui.app.widgets import Elided, Section, action_button, button, explain, label, row, unwheeled
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class ModelSection(Section):
     plan_wanted = Signal(str)
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
-        self._settings = button("Settings", "link", actions["model_settings"].toolTip())
+        self._settings = button("Settings", "link")
+        explain(self._settings, actions["model_settings"])
         self.why = button("Why?", "link", "What the training chose by itself, and why")
         self.why.hide()
         super().__init__("Model", self.why, self._settings, parent=parent)

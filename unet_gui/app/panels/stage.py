@@ -10,7 +10,7 @@ from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.tool import Options
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.panels.messages import MessageStack
-from unet_gui.app.widgets import button, swatch
+from unet_gui.app.widgets import button, explain, swatch
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo
 
@@ -210,7 +210,7 @@ class ActionBar(QFrame):
             shown = short if self._narrow else text
             widget.setText(f"{shown}   {keys}" if keys else shown)
             widget.setEnabled(self._actions[name].isEnabled())
-            widget.setToolTip(self._actions[name].toolTip())
+            explain(widget, self._actions[name])
         self.adjustSize()
 
 

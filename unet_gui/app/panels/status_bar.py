@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStatusBar, QWidget
 
-from unet_gui.app.widgets import Elided, button, label
+from unet_gui.app.widgets import Elided, button, explain, label
 
 SAID_MS = 5000
 WIDE = 1150
@@ -39,7 +39,8 @@ class StatusLine(QStatusBar):
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
         self.bar.setAccessibleName("Progress")
-        self.stop = button("Stop", "link", stop.toolTip())
+        self.stop = button("Stop", "link")
+        explain(self.stop, stop)
         self.stop.clicked.connect(stop.trigger)
         self.device, self.image = label(), label()
         self.place, self.value, self.class_name, self.zoom = label(), label(), label(), label()

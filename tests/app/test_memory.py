@@ -1,0 +1,198 @@
+"""From image to image and from start to start: how images are shown, and how a folder was left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import go_to, picture, write_folder
+from unet_gui.app.canvas.display import ChannelDisplay, Display
+from unet_gui.app.contrast import Contrast
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.settings import KNOWN, Settings
+from unet_gui.core import png
+
+Open = Callable[[Path | None], MainWindow]
+
+
+def dim_folder(folder: Path) -> Path:
+    """Two dim images of 8 bit, one of 16 bit, and two in colour."""
+    folder.mkdir()
+    for n in range(2):
+        (folder / f"{n}.png").write_bytes(png.encode((picture(n) // 8 + n).astype(np.uint8)))
+    (folder / "2.png").write_bytes(png.encode(picture(2).astype(np.uint16) * 10 + 1000))
+    for n in (3, 4):
+        (folder / f"{n}.png").write_bytes(png.encode(np.dstack([picture(n) // 8] * 3)))
+    return folder
+
+
+def window_of(window: MainWindow) -> tuple[float, float]:
+    channel = window.stage.canvas.display.channels[0]
+    return channel.low, channel.high
+
+
+def is_auto(window: MainWindow) -> bool:
+    """Whether the panel says so."""
+    return window.layers._auto.accessibleName().endswith(", on")
+
+
+def test_auto_contrast_stays_for_the_next_images(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(dim_folder(tmp_path / "x"))
+    assert window_of(window) == (0, 255)
+    assert not is_auto(window)
+    window.layers._auto.click()
+    first = window_of(window)
+    assert first[1] < 40
+    assert is_auto(window)
+    go_to(qtbot, window.session, 1)
+    second = window_of(window)
+    assert second[1] < 40
+    assert second != first, "each its own"
+    go_to(qtbot, window.session, 2)
+    own = window_of(window)
+    assert own[0] > 1000
+    go_to(qtbot, window.session, 3)
+    assert window_of(window)[1] < 40
+    window.layers._reset.click()
+    assert not is_auto(window)
+    go_to(qtbot, window.session, 4)
+    assert window_of(window) == (0, 255)
+    go_to(qtbot, window.session, 2)
+    assert window_of(window) == own, "16 bit has it by itself"
+    assert is_auto(window)
+
+
+def test_a_window_set_by_hand_is_for_values_of_its_kind(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(dim_folder(tmp_path / "x"))
+    window.layers._high[0].setValue(200)
+    by_hand = window_of(window)
+    assert by_hand == (0, 51)
+    go_to(qtbot, window.session, 1)
+    assert window_of(window) == by_hand
+    assert not is_auto(window)
+    go_to(qtbot, window.session, 2)
+    assert window_of(window)[0] > 1000
+    assert is_auto(window)
+
+
+def test_hiding_a_channel_leaves_every_image_its_window(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = dim_folder(tmp_path / "x")
+    (folder / "4.png").write_bytes(png.encode(np.dstack([picture(4) // 4] * 3)))
+    window = open_window(folder)
+    window.layers._auto.click()
+    go_to(qtbot, window.session, 3)
+    before = window_of(window)
+    window.layers._channels[1].click()
+    go_to(qtbot, window.session, 4)
+    assert [channel.visible for channel in window.stage.canvas.display.channels] == [True, False, True]
+    assert window_of(window)[1] > before[1] + 10
+    assert is_auto(window)
+
+
+def test_auto_contrast_holds_for_a_label_that_waited(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    from tests.app.kit import paint
+    from unet_gui.core.geometry import Rect
+
+    folder = dim_folder(tmp_path / "x")
+    window = open_window(folder)
+    window.session.autosave = False
+    paint(window.session, Rect(0, 0, 5, 5), 1)
+    go_to(qtbot, window.session, 1)
+    window.layers._auto.click()
+    go_to(qtbot, window.session, 0)
+    assert window_of(window)[1] < 40
+
+
+def test_what_the_settings_keep_of_a_contrast() -> None:
+    display = Display((ChannelDisplay(3, 40.5, 1.2, "#00ff00", False),))
+    for kept in (Contrast(), Contrast(auto=True), Contrast(False, "uint8", display, True)):
+        assert Contrast.from_json(kept.to_json()) == kept
+    for strange in (None, 3, {}, {"auto": 1, "dtype": "", "windowed": 1, "display": {"channels": [{"x": 1}]}}):
+        assert Contrast.from_json(strange) == Contrast()
+
+
+# --- from start to start ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def leave(qtbot: QtBot, open_window: Open) -> Callable[[Path], None]:
+    """Leaves a folder with another image, class, brush, tool and contrast than at first."""
+
+    def work(folder: Path) -> None:
+        window = open_window(folder)
+        go_to(qtbot, window.session, 3)
+        QTest.keyClick(window, Qt.Key.Key_0)
+        QTest.keyClick(window, Qt.Key.Key_P)
+        window.stage.canvas.set_brush_size(37)
+        window.layers._auto.click()
+        QTest.keyClick(window, Qt.Key.Key_E)
+        window.close()
+
+    return work
+
+
+def test_a_folder_is_found_as_it_was_left(
+    qtbot: QtBot, open_window: Open, leave: Callable[[Path], None], tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "x", images=5)
+    leave(folder)
+    assert not (folder / ".unet-gui").exists() or not any((folder / ".unet-gui").glob("*.json"))
+    window = open_window(folder)
+    assert window.session.key == "3.png"
+    assert window.session.active_class == 0
+    assert window.stage.canvas.brush.size == 37
+    assert window.stage.canvas.tool == "polygon", "not the eraser: that is taken for a moment"
+    assert is_auto(window)
+    window.open_path(write_folder(tmp_path / "y"))
+    qtbot.waitUntil(lambda: window.session.key == "0.png" and window.session.document is not None)
+    assert window.session.active_class == 1
+    assert not is_auto(window)
+    window.open_path(folder / "1.png")
+    qtbot.waitUntil(lambda: window.session.key == "1.png" and window.session.document is not None)
+
+
+def test_what_is_gone_is_not_looked_for(open_window: Open, leave: Callable[[Path], None], tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", images=5)
+    leave(folder)
+    (folder / "3.png").unlink()
+    settings = Settings()
+    settings.set_left(folder, {**settings.left(folder), "class": 77, "tool": "chisel", "brush": "wide"})
+    window = open_window(folder)
+    assert window.session.key == "0.png"
+    assert window.session.active_class == 1
+    assert window.stage.canvas.tool == "brush"
+
+
+def test_a_page_of_a_stack_is_found_again(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    import tifffile
+
+    from unet_gui.core.images import ImageRef
+
+    folder = write_folder(tmp_path / "x", images=1)
+    tifffile.imwrite(folder / "s.tif", np.stack([picture(n) for n in range(3)]), photometric="minisblack")
+    window = open_window(folder)
+    window.session.open_image(ImageRef("s.tif", 2))
+    qtbot.waitUntil(lambda: window.session.document is not None and window.session.key == "s.tif#2")
+    window.close()
+    again = open_window(folder)
+    assert again.session.key == "s.tif#2"
+    qtbot.waitUntil(lambda: again.images.model.total == 4)
+    assert again.images.model.ref(again.images.list.currentIndex()) == ImageRef("s.tif", 2)
+
+
+def test_the_settings_know_the_last_folders_only(tmp_path: Path) -> None:
+    settings = Settings()
+    settings._store.setValue("left", "no json")
+    assert settings.left(tmp_path) == {}
+    for n in range(KNOWN + 5):
+        settings.set_left(tmp_path / f"\udcff, {n}", {"image": f"{n}.png"})
+    settings.sync()
+    again = Settings()
+    assert again.left(tmp_path / "\udcff, 4") == {}
+    assert again.left(tmp_path / "\udcff, 5") == {"image": "5.png"}

@@ -1,0 +1,256 @@
+"""Messages over the canvas: which stay, which go by themselves, and what closes them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton, QToolButton
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import SHAPE, go_to, write_folder
+from unet_gui.app.jobs import Job, JobError
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.messages import Message, Offer
+from unet_gui.app.panels.messages import MOST, MessageStack
+from unet_gui.core.errors import ImageError
+
+Open = Callable[[Path | None], MainWindow]
+
+
+@pytest.fixture
+def stack(qtbot: QtBot) -> MessageStack:
+    stack = MessageStack()
+    qtbot.addWidget(stack)
+    return stack
+
+
+def test_one_message_for_each_topic_and_not_too_many(stack: MessageStack) -> None:
+    stack.show_message(Message("error", "first", topic="save"))
+    stack.show_message(Message("error", "second", topic="save"))
+    assert [m.text for m in stack.messages] == ["second"]
+    for n in range(10):
+        stack.show_message(Message("info", str(n)))
+    assert len(stack.messages) == MOST
+    stack.clear()
+    assert stack.isHidden()
+
+
+def test_settled_topics_go(stack: MessageStack) -> None:
+    stack.show_message(Message("error", "disk full", topic="save"))
+    stack.show_message(Message("info", "other", topic="x"))
+    stack.settle("save")
+    assert [m.text for m in stack.messages] == ["other"]
+
+
+def test_details_are_one_click_away_and_offers_act(qtbot: QtBot, stack: MessageStack) -> None:
+    done: list[str] = []
+    offer = Offer("Try again", lambda: done.append("tried"))
+    stack.show_message(Message("error", "It failed.", "Traceback: the text", "t", (offer,)))
+    banner = stack._banners[0]
+    assert banner._details.isHidden()
+    by_text = {b.text(): b for b in banner.findChildren(QPushButton)}
+    by_text["Details"].click()
+    assert not banner._details.isHidden()
+    assert banner._details.toPlainText() == "Traceback: the text"
+    by_text["Try again"].click()
+    assert done == ["tried"]
+    assert stack.messages == []
+
+
+def test_errors_in_plain_words() -> None:
+    message = Message.of(ImageError("is damaged or cut off.", "/data/ü/7.png", "Copy it again.", "IDAT"))
+    assert message.text == "“7.png” is damaged or cut off. Copy it again."
+    assert message.details == "IDAT"
+    plain = Message.of(OSError(28, "No space left on device", "/data/labels/7.png"))
+    assert plain.text == "“7.png”: No space left on device."
+    assert "OSError" in plain.details
+    job = Message.of(JobError("OutOfMemoryError", "There is not enough memory.", "Use the CPU.", None, "trace"))
+    assert job.text == "There is not enough memory. Use the CPU."
+
+
+# --- going by themselves ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shown(qtbot: QtBot, stack: MessageStack) -> MessageStack:
+    """Messages in a window that has the focus."""
+    stack.resize(600, 300)
+    stack.show_message(Message("error", "stays"))
+    stack.activateWindow()
+    qtbot.waitUntil(stack.isActiveWindow)
+    return stack
+
+
+def texts(stack: MessageStack) -> list[str]:
+    return [message.text for message in stack.messages]
+
+
+def pass_time(stack: MessageStack) -> None:
+    """Let the time of every message that goes by itself be over."""
+    for banner in list(stack._banners):
+        if banner.timer.isActive():
+            banner.timer.timeout.emit()
+
+
+def test_good_news_go_by_themselves(shown: MessageStack) -> None:
+    shown.show_message(Message("good", "4 images exported."))
+    shown.show_message(Message("good", "Half of it", offers=(Offer("Go on", lambda: None),)))
+    shown.show_message(Message("info", "There is no model yet."))
+    pass_time(shown)
+    assert texts(shown) == ["stays", "Half of it", "There is no model yet."]
+    shown.clear()
+
+
+def test_long_news_and_those_that_offer_something_have_more_time(shown: MessageStack) -> None:
+    shown.show_message(Message("good", "Done."))
+    shown.show_message(Message("good", "Done. " + "What a format cannot hold is lost. " * 5))
+    shown.show_message(Message("info", "Done.", offers=(Offer("Undo", lambda: None),), passing=True))
+    short, long, offering = (banner.timer.interval() for banner in shown._banners[1:])
+    assert short < long
+    assert 2 * short < offering
+    shown.clear()
+
+
+def test_what_is_pointed_at_or_used_stays_for_a_while(shown: MessageStack) -> None:
+    shown.show_message(Message("good", "read"))
+    shown.show_message(Message("good", "used"))
+    read, used = shown._banners[1:]
+    read.setAttribute(Qt.WidgetAttribute.WA_UnderMouse)  # what the pointer's coming does
+    used.findChildren(QToolButton)[-1].setFocus()
+    pass_time(shown)
+    assert texts(shown) == ["stays", "read", "used"]
+    read.setAttribute(Qt.WidgetAttribute.WA_UnderMouse, False)
+    shown.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    shown.setFocus()
+    pass_time(shown)
+    assert texts(shown) == ["stays"]
+
+
+def test_nothing_goes_while_nobody_looks(shown: MessageStack, qtbot: QtBot) -> None:
+    shown.show_message(Message("good", "Training is done."))
+    elsewhere = QPushButton()
+    qtbot.addWidget(elsewhere)
+    elsewhere.show()
+    elsewhere.activateWindow()
+    qtbot.waitUntil(lambda: not shown.isActiveWindow())
+    pass_time(shown)
+    assert texts(shown) == ["stays", "Training is done."]
+    shown.clear()
+
+
+def test_errors_make_room_last(stack: MessageStack) -> None:
+    stack.show_message(Message("error", "A label could not be saved.", topic="save"))
+    for n in range(2 * MOST):
+        stack.show_message(Message("info", str(n)))
+    assert texts(stack)[0] == "A label could not be saved."
+    assert len(stack.messages) == MOST
+
+
+# --- in the window ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_about_an_image_goes_with_it(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    QTest.keyClick(window, Qt.Key.Key_T)
+    window.session.said.emit(Message("error", "The label could not be saved.", topic="save"))
+    window.session.said.emit(Message("error", "“0.png” could not be predicted.", image="0.png"))
+    assert any("no prediction for this image" in text for text in texts(window.stage.messages))
+    assert len(window.stage.messages.messages) == 3
+    window.session.reopen()
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert len(window.stage.messages.messages) == 3, "the same image"
+    go_to(qtbot, window.session, 1)
+    assert texts(window.stage.messages) == ["The label could not be saved."]
+
+
+def test_that_there_is_no_prediction_is_over_when_there_is_one(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    QTest.keyClick(window, Qt.Key.Key_T)
+    assert window.stage.messages.messages
+    dataset = window.session.dataset
+    assert dataset is not None
+    dataset.save_prediction(dataset.images[0], np.zeros(SHAPE, np.uint8))
+    window.session.on_predicted("0.png", fresh=True)
+    qtbot.waitUntil(lambda: window.session.prediction is not None)
+    assert texts(window.stage.messages) == []
+
+
+def test_that_there_is_no_model_is_over_when_one_is_trained(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=2))
+    at_start: list[list[str]] = []
+    window.runner.started.connect(lambda _job: at_start.append(texts(window.stage.messages)))
+    QTest.keyClick(window, Qt.Key.Key_R)
+    assert any("no model yet. Paint" in text for text in texts(window.stage.messages))
+    for n in range(2):
+        window.actions_by_id["train"].trigger()
+        qtbot.waitUntil(lambda n=n: len(at_start) > n and not window.runner.busy, timeout=300_000)
+        assert any("No image has a label yet" in text for text in texts(window.stage.messages))
+    assert at_start == [[], []], "it is being trained; it is tried again"
+
+
+def test_that_something_runs_is_over_when_it_has_ended(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    go_on = threading.Event()
+
+    def wait() -> Iterator[None]:
+        go_on.wait()
+        yield
+
+    window.runner.submit(Job("export", "Exporting", wait))  # type: ignore[arg-type]
+    window.folders.close_folder()
+    assert texts(window.stage.messages) == ["Something is still running. Stop it first, then leave the folder."]
+    go_on.set()
+    qtbot.waitUntil(lambda: not window.runner.busy)
+    assert texts(window.stage.messages) == []
+
+
+@pytest.mark.parametrize("where", ["canvas", "list", "window"])
+def test_escape_closes_the_newest_message(open_window: Open, tmp_path: Path, where: str) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    for text in ("first", "second"):
+        window.show_message(Message("error", text))
+    widget = {"canvas": window.stage.canvas, "list": window.images.list, "window": window}[where]
+    QTest.keyClick(widget, Qt.Key.Key_Escape)
+    assert texts(window.stage.messages) == ["first"]
+    QTest.keyClick(widget, Qt.Key.Key_Escape)
+    QTest.keyClick(widget, Qt.Key.Key_Escape)
+    assert texts(window.stage.messages) == []
+
+
+@pytest.mark.parametrize("where", ["canvas", "list"])
+def test_escape_is_for_the_shape_in_progress_first(open_window: Open, tmp_path: Path, where: str) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    canvas = window.stage.canvas
+    canvas.set_tool("polygon")
+    for x, y in ((20, 20), (40, 20), (40, 40)):
+        QTest.mouseClick(
+            canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, canvas.to_widget(x, y).toPoint()
+        )
+    window.show_message(Message("error", "It failed."))
+    widget = {"canvas": canvas, "list": window.images.list}[where]
+    QTest.keyClick(widget, Qt.Key.Key_Escape)
+    assert texts(window.stage.messages) == ["It failed."]
+    QTest.keyClick(widget, Qt.Key.Key_Escape)
+    assert texts(window.stage.messages) == []
+
+
+def test_escape_in_the_filter_empties_the_filter(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.show_message(Message("error", "It failed."))
+    window.images.field.setFocus()
+    QTest.keyClicks(window.images.field, "1")
+    QTest.keyClick(window.images.field, Qt.Key.Key_Escape)
+    assert texts(window.stage.messages) == ["It failed."]
+
+
+def test_escape_on_the_start_page(open_window: Open) -> None:
+    window = open_window(None)
+    window.show_message(Message("error", "It failed."))
+    QTest.keyClick(window, Qt.Key.Key_Escape)
+    assert texts(window.start.messages) == []

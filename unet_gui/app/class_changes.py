@@ -23,6 +23,8 @@ from unet_gui.core.relabel import CAP, Relabelling, Touched, forget, note, settl
 
 STORE = "class-undo"
 """Folder, among those of the program, for what undo needs."""
+DONE = "class change"
+"""Topic of the message that offers to take the last change back."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ class ClassChanges(QObject):
             self.said.emit(Message("info", text, topic="classes", passing=True))
             return
         self._done.pop()
+        self._session.settled.emit(DONE)
         since = {info.id for info in change.after}
         newer = [info for info in self._session.classes if info.id not in since]
         self._session.set_classes([*change.before, *newer])
@@ -199,12 +202,18 @@ class ClassChanges(QObject):
         self._when_saved(lambda: self._run(change))
 
     def _push(self, change: Change, say: bool = False) -> None:
-        self._done.append(replace(change, balance=self._session.balance))
+        done = replace(change, balance=self._session.balance)
+        self._done.append(done)
         self.changed.emit()
+        self._session.settled.emit(DONE)  # the offer of an older change would take this one back
         if say:
-            undo = (Offer("Undo", self.undo),)
+            undo = (Offer("Undo", lambda: self._undo_if_last(done)),)
             text = f"Done: {change.text}."
-            self.said.emit(Message("good", text, topic="classes", offers=undo, passing=True))
+            self.said.emit(Message("good", text, topic=DONE, offers=undo, passing=True))
+
+    def _undo_if_last(self, change: Change) -> None:
+        if self._done and self._done[-1] is change:
+            self.undo()
 
     def _when_saved(self, then: Callable[[], object], refused: Callable[[], object] = lambda: None) -> None:
         """Act when every label is on disk; else say why not, and call ``refused``."""
@@ -258,6 +267,7 @@ class ClassChanges(QObject):
             order = {info.id: at for at, info in enumerate(change.before)}
             classes = sorted([*session.classes, what.info], key=lambda info: order.get(info.id, len(order)))
             session.set_classes(classes)
+        session.settled.emit(DONE)
         session.held = "The labels are being changed; try again in a moment."
         self._change = replace(change, histories=change.histories if what.undoing else self._histories())
         work = RelabelJob(session.dataset, tuple(self._images()), what.old, what.new, change.keep, what.undoing)
@@ -356,7 +366,7 @@ class ClassChanges(QObject):
     def forget(self) -> None:
         """Forget what could be taken back: it belongs to another folder, or to labels that are no more."""
         self._done, self._undone, self._waiting = [], [], False
-        for topic in ("classes", "half changed"):
+        for topic in ("classes", DONE, "half changed"):
             self._session.settled.emit(topic)
 
     def recover(self) -> None:

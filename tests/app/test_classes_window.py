@@ -63,7 +63,7 @@ def agree(window: MainWindow, text: str) -> None:
 
 def idle(qtbot: QtBot, window: MainWindow) -> None:
     """Wait until changes are done and the image is there again."""
-    qtbot.waitUntil(lambda: not window.class_desk.changes.busy and not window.runner.busy, timeout=LONG)
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=LONG)
     qtbot.waitUntil(lambda: window.session.document is not None, timeout=LONG)
 
 

@@ -114,7 +114,10 @@ class ExchangeDesk(QObject):
         dataset = self._session.dataset
         if dataset is None:
             return
-        work = ExchangeJob(dataset, len(self._images()), kind, place, importing, dict(options))
+        from unet_gui.app.dialogs.exchange import EXPORT_NAMES, IMPORT_NAMES
+
+        called = {name: f"“{text}”" for name, text in (IMPORT_NAMES if importing else EXPORT_NAMES).items()}
+        work = ExchangeJob(dataset, len(self._images()), kind, place, importing, {**options, "called": called})
         wanted = options.get("background"), options.get("foreground")
         meant = [info for info in self._session.classes if str(info.id) in wanted]
 

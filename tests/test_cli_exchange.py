@@ -79,6 +79,9 @@ def test_wrong_use(sample: Path, tmp_path: Path, capsys: Capture) -> None:
     assert main(["import", str(sample), str(tmp_path / "nowhere"), "--format", "coco"]) == 2
     assert main(["export", str(sample), "--format", "csv", "--out", str(tmp_path / "o"), "--background", "sky"]) == 2
     assert "no class called 'sky'" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["import", str(sample), str(tmp_path / "empty"), "--format", "index"]) == 2
+    assert "say what they have behind that with --suffix" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
 
 

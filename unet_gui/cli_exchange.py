@@ -29,6 +29,14 @@ FORMATS = {
 }
 EXPORT_FORMATS = tuple(FORMATS)
 IMPORT_FORMATS = EXPORT_FORMATS[:-1]  # measurements cannot become labels again
+_CALLED = {
+    **{
+        name: f"--{name.replace('_', '-')}"
+        for name in ("background", "segmentation", "copy_images", "overwrite", "suffix")
+    },
+    "foreground": "--class",
+}
+"""What messages call the options."""
 _BACKGROUND = "class of the pixels in no object: a name, a number, none or auto (default: class 0 if called background)"
 
 
@@ -97,6 +105,7 @@ def run_export(arguments: argparse.Namespace) -> int:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
     _talk(dataset.notes)
     options = ExportOptions(
+        called=_CALLED,
         background=arguments.background,
         only_labels=arguments.only_labels,
         overwrite=arguments.overwrite,
@@ -117,6 +126,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     dataset = Dataset.open(arguments.folder, labels=arguments.labels)
     _talk(dataset.notes)
     options = ImportOptions(
+        called=_CALLED,
         background=arguments.background,
         overwrite=arguments.overwrite,
         suffix=arguments.suffix,

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import SHAPE, drag, go_to, on_disk, on_disk_of, paint, saved, truth, write_folder
-from unet_gui.app.class_changes import STORE
+from unet_gui.app.class_changes import DONE, STORE
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.panels.classes import ID
 from unet_gui.app.widgets import button
@@ -63,8 +63,16 @@ def agree(window: MainWindow, text: str) -> None:
 
 def idle(qtbot: QtBot, window: MainWindow) -> None:
     """Wait until changes are done and the image is there again."""
-    qtbot.waitUntil(lambda: not window.class_desk.changes.busy and not window.runner.busy, timeout=LONG)
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=LONG)
     qtbot.waitUntil(lambda: window.session.document is not None, timeout=LONG)
+
+
+def offered(window: MainWindow) -> str:
+    """The change that the message on screen offers to take back."""
+    shown = [message for message in window.stage.messages.messages if message.topic == DONE]
+    assert len(shown) <= 1
+    assert not shown or shown[0].offers[0].text == "Undo"
+    return shown[0].text.removeprefix("Done: ").removesuffix(".") if shown else ""
 
 
 def ids_of(window: MainWindow) -> list[int]:
@@ -345,6 +353,37 @@ def test_rename_and_recolour_can_be_undone(open_window: Open, tmp_path: Path) ->
     assert names_of(window) == ["ground", "nucleus", "band"]
 
 
+def test_the_offer_to_undo_is_for_the_last_change_alone(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(three_classes(tmp_path / "x"))
+    window.classes.merge_wanted.emit(2, 0)
+    question(qtbot, window)
+    agree(window, "Merge")
+    qtbot.waitUntil(lambda: bool(offered(window)), timeout=LONG)
+    idle(qtbot, window)
+    assert offered(window) == "merge “band” into “ground”"
+    old = window.stage.messages.messages[-1].offers[0]
+    window.classes.renamed.emit(1, "nucleus")
+    assert not offered(window), "it would take the new name back"
+    old.act()
+    assert names_of(window) == ["ground", "nucleus"]
+    window.classes.palette_wanted.emit("tab20")
+    assert offered(window) == "colours of classes"
+    QTest.keyClick(window, Qt.Key.Key_Z, CTRL)
+    assert not offered(window), "it has been taken back by the key"
+    window.stage.canvas.setFocus()
+    window.classes.palette_wanted.emit("tab20")
+    drag(window, (20, 30), (40, 30))
+    colours = [info.color for info in window.session.classes]
+    banner = window.stage.messages._banners[-1]
+    QTest.mouseClick(
+        next(each for each in banner.findChildren(QPushButton) if each.text() == "Undo"), Qt.MouseButton.LeftButton
+    )
+    assert [info.color for info in window.session.classes] != colours, "what was painted since stays"
+    assert window.session.document is not None
+    assert window.session.document.history.can_undo
+    assert not offered(window)
+
+
 def test_255_classes_and_a_search_field(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     window = open_window(write_folder(tmp_path / "x"))
     assert not window.classes.search.isVisible()
@@ -398,8 +437,7 @@ def test_palettes(open_window: Open, tmp_path: Path) -> None:
     assert [info.color for info in window.session.classes] == list(OKABE_ITO[:3])
     window.classes.palette_wanted.emit("")
     assert [info.color for info in window.session.classes] == ["#101010", *TAB20[1:3]]
-    shown = [message for message in window.stage.messages.messages if message.topic == "classes"]
-    assert shown[-1].offers[0].text == "Undo"
+    assert offered(window) == "colours of classes"
 
 
 def test_the_menu_of_lists_and_colours(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

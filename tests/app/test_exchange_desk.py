@@ -13,7 +13,15 @@ from PySide6.QtWidgets import QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import on_disk, open_session, truth, write_folder
-from unet_gui.app.dialogs.exchange import EXPORT_OPTIONS, FORMATS, IMPORT_OPTIONS, ExportDialog, ImportDialog
+from unet_gui.app.dialogs.exchange import (
+    EXPORT_NAMES,
+    EXPORT_OPTIONS,
+    FORMATS,
+    IMPORT_NAMES,
+    IMPORT_OPTIONS,
+    ExportDialog,
+    ImportDialog,
+)
 from unet_gui.app.exchange_desk import ExchangeDesk
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.main_window import MainWindow
@@ -107,10 +115,28 @@ def test_dialogs_know_every_option_of_the_command_line() -> None:
     """Nothing that the command line can do is missing in the window, and nothing is offered that core does not know."""
     exporting = {field.name for field in fields(ExportOptions)}
     importing = {field.name for field in fields(ImportOptions)}
-    assert {*EXPORT_OPTIONS, "overwrite", "only_labels"} == exporting
-    assert {*IMPORT_OPTIONS, "overwrite"} == importing
+    assert {*EXPORT_OPTIONS, "overwrite", "only_labels"} == exporting - {"called"} == set(EXPORT_NAMES)
+    assert {*IMPORT_OPTIONS, "overwrite"} == importing - {"called"} == set(IMPORT_NAMES)
     assert {name for names in EXPORT_OPTIONS.values() for name in names} <= set(EXPORTERS)
     assert {name for names in IMPORT_OPTIONS.values() for name in names} <= set(IMPORTERS)
+
+
+def said_by(window: MainWindow) -> str:
+    return "\n".join(message.text for message in window.stage.messages.messages)
+
+
+def test_messages_name_options_as_the_dialog_does(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=2, labels=2))
+    for _ in range(2):
+        window.exchange.export("index", tmp_path / "out", {})
+    qtbot.waitUntil(lambda: "“Replace files that are there”" in said_by(window), timeout=20_000)
+    window.exchange.import_labels("instances", tmp_path / "out", {"overwrite": True})
+    text = "another class can be chosen with “Pixels in no object”"
+    qtbot.waitUntil(lambda: text in said_by(window), timeout=20_000)
+    window.exchange.import_labels("index", tmp_path / "out", {})
+    text = "Replace it with “Replace labels that are there”"
+    qtbot.waitUntil(lambda: text in said_by(window), timeout=20_000)
+    assert "--" not in said_by(window)
 
 
 @pytest.mark.parametrize("kind", EXPORTERS)

@@ -214,6 +214,53 @@ def test_cancel_before_the_start_never_starts(qtbot: QtBot, runner: JobRunner, l
     assert (log.ends(a), log.ends(b), touched) == (["finished"], ["cancelled"], [])
 
 
+def test_a_waiting_job_is_cancelled_at_once(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    gate = threading.Event()
+
+    def long() -> Events:
+        yield Warned("under way")
+        gate.wait()
+
+    first, second, third = (runner.submit(Job("t", name, long)) for name in "ABC")
+    runner.cancel(second)
+    assert log.ends(second) == ["cancelled"]
+    assert runner.pending() == [first, third]
+    gate.set()
+    qtbot.waitUntil(lambda: not runner.busy)
+    assert [log.ends(job) for job in (first, second, third)] == [["finished"], ["cancelled"], ["finished"]]
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_a_job_is_prepared_when_its_turn_has_come(qtbot: QtBot, runner: JobRunner, log: Log, urgent: bool) -> None:
+    """On the window's thread, one after another, and each when everybody has heard of the end of the one before."""
+    order: list[str] = []
+    asked: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {}
+
+    def make(name: str) -> Job:
+        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+            order.append(f"prepare {name}")
+            asked[name] = go, give_up
+
+        def work() -> Events:
+            order.append(name)
+            yield Warned(name)
+
+        return Job("t", name, work, urgent=urgent, prepare=prepare)
+
+    runner.finished.connect(lambda job, _: order.append(f"end {job.title}"))
+    jobs = [runner.submit(make(name)) for name in ("a", "b", "c")]
+    assert order == ["prepare a"]
+    asked["a"][0]()
+    qtbot.waitUntil(lambda: "prepare b" in order)
+    asked["b"][1]()
+    assert order == ["prepare a", "a", "end a", "prepare b", "prepare c"]
+    runner.cancel(jobs[2])
+    asked["c"][0]()
+    qtbot.waitUntil(lambda: not runner.busy)
+    assert "c" not in order
+    assert [log.ends(job) for job in jobs] == [["finished"], ["cancelled"], ["cancelled"]]
+
+
 def test_an_error_while_stopping_is_said(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
     def work() -> Events:
         try:
@@ -348,9 +395,13 @@ def test_shutdown_waits_and_every_job_has_its_end(qtbot: QtBot) -> None:
             left.set()
 
     jobs = [runner.submit(Job("t", str(n), endless)) for n in range(3)]
+    asked: list[Callable[[], None]] = []
+    jobs.append(runner.submit(Job("t", "late", endless, urgent=True, prepare=lambda *both: asked.extend(both))))
     runner.shutdown()
+    for answer in asked:
+        answer()
     assert left.is_set() or log.rows[0][0] == "cancelled"
-    assert [log.ends(job) for job in jobs] == [["cancelled"]] * 3
+    assert [log.ends(job) for job in jobs] == [["cancelled"]] * 4
     assert not runner.busy
     with pytest.raises(RuntimeError):
         runner.submit(Job("t", "late", endless))

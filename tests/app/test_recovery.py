@@ -210,7 +210,7 @@ def test_classes_are_not_changed_while_strokes_wait(qtbot: QtBot, tmp_path: Path
         changes.said.connect(ear.hear)
         changes.count({1}, lambda touched: pytest.fail("counted"))
         assert ear.heard("were not saved last time")
-        assert not changes.busy
+        assert not runner.busy
         session.folder.recovery.discard()
         counted: list[object] = []
         changes.count({1}, counted.append)

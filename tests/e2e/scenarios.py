@@ -204,14 +204,14 @@ def merge_classes_and_take_it_back(d: Driver) -> None:
     assert {file: file.read_bytes() for file in files} == before, "nothing before the person agrees"
     button = d.ui(lambda: next(each for each in question.buttons() if each.text() == "Merge"))
     d.click(button)
-    d.until(lambda: len(window.session.classes) == 1 and not window.class_desk.changes.busy, "merged")
+    d.until(lambda: len(window.session.classes) == 1 and not window.runner.busy, "merged")
     d.until(lambda: window.session.document is not None, "the image is there again")
     for file in files:
         assert not (pixels(file) == 255).any(), file
     d.shot("merged")
     d.click(window.stage.canvas, 5, 5, button=2)
     d.key("ctrl+z")
-    d.until(lambda: len(window.session.classes) == 2 and not window.class_desk.changes.busy, "taken back")
+    d.until(lambda: len(window.session.classes) == 2 and not window.runner.busy, "taken back")
     for file in files:
         assert np.array_equal(pixels(file), pictures[file]), file
 

@@ -14,15 +14,18 @@ from unet_gui.app.chores import Chores
 from unet_gui.app.histories import Kept
 from unet_gui.app.jobs import Job, JobRunner
 from unet_gui.app.messages import Message, Offer
-from unet_gui.app.model_jobs import CountJob, RelabelJob
+from unet_gui.app.model_jobs import CountJob, Events, RelabelJob
 from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import ClassInfo
+from unet_gui.core.project import Dataset
 from unet_gui.core.relabel import CAP, Relabelling, Touched, forget, note, settle, unfinished
 
 STORE = "class-undo"
 """Folder, among those of the program, for what undo needs."""
+DONE = "class change"
+"""Topic of the message that offers to take the last change back."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,35 @@ class Change:
     keep: Path | None = None
     balance: int = 0
     histories: Kept | None = None
+
+
+@dataclass(eq=False)
+class _Work:
+    """Something to do to the labels of a folder, made from what they are when its turn in the queue has come.
+
+    Attributes
+    ----------
+    dataset : Dataset
+    make : callable
+        Returns what is to be done, None when there is nothing to do any more.
+    ended : callable
+        Called with the result.
+    given_up : callable
+        Called instead when it has not begun, and does not.
+    stopped : callable
+        Called instead when it was stopped in the middle.
+    """
+
+    dataset: Dataset
+    make: Callable[[], CountJob | RelabelJob | None]
+    ended: Callable[[Any], object]
+    given_up: Callable[[], object] = lambda: None
+    stopped: Callable[[], object] = lambda: None
+    made: CountJob | RelabelJob | None = None
+
+    def __call__(self) -> Events:
+        assert self.made is not None
+        return self.made()
 
 
 class ClassChanges(QObject):
@@ -85,11 +117,8 @@ class ClassChanges(QObject):
         self._done: list[Change] = []
         self._undone: list[Change] = []
         self._number = 0
-        self._job: Job | None = None
-        self._change: Change | None = None  # whose pixels are being changed
-        self._counted: Callable[[Touched], object] | None = None
+        self._moving = False  # a change is being taken back or made again, or waits for that
         self._counted_at = 0  # changes of labels when counting began: what is painted meanwhile is not counted
-        self._waiting = False  # for labels to be saved
         self._broom = Chores(1, self)
         session.folder_changed.connect(self.forget)
         session.history_changed.connect(self.changed)
@@ -104,39 +133,33 @@ class ClassChanges(QObject):
     # --- what can be taken back ------------------------------------------------------------------------------------
 
     @property
-    def busy(self) -> bool:
-        """Whether pixels are being counted or changed."""
-        return self._job is not None or self._waiting
-
-    @property
     def undo_text(self) -> str:
         """The change that *Undo* takes back next; empty when something else was done since."""
-        last = self._done[-1] if self._done and not self.busy else None
+        last = self._done[-1] if self._done and not self._moving else None
         return last.text if last is not None and self._session.balance <= last.balance else ""
 
     @property
     def redo_text(self) -> str:
         """The change that *Redo* makes next, empty when there is none."""
-        last = self._undone[-1] if self._undone and not self.busy else None
+        last = self._undone[-1] if self._undone and not self._moving else None
         return last.text if last is not None and self._session.balance == last.balance else ""
 
     def undo(self) -> None:
         """Take the last change back, in all labels."""
-        if not self._done or self.busy:
+        if not self._done or self._moving or self._is_held():
             return
         change = self._done[-1]
-        if change.pixels is not None:
-            self._when_saved(lambda: self._run(replace(change, pixels=_turned(change.pixels, undoing=True))))
-            return
         new = {info.id for info in change.after} - {info.id for info in change.before}
-        if new:
+        if change.pixels is not None:
+            self._move(change, self._done, undoing=True)
+        elif new:
             self.count(new, lambda touched: self._undo_list(change, touched))
         else:
             self._undo_list(change, Touched())
 
     def redo(self) -> None:
         """Make the change again that was taken back last."""
-        if not self._undone or self.busy:
+        if not self._undone or self._moving or self._is_held():
             return
         change = self._undone[-1]
         if change.pixels is None:
@@ -144,7 +167,19 @@ class ClassChanges(QObject):
             self._session.set_classes(list(change.after))
             self._push(change)
         else:
-            self._when_saved(lambda: self._run(replace(change, pixels=_turned(change.pixels, undoing=False))))
+            self._move(change, self._undone, undoing=False)
+
+    def _move(self, change: Change, of: list[Change], undoing: bool) -> None:
+        """Take a change of pixels back, or make it again, if it still is the last one when its turn has come."""
+
+        def over() -> None:
+            self._moving = False
+            self.changed.emit()
+
+        turned = replace(change, pixels=_turned(change.pixels, undoing))
+        self._moving = True
+        verb = "Undo" if undoing else "Redo"
+        self._run(f"{verb} {change.text}", lambda: turned if of and of[-1] is change else None, over, over)
 
     def _undo_list(self, change: Change, touched: Touched) -> None:
         """Give the list back as it was, unless a class that would go is in use."""
@@ -155,6 +190,7 @@ class ClassChanges(QObject):
             self.said.emit(Message("info", text, topic="classes", passing=True))
             return
         self._done.pop()
+        self._session.settled.emit(DONE)
         since = {info.id for info in change.after}
         newer = [info for info in self._session.classes if info.id not in since]
         self._session.set_classes([*change.before, *newer])
@@ -166,7 +202,7 @@ class ClassChanges(QObject):
     def set_list(self, text: str, classes: Sequence[ClassInfo], say: bool = False) -> bool:
         """Change the list; no pixel changes. ``say`` offers to take it back. Return whether it was possible."""
         before = tuple(self._session.classes)
-        if self.busy or tuple(classes) == before:
+        if tuple(classes) == before or self._is_held():
             return False
         self._session.set_classes(list(classes))
         if tuple(self._session.classes) != tuple(classes):
@@ -177,121 +213,177 @@ class ClassChanges(QObject):
 
     def count(self, classes: set[int], counted: Callable[[Touched], object]) -> None:
         """Count the pixels of some classes in all labels and hand the result over."""
-        self._when_saved(lambda: self._count(frozenset(classes), counted))
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+
+        def make() -> CountJob | None:
+            self._counted_at = self._session.changes
+            return CountJob(dataset, tuple(self._images()), frozenset(classes))
+
+        def ended(touched: Touched | None) -> None:
+            if touched is not None:
+                counted(touched)  # a label that cannot be read has been named; nothing is changed then
+
+        names = "” and “".join(info.name for info in self._session.classes if info.id in classes)
+        self._submit("count", f"Counting pixels of “{names}”", _Work(dataset, make, ended))
 
     def relabel(self, text: str, info: ClassInfo, into: int, touched: Touched) -> None:
         """Make a class another one, or unlabelled, in every label; then it goes from the list."""
-        if self.busy:
-            return
-        self._number += 1
-        folder = self._session.folder
-        keep = folder.dataset.state_dir / STORE / f"{self._number}" if folder else None
-        if touched.nbytes > CAP:
-            keep = None
-        before = tuple(self._session.classes)
-        after = tuple(each for each in before if each.id != info.id)
-        self._undone.clear()
         if touched == Touched() and self._session.changes == self._counted_at:
-            self._session.set_classes(list(after))
-            self._push(Change(text, before, after), say=True)
+            before = tuple(self._session.classes)
+            self.set_list(text, [each for each in before if each.id != info.id], say=True)
             return
-        change = Change(text, before, after, Relabelling(info.id, into, info), keep)
-        self._when_saved(lambda: self._run(change))
+        dataset = self._session.dataset
+        if dataset is None:
+            return
+        other = next((each for each in self._session.classes if each.id == into), info)
+
+        def make() -> Change | None:
+            before = tuple(self._session.classes)
+            known = {(each.id, each.name) for each in before}
+            gone = next((each for each in (info, other) if (each.id, each.name) not in known), None)
+            if gone is not None:
+                lost = f"“{gone.name}” is no more among the classes, so this was not done: {text}."
+                self.said.emit(Message("warning", lost, topic="classes"))
+                return None
+            self._number += 1
+            keep = dataset.state_dir / STORE / f"{self._number}" if touched.nbytes <= CAP else None
+            after = tuple(each for each in before if each.id != info.id)
+            self._undone.clear()
+            now = next(each for each in before if each.id == info.id)
+            return Change(text, before, after, Relabelling(info.id, into, now), keep)
+
+        self._run(text[0].upper() + text[1:], make)
 
     def _push(self, change: Change, say: bool = False) -> None:
-        self._done.append(replace(change, balance=self._session.balance))
+        done = replace(change, balance=self._session.balance)
+        self._done.append(done)
         self.changed.emit()
+        self._session.settled.emit(DONE)  # the offer of an older change would take this one back
         if say:
-            undo = (Offer("Undo", self.undo),)
+            undo = (Offer("Undo", lambda: self._undo_if_last(done)),)
             text = f"Done: {change.text}."
-            self.said.emit(Message("good", text, topic="classes", offers=undo, passing=True))
+            self.said.emit(Message("good", text, topic=DONE, offers=undo, passing=True))
 
-    def _when_saved(self, then: Callable[[], object], refused: Callable[[], object] = lambda: None) -> None:
-        """Act when every label is on disk; else say why not, and call ``refused``."""
-        folder = self._session.folder
-        if folder is None or self.busy:
-            return
-        if folder.read_only:
-            self._session.say_read_only()
-            return
-        if self._session.must_recover():
-            refused()
-            return
-        if any(job.kind not in ("train", "predict") for job in self._runner.pending()):
-            text = "Something is still running. Change classes when it has come to an end."
-            self.said.emit(Message("info", text, topic="classes", offers=(Offer("Stop", self._runner.cancel),)))
-            refused()
-            return
+    def _undo_if_last(self, change: Change) -> None:
+        if self._done and self._done[-1] is change:
+            self.undo()
 
-        def saved() -> None:
-            self._waiting = False
-            then()
+    def _is_held(self) -> bool:
+        """Whether labels and classes cannot be changed for a moment; then it is said."""
+        if self._session.held:
+            self.said.emit(Message("info", self._session.held, topic="held", passing=True))
+        return bool(self._session.held)
 
-        def not_saved() -> None:
-            self._waiting = False
-            refused()
-            self.changed.emit()
+    def _run(
+        self,
+        title: str,
+        change_of: Callable[[], Change | None],
+        given_up: Callable[[], object] = lambda: None,
+        over: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Change the pixels, or take that back: then the class has to be there first.
 
-        self._waiting = True
-        self._session.when_saved(saved, not_saved, alone=True)
-
-    def _count(self, classes: frozenset[int], counted: Callable[[Touched], object]) -> None:
+        Parameters
+        ----------
+        title : str
+            What the person reads meanwhile.
+        change_of : callable
+            Returns the change when its turn has come, None when it is not to be made any more.
+        given_up, over : callable
+            Called when it has not begun, and when it has ended in any other way.
+        """
         dataset = self._session.dataset
-        if dataset is not None:
-            self._counted, self._counted_at = counted, self._session.changes
-            self._submit("count", "Counting pixels", CountJob(dataset, tuple(self._images()), classes))
-
-    def _run(self, change: Change) -> None:
-        """Change the pixels, or take that back: then the class has to be there first."""
-        session, what = self._session, change.pixels
-        if session.dataset is None or what is None:
+        if dataset is None:
             return
-        if change.keep is not None and not change.keep.is_relative_to(session.dataset.state_dir):
-            return  # offered while another folder was open
+        begun: list[Change] = []
+
+        def make() -> RelabelJob | None:
+            change = change_of()
+            if change is None or not self._note(change):
+                return None
+            undoing = change.pixels is not None and change.pixels.undoing
+            begun.append(replace(change, histories=change.histories if undoing else self._histories()))
+            return self._begin(change, dataset)
+
+        def ended(failed: int) -> None:
+            over()
+            self._on_changed(begun[0], failed)
+
+        def stopped() -> None:
+            over()
+            self._offer(begun[0], "Stopped. Some labels are changed, others are not; the class stays.")
+            self._look_again()
+
+        self._submit("relabel", title, _Work(dataset, make, ended, given_up, stopped))
+
+    def _note(self, change: Change) -> bool:
+        """Write down what is about to be done; False when that is impossible, which has been said."""
         try:
-            if change.keep is not None:
-                note(change.keep, what)
+            if change.keep is not None and change.pixels is not None:
+                note(change.keep, change.pixels)
         except UserError as error:
             self.said.emit(Message.of(error, topic="classes"))
-            return
+            return False
+        return True
+
+    def _begin(self, change: Change, dataset: Dataset) -> RelabelJob | None:
+        session, what = self._session, change.pixels
+        if what is None:
+            return None
         if what.undoing and all(info.id != what.old for info in session.classes):
             order = {info.id: at for at, info in enumerate(change.before)}
             classes = sorted([*session.classes, what.info], key=lambda info: order.get(info.id, len(order)))
             session.set_classes(classes)
+        session.settled.emit(DONE)
         session.held = "The labels are being changed; try again in a moment."
-        self._change = replace(change, histories=change.histories if what.undoing else self._histories())
-        work = RelabelJob(session.dataset, tuple(self._images()), what.old, what.new, change.keep, what.undoing)
-        self._submit("relabel", "Changing labels", work)
+        return RelabelJob(dataset, tuple(self._images()), what.old, what.new, change.keep, what.undoing)
 
     def _histories(self) -> Kept:
         document = self._session.document
         now = {document.key: (document.history, document.disk)} if document else {}
         return {**self._session.histories.all(), **now}
 
-    def _submit(self, kind: str, title: str, work: Any) -> None:
+    def _submit(self, kind: str, title: str, work: _Work) -> None:
+        """Have it done when its turn has come, and every label is on disk then."""
+        folder = self._session.folder
+        if folder is None or folder.read_only:
+            self._session.say_read_only()
+            return
+        if self._session.must_recover():
+            work.given_up()
+            return
+
+        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+            def saved() -> None:
+                work.made = work.make() if self._session.dataset is work.dataset else None
+                (go if work.made else give_up)()
+
+            self._session.when_saved(saved, give_up, alone=True)
+
         # also while a training is under way, which has read its labels long ago
-        urgent = all(job.kind in ("train", "predict") for job in self._runner.pending())
-        self._job = Job(kind, title, work, urgent=urgent)
-        self._runner.submit(self._job)
+        urgent = self._runner.has_only("train", "predict")
+        self._runner.submit(Job(kind, title, work, urgent=urgent, prepare=prepare))
         self.changed.emit()
 
     # --- ends ------------------------------------------------------------------------------------------------------
 
     @Slot(object, object)
     def _on_finished(self, job: Job, result: Any) -> None:
-        if job is not self._job:
-            return
-        self._job = None
-        if job.kind == "count":
-            counted, self._counted = self._counted, None
-            if result is not None and counted is not None:
-                counted(result)  # a label that cannot be read has been named; nothing is changed then
+        if isinstance(job.start, _Work):
+            job.start.ended(result)
             self.changed.emit()
-            return
-        change, self._change = self._change, None
-        if change is None or change.pixels is None:
-            return
-        if result:
+
+    @Slot(object)
+    def _on_not_finished(self, job: Job) -> None:
+        if isinstance(job.start, _Work):
+            (job.start.stopped if job.start.made else job.start.given_up)()
+            self.changed.emit()
+
+    def _on_changed(self, change: Change, failed: int) -> None:
+        assert change.pixels is not None
+        if failed:
             self._offer(change, "Some labels could not be changed, so the class stays.")
         elif change.pixels.undoing:
             self._taken_back(change)
@@ -304,17 +396,6 @@ class ClassChanges(QObject):
                 settle(change.keep)
                 self._push(change, say=True)
         self._look_again()
-
-    @Slot(object)
-    def _on_not_finished(self, job: Job) -> None:
-        if job is not self._job:
-            return
-        self._job = self._counted = None
-        change, self._change = self._change, None
-        if change is not None:
-            self._offer(change, "Stopped. Some labels are changed, others are not; the class stays.")
-            self._look_again()
-        self.changed.emit()
 
     def _taken_back(self, change: Change) -> None:
         if self._done and self._done[-1].keep == change.keep:
@@ -345,9 +426,9 @@ class ClassChanges(QObject):
         def later() -> None:
             self._offer(change, text)
 
-        offers = [Offer("Go on", lambda: self._when_saved(lambda: self._run(on), later))]
+        offers = [Offer("Go on", lambda: self._run(f"Go on: {on.text}", lambda: on, later))]
         if change.keep is not None:
-            offers.append(Offer("Take it back", lambda: self._when_saved(lambda: self._run(back), later)))
+            offers.append(Offer("Take it back", lambda: self._run(f"Undo {on.text}", lambda: back, later)))
         self.said.emit(Message("warning", text, topic="half changed", offers=tuple(offers)))
 
     # --- folder ----------------------------------------------------------------------------------------------------
@@ -355,8 +436,9 @@ class ClassChanges(QObject):
     @Slot()
     def forget(self) -> None:
         """Forget what could be taken back: it belongs to another folder, or to labels that are no more."""
-        self._done, self._undone, self._waiting = [], [], False
-        for topic in ("classes", "half changed"):
+        self._done.clear()
+        self._undone.clear()
+        for topic in ("classes", DONE, "half changed"):
             self._session.settled.emit(topic)
 
     def recover(self) -> None:

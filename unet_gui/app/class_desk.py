@@ -144,6 +144,7 @@ class ClassDesk(QObject):
     def _change(self, text: str, class_id: int, **what: Any) -> None:
         now = self._session.classes
         self.changes.set_list(text, [replace(info, **what) if info.id == class_id else info for info in now])
+        self._section.set_classes(self._session.classes)  # also where it was refused
 
     @Slot(int, str)
     def _on_renamed(self, class_id: int, name: str) -> None:

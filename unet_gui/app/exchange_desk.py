@@ -13,7 +13,9 @@ from unet_gui.app.jobs import Job, JobRunner
 from unet_gui.app.messages import Message
 from unet_gui.app.session import Session
 from unet_gui.core.images import ImageRef
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
+from unet_gui.core.store import Encoding
 from unet_gui.engine.events import Event, ImageDone, ImageFailed
 
 if TYPE_CHECKING:
@@ -54,8 +56,13 @@ class ExchangeJob:
         return result
 
 
+def _nothing() -> Generator[Event, None, None]:
+    """Do nothing: what the job is for has been done on the window's thread, in its turn."""
+    yield from ()
+
+
 class ExchangeDesk(QObject):
-    """Starts exports and imports and tells how they went.
+    """Starts exports, imports and other ways of storing labels, one after another, and tells how they went.
 
     Parameters
     ----------
@@ -83,6 +90,7 @@ class ExchangeDesk(QObject):
         self._session = session
         self._runner = runner
         self._images = images
+        self._changing: ExchangeJob | None = None  # an import that has begun
         runner.finished.connect(self._on_finished)
         for over in (runner.failed, runner.cancelled):
             over.connect(self._on_over)
@@ -98,23 +106,65 @@ class ExchangeDesk(QObject):
         folder = self._session.folder
         if folder is not None and folder.read_only:
             self._session.say_read_only()
-        elif self._runner.busy:
-            text = "Something is still running. Import when it has come to an end."
-            self.said.emit(Message("info", text, topic="exchange"))
         elif not self._session.must_recover():
             self._start("Importing", kind, place, options, importing=True)
 
     def _start(self, title: str, kind: str, place: Path, options: dict[str, Any], importing: bool) -> None:
-        folder = self._session.folder
-        if folder is None:
+        """Have it done when its turn has come, with the labels as they are then."""
+        dataset = self._session.dataset
+        if dataset is None:
             return
-        work = ExchangeJob(folder.dataset, len(self._images()), kind, place, importing, dict(options))
-        self._session.when_saved(lambda: self._submit(title, work), lambda: self._not_saved(title), alone=importing)
+        from unet_gui.app.dialogs.exchange import EXPORT_NAMES, IMPORT_NAMES
 
-    def _submit(self, title: str, work: ExchangeJob) -> None:
+        called = {name: f"“{text}”" for name, text in (IMPORT_NAMES if importing else EXPORT_NAMES).items()}
+        work = ExchangeJob(dataset, len(self._images()), kind, place, importing, {**options, "called": called})
+        wanted = options.get("background"), options.get("foreground")
+        meant = [info for info in self._session.classes if str(info.id) in wanted]
+
+        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+            def saved() -> None:
+                (go if self._still_right(work, meant) else give_up)()
+
+            def not_saved() -> None:
+                self._not_saved(title)
+                give_up()
+
+            self._session.when_saved(saved, not_saved, alone=importing)
+
+        self._runner.submit(Job("exchange", title, work, prepare=prepare))
+
+    def _still_right(self, work: ExchangeJob, meant: list[ClassInfo]) -> bool:
+        """Whether the classes that were chosen are still there; else it is said."""
+        if self._session.dataset is not work.dataset:
+            return False
+        known = {(info.id, info.name) for info in self._session.classes}
+        for info in meant:
+            if (info.id, info.name) not in known:
+                what = "imported" if work.importing else "exported"
+                text = f"“{info.name}” is no more among the classes, so nothing was {what}. Choose again."
+                self.said.emit(Message("warning", text, topic="exchange"))
+                return False
         if work.importing:
+            self._changing = work
             self._session.held = "Labels are being imported; try again in a moment."
-        self._runner.submit(Job("exchange", title, work))
+        return True
+
+    @Slot(object)
+    def set_encoding(self, encoding: Encoding) -> None:
+        """Store labels in another way, when nothing that reads or writes them is under way any more."""
+
+        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+            if self._session.dataset is dataset:
+                self._session.set_encoding(encoding, go, give_up)
+            else:
+                give_up()
+
+        dataset = self._session.dataset
+        if dataset is None or self._session.must_recover():
+            return
+        urgent = self._runner.has_only("train", "predict", "segment")  # which do not read labels now
+        done = Job("encoding", "Changing how labels are stored", _nothing, urgent=urgent, prepare=prepare)
+        self._runner.submit(done)
 
     def _not_saved(self, title: str) -> None:
         if self._session.folder is not None and self._session.folder.saver.refused:
@@ -136,7 +186,10 @@ class ExchangeDesk(QObject):
     @Slot(object)
     def _on_over(self, job: Job) -> None:
         """Look again at labels and classes that an import has changed."""
-        if isinstance(job.start, ExchangeJob) and job.start.importing and self._session.folder is not None:
+        if self._changing is None or job.start is not self._changing:
+            return
+        self._changing = None
+        if self._session.folder is not None:
             self._session.held = ""
             self.imported.emit()
             self._session.classes_replaced()

@@ -12,6 +12,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QThread, Signal, Slot
@@ -99,6 +100,9 @@ class Job:
     urgent : bool
         Runs between two steps of the job that runs now instead of after it: one image is predicted in a moment
         also while a training of ten minutes is under way.
+    prepare : callable or None
+        Called on the window's thread when the job's turn has come, with two callables, of which it calls one, now or
+        later: the job goes on, or it is given up.
     id : int
         Given by the program.
     """
@@ -109,6 +113,7 @@ class Job:
     image: str = ""
     revision: int = -1
     urgent: bool = False
+    prepare: Callable[[Callable[[], None], Callable[[], None]], object] | None = None
     id: int = field(default_factory=lambda: next(_numbers))
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -144,7 +149,7 @@ class _Worker(QObject):
 
     @Slot(object)
     def run(self, job: Job) -> None:
-        """Run one job to its end. The thread's event queue is the queue of jobs."""
+        """Run one job to its end."""
         if job.urgent:
             self._run_urgent()
         else:
@@ -230,6 +235,9 @@ class JobRunner(QObject):
         super().__init__(parent)
         self._running: list[Job] = []
         self._open: dict[int, Job] = {}
+        # those that wait; the worker has one of each kind at a time, so that a job is prepared when its turn has come
+        self._queues: dict[bool, deque[Job]] = {False: deque(), True: deque()}
+        self._turn: dict[bool, Job | None] = {False: None, True: None}
         self._closed = False
         self._thread = QThread(self)
         self._thread.setObjectName("engine jobs")
@@ -259,6 +267,10 @@ class JobRunner(QObject):
         """Return the jobs that run or wait, oldest first; of one kind when given."""
         return [job for job in self._open.values() if not kind or job.kind == kind]
 
+    def has_only(self, *kinds: str) -> bool:
+        """Whether nothing runs or waits but jobs of these kinds, and what is over in a moment."""
+        return all(job.urgent or job.kind in kinds for job in self._open.values())
+
     def submit(self, job: Job) -> Job:
         """Put a job at the end of the queue, an urgent one before it. The thread starts with the first job."""
         if self._closed:
@@ -266,16 +278,46 @@ class JobRunner(QObject):
         if not self._thread.isRunning():
             self._thread.start()
         self._open[job.id] = job
+        self._queues[job.urgent].append(job)
         self.queued.emit(job)
-        if job.urgent:
-            self._worker.urgent.append(job)
-        self._handed_over.emit(job)
+        self._next(job.urgent)
         return job
 
     def cancel(self, job: Job | None = None) -> None:
-        """Ask a job, or all of them, to stop. It ends at its next step or tile, or before it began."""
+        """Ask a job, or all of them, to stop. It ends at its next step or tile, at once if it waits."""
         for each in [job] if job is not None else list(self._open.values()):
             each.stop.set()
+            if each in self._queues[each.urgent]:
+                self._queues[each.urgent].remove(each)
+                self._on_cancelled(each)
+
+    def _next(self, urgent: bool) -> None:
+        """Give the worker the job whose turn has come."""
+        if self._closed or self._turn[urgent] is not None or not self._queues[urgent]:
+            return
+        job = self._queues[urgent].popleft()
+        self._turn[urgent] = job
+        if job.prepare is None:
+            self._hand_over(job)
+        else:
+            job.prepare(partial(self._hand_over, job), partial(self._give_up, job))
+
+    def _end_turn(self, job: Job) -> None:
+        """Go on with the next job; everybody has heard of the end of this one, and nothing is held any more."""
+        if self._turn[job.urgent] is job:
+            self._turn[job.urgent] = None
+            self._next(job.urgent)
+
+    def _give_up(self, job: Job) -> None:
+        if job.id in self._open:  # else its end has been told when the thread was shut down
+            self._on_cancelled(job)
+
+    def _hand_over(self, job: Job) -> None:
+        if self._closed:
+            return
+        if job.urgent:
+            self._worker.urgent.append(job)
+        self._handed_over.emit(job)
 
     def shutdown(self) -> None:
         """Stop everything and wait for the thread. Every job has had its end when this returns."""
@@ -300,16 +342,19 @@ class JobRunner(QObject):
     def _on_finished(self, job: Job, result: Any) -> None:
         self._close(job)
         self.finished.emit(job, result)
+        self._end_turn(job)
 
     @Slot(object, object)
     def _on_failed(self, job: Job, error: JobError) -> None:
         self._close(job)
         self.failed.emit(job, error)
+        self._end_turn(job)
 
     @Slot(object)
     def _on_cancelled(self, job: Job) -> None:
         self._close(job)
         self.cancelled.emit(job)
+        self._end_turn(job)
 
     def _close(self, job: Job) -> None:
         self._open.pop(job.id, None)

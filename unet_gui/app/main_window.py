@@ -28,6 +28,7 @@ from unet_gui.app.panels.guide import Guide
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.app.touch_up import TouchUp
+from unet_gui.app.waiting import Waiting
 from unet_gui.app.whole_image import WholeImage
 from unet_gui.app.window_frame import WindowFrame
 from unet_gui.core.geometry import Rect
@@ -64,6 +65,7 @@ class MainWindow(WindowFrame):
         self.garbage = GarbageCollector(self)
         self.session = Session(self)
         self.runner = JobRunner(self)
+        self.waiting = Waiting(self.session, self.runner, self)
         self.desk = ModelDesk(self.session, self.runner, self)
         model = self.images.model
         self.navigator = Navigator(self.session, model, self.status.say, self)
@@ -115,6 +117,7 @@ class MainWindow(WindowFrame):
         self.exchange.imported.connect(self.class_desk.changes.forget)
         self.dialogs.export_chosen.connect(self.exchange.export)
         self.dialogs.import_chosen.connect(self.exchange.import_labels)
+        self.dialogs.encoding_chosen.connect(self.exchange.set_encoding)
         desk.models_changed.connect(self._on_models)
         desk.progressed.connect(self._on_progress)
         desk.training_changed.connect(self._on_training)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -300,9 +300,17 @@ class ModelDesk(QObject):
         dataset = self._session.dataset
         if dataset is None:
             return
-        job = Job("masks", "Saving masks", MasksJob(dataset, refs, out))
+
+        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+            def refused() -> None:
+                self._on_masks_refused()
+                give_up()
+
+            self._session.when_saved(go, refused)
+
+        job = Job("masks", "Saving masks", MasksJob(dataset, refs, out), prepare=prepare)
         self._refs[job.id] = refs
-        self._session.when_saved(lambda: self._runner.submit(job), self._on_masks_refused)
+        self._runner.submit(job)
 
     def _on_masks_refused(self) -> None:
         if self._session.folder is not None and self._session.folder.saver.refused:

@@ -588,10 +588,22 @@ class Session(QObject):
             history.drop_redo()
         self.reload_prediction(self.key)
 
-    def set_encoding(self, encoding: Encoding) -> None:
+    def set_encoding(
+        self,
+        encoding: Encoding,
+        done: Callable[[], object] = lambda: None,
+        refused: Callable[[], object] = lambda: None,
+    ) -> None:
         """Read and write labels in another way, once what is painted is on disk in the old one."""
-        if self.folder is not None and not self.must_recover():
-            self.when_saved(lambda: self._set_encoding(encoding), alone=True)
+
+        def act() -> None:
+            self._set_encoding(encoding)
+            done()
+
+        if self.must_recover():
+            refused()
+        else:
+            self.when_saved(act, refused, alone=True)
 
     def _set_encoding(self, encoding: Encoding) -> None:
         if self.folder is None:

@@ -199,7 +199,7 @@ def evaluate_folders(
     net = result.membrane
     if result.pairs and net is not None and not any(pair.table[net : net + 1].any() for pair in result.pairs):
         text = f"No label has class {result.membrane}, so it separates no regions."
-        raise UserError(text, hint="Name another class with --membrane, or none.")
+        raise UserError(text, hint="Name another class as the membrane, or none.")
     result.pairs = [replace(pair, table=_enlarged(pair.table, result.classes)) for pair in result.pairs]
     return result
 

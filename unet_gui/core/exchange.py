@@ -6,7 +6,7 @@ hold is said in the result's notes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -303,7 +303,7 @@ def importing(
             raise UserError(
                 "holds nothing for the images of this folder.",
                 source,
-                "Files must be called like the images; --suffix names what they have in addition.",
+                f"Files must be called like the images; say what they have behind that{options.using('suffix')}.",
                 ", ".join(importer.unmatched[:20]),
             )
         if result.done:
@@ -313,10 +313,14 @@ def importing(
             dataset.release_lock()
     result.notes += importer.notes
     if importer.book.added:
-        result.notes.append(f"New classes: {', '.join(importer.book.added)}.")
+        result.notes.append(f"New classes: {_some(importer.book.added)}.")
     if importer.unmatched:
-        more = f" and {len(importer.unmatched) - 10} more" if len(importer.unmatched) > 10 else ""
-        result.notes.append(f"Not in this folder: {', '.join(importer.unmatched[:10])}{more}.")
+        result.notes.append(f"Not in this folder: {_some(importer.unmatched)}.")
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names and how many more there are."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef) -> Outcome:
@@ -325,7 +329,8 @@ def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef) -> Outcome:
             return Outcome(ref.key, "skipped")
         overwrite = importer.options.overwrite
         if not overwrite and dataset.status(ref) is not Status.UNTOUCHED:
-            return Outcome(ref.key, "failed", f"{ref.key}: has a label already. Replace it with --overwrite.")
+            replace = f"Replace it{importer.options.using('overwrite')}"
+            return Outcome(ref.key, "failed", f"{ref.key}: has a label already. {replace}.")
         with dataset.open_image(ref) as image:
             shape = image.shape
         ids = importer.read(ref, shape)

@@ -9,8 +9,8 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, ClassVar
@@ -34,8 +34,26 @@ BACKGROUND_NAMES = ("background", "_background_")
 _PAGE = re.compile(r"(.+)\.(\d{4,})")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    """What options of both ways have in common.
+
+    Attributes
+    ----------
+    called : mapping of str to str
+        What the caller's own person knows the options as, by the names of the fields: ``--overwrite`` on the command
+        line, the words of the dialog in the window.
+    """
+
+    called: Mapping[str, str] = field(default_factory=dict)
+
+    def using(self, option: str) -> str:
+        """Return the end of a piece of advice: which option does it."""
+        return f" with {self.called[option]}" if option in self.called else ""
+
+
 @dataclass(frozen=True)
-class ExportOptions:
+class ExportOptions(_Options):
     """How to export.
 
     Attributes
@@ -64,7 +82,7 @@ class ExportOptions:
 
 
 @dataclass(frozen=True)
-class ImportOptions:
+class ImportOptions(_Options):
     """How to import.
 
     Attributes
@@ -178,7 +196,8 @@ class Exporter(ABC):
     def check_free(self, path: Path) -> None:
         """Refuse to replace a file, unless asked to."""
         if path.exists() and not self.options.overwrite:
-            raise UserError("is there already.", path, "Choose another folder, or ask to overwrite (--overwrite).")
+            replace = f"replace what is there{self.options.using('overwrite')}"
+            raise UserError("is there already.", path, f"Choose another folder, or {replace}.")
 
     def write(self, path: Path, data: bytes) -> None:
         """Write one image's file."""
@@ -287,7 +306,8 @@ class Importer(ABC):
         """Return a label in which no object is painted yet."""
         rest = rest_class(self.dataset.classes, self.options.background)
         name = next((info.name for info in self.dataset.classes if info.id == rest), "unlabelled")
-        self.note(f"Pixels in no object became {name} (--background says otherwise).")
+        other = f"another class can be chosen{self.options.using('background')}"
+        self.note(f"Pixels in no object became {name}; {other}.")
         return np.full(shape, rest, np.uint8)
 
     def note(self, text: str) -> None:

@@ -55,7 +55,8 @@ class CocoExporter(Exporter):
         }
         if self.rest != UNLABELLED and (ids == UNLABELLED).any():
             if self.options.segmentation == "polygon":
-                self.lose_unlabelled(ids, "they are read as background, except with run lengths (--segmentation auto)")
+                keep = f"to keep them, choose run lengths{self.options.using('segmentation')}"
+                self.lose_unlabelled(ids, f"they are read as background; {keep}")
             else:
                 image[IGNORED] = run_lengths(ids == UNLABELLED)
         for blob in blobs_of(ids, self.objects):

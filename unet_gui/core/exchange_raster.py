@@ -162,7 +162,7 @@ class BinaryExporter(RasterExporter):
         else:
             raise UserError(
                 "A binary mask shows one class, and there are several.",
-                hint="Name one with --class: " + ", ".join(info.name for info in dataset.classes) + ".",
+                hint=f"Choose one{options.using('foreground')}: {', '.join(info.name for info in dataset.classes)}.",
             )
         if len(dataset.classes) > 2:
             self.notes.append(f"255 is {self.names[self._class]}; the other classes are 0 and cannot be told apart.")

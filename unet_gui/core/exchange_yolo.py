@@ -67,9 +67,8 @@ class YoloExporter(Exporter):
         text = f"# Nothing was set apart for validation: name a folder or list of your own.\n{places}names:\n{names}"
         self.write(self.out / TABLE, text.encode())
         if not self.options.copy_images:
-            self.notes.append(
-                f"To train on it, put the images into {self.out / 'images'} (or export with --copy-images)."
-            )
+            copy = f"have them copied there{self.options.using('copy_images')}"
+            self.notes.append(f"To train on it, put the images into {self.out / 'images'}, or {copy}.")
 
 
 class YoloImporter(Importer):

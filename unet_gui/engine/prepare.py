@@ -315,9 +315,7 @@ def _check_classes(dataset: Dataset, train: list[Traits], everything: list[Trait
             hint="Paint a little of another class too.",
         )
     if (counts > 0).sum() < 2:
-        raise UserError(
-            "The images to learn from show only one class.", hint="Label more, or hold other images back with --val."
-        )
+        raise UserError("The images to learn from show only one class.", hint="Label more, or hold other images back.")
     for i, (name, count, total) in enumerate(zip(names, counts, all_counts, strict=True)):
         if not total:
             yield Warned(f"Nothing is labelled as “{name}”: the model will not know it.")

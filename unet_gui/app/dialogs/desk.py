@@ -20,7 +20,6 @@ from unet_gui.app.model_facts import Wishes
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.images import ImageRef
-from unet_gui.core.store import Encoding
 
 OF_A_FOLDER = frozenset(
     {"question", "encoding", "model settings", "export", "import", "colour", "masks", "labels", "class list", "model"}
@@ -43,10 +42,12 @@ class DialogDesk(QObject):
     Signals
     -------
     export_chosen(format, folder, options), import_chosen(format, source, options)
+    encoding_chosen(Encoding)
     """
 
     export_chosen = Signal(str, object, object)
     import_chosen = Signal(str, object, object)
+    encoding_chosen = Signal(object)
 
     def __init__(
         self,
@@ -253,14 +254,10 @@ class DialogDesk(QObject):
 
         def make() -> QDialog:
             dialog = EncodingDialog(dataset, self._window)
-            dialog.chosen.connect(self._on_encoding)
+            dialog.chosen.connect(self.encoding_chosen)
             return dialog
 
         self._show("encoding", make)
-
-    @Slot(object)
-    def _on_encoding(self, encoding: Encoding) -> None:
-        self._session.set_encoding(encoding)
 
     @Slot()
     def about(self) -> None:

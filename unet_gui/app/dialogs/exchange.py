@@ -31,6 +31,24 @@ FORMATS: dict[str, str] = {
 """Formats in the words of the list; those that core does not know (yet) do not show."""
 
 
+EXPORT_NAMES = {
+    "overwrite": "Replace files that are there",
+    "only_labels": "Labels only, no predictions",
+    "background": "Background",
+    "foreground": "Class that becomes 255",
+    "segmentation": "Shapes",
+    "copy_images": "Copy the images too",
+}
+"""What the fields of an export are called, in the dialog and in messages."""
+IMPORT_NAMES = {
+    "overwrite": "Replace labels that are there",
+    "background": "Pixels in no object",
+    "suffix": "Ending of names",
+    "unlabelled": "Unlabelled value",
+    "object_class": "Class of objects",
+    "touching": "Touching border",
+}
+"""What the fields of an import are called."""
 _PICTURES = ("masks", "index", "binary", "palette", "color", "tiff", "tiff16")
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
     "background": ("instances", "coco", "labelme", "yolo", "imagej", "csv"),
@@ -131,16 +149,20 @@ class ExportDialog(_ExchangeDialog):
     """What to export."""
 
     def __init__(self, formats: list[str], classes: Sequence[ClassInfo] = (), parent: QWidget | None = None) -> None:
-        words = "Folder", "Replace files that are there"
+        words = "Folder", EXPORT_NAMES["overwrite"]
         super().__init__("Export", formats, classes, words, EXPORT_OPTIONS, parent)
-        self.only_labels = self.check("Labels only, no predictions", False, "Images without a label are left out then")
+        self.only_labels = self.check(EXPORT_NAMES["only_labels"], False, "Images without a label are left out then")
         auto = [("auto", "class 0 if it is called background"), ("none", "none: every class is objects")]
-        self.add("background", self.class_combo("Background", auto, "This class is not written as objects"))
+        self.add(
+            "background", self.class_combo(EXPORT_NAMES["background"], auto, "This class is not written as objects")
+        )
         only = [("", "the only one besides background")]
-        self.add("foreground", self.class_combo("Class that becomes 255", only, "All others become 0"))
+        self.add("foreground", self.class_combo(EXPORT_NAMES["foreground"], only, "All others become 0"))
         kinds = [("auto", "outlines, run lengths for holes"), ("polygon", "outlines"), ("rle", "run lengths: exact")]
-        self.add("segmentation", self.combo("Shapes", kinds, "auto", "How COCO stores an object"))
-        self.add("copy_images", self.check("Copy the images too", False, "So that YOLO can be trained on the folder"))
+        self.add("segmentation", self.combo(EXPORT_NAMES["segmentation"], kinds, "auto", "How COCO stores an object"))
+        self.add(
+            "copy_images", self.check(EXPORT_NAMES["copy_images"], False, "So that YOLO can be trained on the folder")
+        )
         text = "Each image's mask: your label, and the prediction where you have said nothing."
         self.fields.addRow(label(text, "muted", wrap=True))
         self._on_format()
@@ -159,15 +181,19 @@ class ImportDialog(_ExchangeDialog):
     """What to import."""
 
     def __init__(self, formats: list[str], classes: Sequence[ClassInfo] = (), parent: QWidget | None = None) -> None:
-        words = "File or folder", "Replace labels that are there"
+        words = "File or folder", IMPORT_NAMES["overwrite"]
         super().__init__("Import labels", formats, classes, words, IMPORT_OPTIONS, parent)
         auto = [("auto", "class 0 if it is called background"), ("none", "unlabelled")]
-        self.add("background", self.class_combo("Pixels in no object", auto, "What they become"))
-        self.add("suffix", self._line("Ending of names", "_mask", "What the files have behind the image's name"))
-        self.add("unlabelled", self._number("Unlabelled value", -1, 65535, -1, "This pixel value means unlabelled"))
-        self.add("object_class", self._line("Class of objects", "object", "For objects that come without a class"))
+        self.add("background", self.class_combo(IMPORT_NAMES["background"], auto, "What they become"))
+        self.add("suffix", self._line(IMPORT_NAMES["suffix"], "_mask", "What the files have behind the image's name"))
+        self.add(
+            "unlabelled", self._number(IMPORT_NAMES["unlabelled"], -1, 65535, -1, "This pixel value means unlabelled")
+        )
+        self.add(
+            "object_class", self._line(IMPORT_NAMES["object_class"], "object", "For objects that come without a class")
+        )
         touching = "Pixels so near to another object become the class “touching border”; 0: none"
-        self.add("touching", self._number("Touching border", 0, 99, 1, touching))
+        self.add("touching", self._number(IMPORT_NAMES["touching"], 0, 99, 1, touching))
         text = "Files are matched with images by name, classes by name; new classes are added."
         self.fields.addRow(label(text, "muted", wrap=True))
         self._on_format()

@@ -250,6 +250,13 @@ class CanvasView(QWidget):
         """Paint the prediction again where it changed (image pixels)."""
         self._scene.refresh(self._scene.prediction, rect)
 
+    def keep_clear(self, covered: Sequence[QRect]) -> None:
+        """Keep minimap and scale bar clear of these parts of the canvas: something lies over them."""
+        rects = [QRectF(rect) for rect in covered]
+        if rects != self._furniture.covered:
+            self._furniture.covered = rects
+            self.update()
+
     def auto_contrast(self, percent: float = 0.35) -> None:
         """Choose the contrast windows by percentiles of the whole image."""
         if self._scene.source is not None:

@@ -110,15 +110,6 @@ def test_polygon_shows_its_lines_and_corners_while_it_is_drawn(driver: Driver) -
     np.testing.assert_array_equal(driver.screen(), before)
 
 
-def test_another_tool_gives_the_polygon_up(driver: Driver) -> None:
-    for point in SQUARE:
-        driver.click(*point)
-    driver.view.set_tool("lasso")
-    driver.view.set_tool("polygon")
-    driver.key(Qt.Key.Key_Return)
-    assert not driver.labelled().any()
-
-
 def test_a_polygon_begun_with_the_right_button_erases(driver: Driver) -> None:
     label_all(driver)
     for point in SQUARE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from PySide6.QtCore import QObject, Slot
@@ -16,13 +17,14 @@ from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.tools import TOOL_BY_ID
 from unet_gui.app.chores import Chores
 from unet_gui.app.contrast import Contrast
+from unet_gui.app.messages import Message, Offer
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.panels.layers import LayersSection
 from unet_gui.app.panels.stage import Stage
 from unet_gui.app.panels.status_bar import StatusLine
 from unet_gui.app.session import Session
 from unet_gui.core.geometry import Rect
-from unet_gui.core.images import ImageSource
+from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import UNLABELLED
 
 VIEW_ACTIONS = {
@@ -68,6 +70,7 @@ class CanvasLink(QObject):
         self._contrast = Contrast()
         self._range = (0.0, 255.0)
         self._pointer: tuple[int, int] | None = None
+        self._ref: ImageRef | None = None  # of the image on the canvas
         self._probe = Chores(1, self)  # a value under the pointer may have to be read from disk
         self._canvas.set_target(session)
         self._connect()
@@ -88,6 +91,8 @@ class CanvasLink(QObject):
         session.active_class_changed.connect(self._on_active_class)
         session.over_changed.connect(self._stage.chips.set_over)
         canvas.tool_changed.connect(self._on_tool)
+        canvas.shape_left.connect(self._on_shape_left)
+        canvas.steps_changed.connect(self._on_steps)
         canvas.brush_changed.connect(self._on_brush)
         canvas.view_changed.connect(self._on_view)
         canvas.display_changed.connect(self._on_display)
@@ -125,6 +130,7 @@ class CanvasLink(QObject):
         document = self._session.document
         if document is None:
             self._canvas.set_image(None)
+            self._ref = None
             self._status.set_image("")
             self._forget_pointer()
             return
@@ -137,6 +143,9 @@ class CanvasLink(QObject):
             self._canvas.auto_contrast()  # it was read before that was wanted
         self._show_auto()
         self._canvas.set_label(document.labels)
+        self._ref = document.ref
+        for tool in self._canvas.waiting_shapes:
+            self._on_shape_left(tool)
         depth = {"uint8": "8-bit", "uint16": "16-bit", "float32": "32-bit float"}.get(info.dtype, info.dtype)
         self._status.set_image(f"{document.key} · {info.width}×{info.height} · {depth}")
         self._forget_pointer()
@@ -148,6 +157,7 @@ class CanvasLink(QObject):
     @Slot()
     def _on_folder(self) -> None:
         self.set_contrast(Contrast())  # the next folder's values mean something else
+        self._session.settled.emit("shape")
 
     @Slot(object)
     def _on_canvas_failed(self, error: Exception) -> None:
@@ -205,6 +215,23 @@ class CanvasLink(QObject):
         self._on_brush(self._canvas.brush.size)
         self._stage.chips.set_option(name, self._canvas.options)
         self._show_class()
+
+    @Slot(str)
+    def _on_shape_left(self, tool: str) -> None:
+        if self._ref is not None:
+            name = TOOL_BY_ID[tool].draft_name
+            text = f"The {name} on “{self._ref.key}” is not finished. It is kept there."
+            offer = Offer("Go on with it", partial(self._go_on, self._ref, tool))
+            self._session.said.emit(Message("info", text, topic="shape", offers=(offer,), passing=True))
+
+    @Slot()
+    def _on_steps(self) -> None:
+        if self._canvas.undo_text:
+            self._session.settled.emit("shape")
+
+    def _go_on(self, ref: ImageRef, tool: str) -> None:
+        self._session.open_image(ref)
+        self._canvas.set_tool(tool)
 
     @Slot(str, object)
     def _on_option(self, field: str, value: object) -> None:

@@ -107,6 +107,7 @@ class MainWindow(WindowFrame):
         session.image_opening.connect(self._on_opening)
         session.image_changed.connect(self._on_image)
         session.history_changed.connect(self._on_history)
+        canvas.steps_changed.connect(self._on_history)
         session.label_changed.connect(self._on_label)
         session.said.connect(self.show_message)
         session.settled.connect(self.stage.messages.settle)
@@ -267,24 +268,25 @@ class MainWindow(WindowFrame):
 
     @Slot()
     def _on_history(self) -> None:
-        document, changes = self.session.document, self.class_desk.changes
-        history = document.history if document else None
-        for name, what, possible in (
-            ("undo", changes.undo_text or (history.undo_text if history else ""), bool(history and history.can_undo)),
-            ("redo", changes.redo_text or (history.redo_text if history else ""), bool(history and history.can_redo)),
-        ):
+        document = self.session.document
+        first: list[object] = [self.stage.canvas, self.class_desk.changes]  # as `_undo` and `_redo` have it
+        for name in ("undo", "redo"):
+            parts = [*first, document.history] if document else first
+            what = next(filter(None, (getattr(part, f"{name}_text") for part in parts)), "")
             action = self.actions_by_id[name]
-            action.setEnabled(possible or bool(getattr(changes, f"{name}_text")))
+            action.setEnabled(bool(what))
             action.setText(f"{name.capitalize()} {what}".strip())
         self.setWindowModified(bool(self.session.unsaved()))
 
     def _undo(self) -> None:
         changes = self.class_desk.changes
-        (changes.undo if changes.undo_text else self.session.undo)()
+        if not self.stage.canvas.undo():
+            (changes.undo if changes.undo_text else self.session.undo)()
 
     def _redo(self) -> None:
         changes = self.class_desk.changes
-        (changes.redo if changes.redo_text else self.session.redo)()
+        if not self.stage.canvas.redo():
+            (changes.redo if changes.redo_text else self.session.redo)()
 
     @Slot(object)
     def _on_label(self, _rect: Rect) -> None:

@@ -39,6 +39,7 @@ class Bench:
         scene: Scene,
         *,
         on_overlay: Callable[[Overlay | None, Overlay | None], None],
+        on_steps: Callable[[], None],
         on_message: Callable[[str], None],
         on_view_moved: Callable[[], None],
     ) -> None:
@@ -51,6 +52,7 @@ class Bench:
         self._scene = scene
         self._classes: dict[int, ClassInfo] = {}
         self._on_overlay = on_overlay
+        self._on_steps = on_steps
         self._on_message = on_message
         self._on_view_moved = on_view_moved
 
@@ -120,6 +122,10 @@ class Bench:
         before, self.overlay = self.overlay, overlay
         if before is not None or overlay is not None:
             self._on_overlay(before, overlay)
+
+    def steps_changed(self) -> None:
+        """Tell that the tool in hand has other steps to undo or redo."""
+        self._on_steps()
 
     def say(self, text: str) -> None:
         """Show a short text in the status bar."""

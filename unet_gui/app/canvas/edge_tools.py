@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from unet_gui.app.canvas.draft_tool import DraftTool
 from unet_gui.app.canvas.shape_tools import box_corners, joined
 from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo
 from unet_gui.core.blobs import trimmed
@@ -60,7 +61,25 @@ class WandTool(Tool):
         return rect.shift(window.x, window.y), mask
 
 
-class ScissorsTool(Tool):
+class Route(NamedTuple):
+    """An outline in progress.
+
+    Attributes
+    ----------
+    anchors : tuple of (x, y)
+        The points that were clicked.
+    paths : tuple of ndarray, shape (n, 2)
+        From each of them to the next.
+    erases : bool
+        Whether the inside becomes unlabelled.
+    """
+
+    anchors: tuple[Point, ...]
+    paths: tuple[np.ndarray, ...]
+    erases: bool
+
+
+class ScissorsTool(DraftTool[Route]):
     """Draws an outline that clings to edges between the points one clicks."""
 
     info: ClassVar = ToolInfo(
@@ -74,65 +93,67 @@ class ScissorsTool(Tool):
     )
     _WINDOW: ClassVar[int] = 384  # pixels of the level on screen around the last point that are looked at
 
+    draft_name: ClassVar = "outline"
+    step_name: ClassVar = "Scissors point"
+
     def __init__(self, canvas: ToolCanvas) -> None:
-        super().__init__(canvas)
-        self._anchors: list[Point] = []
-        self._paths: list[np.ndarray] = []  # from each anchor to the next
-        self._erases = False
+        super().__init__(canvas, Route((), (), False))
         self._window = EMPTY  # in pixels of the level
         self._level = 0
         self._map = cv2.segmentation.IntelligentScissorsMB()
         self._map.setEdgeFeatureCannyParameters(32, 100)
         self._map.setGradientMagnitudeMaxLimit(200)
 
-    def gesture(self, press: Pointer) -> Gesture:
-        if not self._anchors:
+    def draw(self, press: Pointer) -> Gesture:
+        anchors = self.draft.anchors
+        if not anchors:
             if Rect(*press.pixel, 1, 1).intersect(self.canvas.visible_rect()).empty:
                 return
-            self._erases = press.erase
-            self._begin_at(press.at)
-        elif press.double or (len(self._anchors) > 1 and math.dist(press.at, self._anchors[0]) <= self.canvas.reach):
+            self._look_around(press.at)
+            self.draft = Route((press.at,), (), press.erase)
+        elif press.double or (len(anchors) > 1 and math.dist(press.at, anchors[0]) <= self.canvas.reach):
             self._close()
             return
         else:
             self._fix(press.at)
-        self._show(press)
+        self.show(press)
         event = press
         while event.kind != "release":
             event = yield
 
     def hover(self, pointer: Pointer) -> None:
-        if self._anchors:
+        if self.in_progress:
             if not self._sees(pointer.at):
+                before = self.draft
                 self._fix(self._nearest_seen(pointer.at))  # long edges: go on from the end of what was looked at
-            self._show(pointer)
+                self.step_from(before)
+            self.show(pointer)
 
     def key(self, key: Key) -> bool:
-        if not self._anchors:
+        if not self.in_progress:
             return False
+        before = self.draft
         if key == "enter":
             self._close()
-        elif key == "escape" or len(self._anchors) == 1:
+        elif key == "escape" or len(before.anchors) == 1:
             self.cancel()
         else:
-            self._anchors.pop()
-            self._paths.pop()
-            self._look_around(self._anchors[-1])
-            self._show(None)
+            self.draft = Route(before.anchors[:-1], before.paths[:-1], before.erases)
+            self.step_from(before)
+            self.resume()
         return True
 
-    def cancel(self) -> None:
-        self._anchors, self._paths = [], []
-        super().cancel()
-
-    def _begin_at(self, at: Point) -> None:
-        self._anchors.append(at)
-        self._look_around(at)
+    def resume(self) -> None:
+        if self.in_progress:
+            self._look_around(self.draft.anchors[-1])
+        self.show()
 
     def _fix(self, at: Point) -> None:
         """Make the path to this point part of the outline and go on from there."""
-        self._paths.append(self._path_to(at))
-        self._begin_at(at)
+        anchors, paths, erases = self.draft
+        path = self._path_to(at)
+        self._look_around(at)
+        self.draft = Route((*anchors, at), (*paths, path), erases)
 
     def _look_around(self, at: Point) -> None:
         """Prepare the paths from this point to every other in its neighbourhood."""
@@ -140,10 +161,12 @@ class ScissorsTool(Tool):
         x, y = self._on_level(at)
         half = self._WINDOW // 2
         window = Rect(x - half, y - half, 2 * half, 2 * half).intersect(self.canvas.whole_rect(self._level))
-        self._window = window if min(window.w, window.h) >= 3 else EMPTY
-        if self._window.empty:
+        self._window = EMPTY
+        if min(window.w, window.h) < 3:
             return
-        self._map.applyImage(self.canvas.picture(window, self._level))
+        picture = self.canvas.picture(window, self._level)
+        self._window = window
+        self._map.applyImage(picture)
         self._map.buildMap(self._in_window(at))
 
     def _on_level(self, at: Point) -> tuple[int, int]:
@@ -166,26 +189,43 @@ class ScissorsTool(Tool):
 
     def _path_to(self, at: Point) -> np.ndarray:
         if self._window.empty:
-            return np.array([self._anchors[-1], at])
+            return np.array([self.draft.anchors[-1], at])
         contour = self._map.getContour(self._in_window(at)).reshape(-1, 2)
         path = (contour + np.array([self._window.x + 0.5, self._window.y + 0.5])) * (1 << self._level)
         return joined([path, np.array([at])]) if not self._sees(at) else path
 
     def _close(self) -> None:
-        if len(self._anchors) > 1:
-            self._paths.append(self._path_to(self._anchors[0]))
-        outline, class_id = joined(self._paths), UNLABELLED if self._erases else self.target.active_class
+        anchors, paths, erases = self.draft
+        outline = joined([*paths, self._path_to(anchors[0])] if len(anchors) > 1 else paths)
         self.cancel()
-        self.apply("Scissors", polygon_bands(outline), class_id)
+        self.apply("Scissors", polygon_bands(outline), UNLABELLED if erases else self.target.active_class)
 
-    def _show(self, pointer: Pointer | None) -> None:
-        lines = [(joined(self._paths), False)] if self._paths else []
+    def show(self, pointer: Pointer | None = None) -> None:
+        anchors, paths, _ = self.draft
+        if not anchors:
+            self.canvas.show_overlay(None)
+            return
+        lines = [(joined(paths), False)] if paths else []
         if pointer is not None:
             lines.append((self._path_to(pointer.at), False))
-        self.canvas.show_overlay(Overlay(lines=lines, handles=np.array(self._anchors)))
+        self.canvas.show_overlay(Overlay(lines=lines, handles=np.array(anchors)))
 
 
-class GrabCutTool(Tool):
+class Proposal(NamedTuple):
+    """What may be the thing in a box.
+
+    Attributes
+    ----------
+    shape : (Rect, mask)
+    class_id : int
+        What it becomes.
+    """
+
+    shape: Shape
+    class_id: int
+
+
+class GrabCutTool(DraftTool[Proposal]):
     """Proposes what the thing in a box is; the person accepts or refuses."""
 
     info: ClassVar = ToolInfo(
@@ -201,17 +241,19 @@ class GrabCutTool(Tool):
     )
     _SIDE: ClassVar[int] = 256  # the picture in the box is looked at with this many pixels at most, to be quick
 
-    def __init__(self, canvas: ToolCanvas) -> None:
-        super().__init__(canvas)
-        self._proposal: Shape | None = None
-        self._class_id = 0
+    draft_name: ClassVar = "box proposal"
+    step_name: ClassVar = "Box proposal"
 
-    def gesture(self, press: Pointer) -> Gesture:
-        if self._proposal is not None:
-            accepted = _holds(self._proposal, *press.pixel)
-            self.key("enter" if accepted else "escape")
+    def __init__(self, canvas: ToolCanvas) -> None:
+        super().__init__(canvas, Proposal(NOTHING, 0))
+
+    def draw(self, press: Pointer) -> Gesture:
+        if self.in_progress:
+            accepted = _holds(self.draft.shape, *press.pixel)
             if accepted:
+                self.key("enter")
                 return
+            self.draft = self.nothing
         event = press
         while event.kind != "release":
             event = yield
@@ -220,28 +262,28 @@ class GrabCutTool(Tool):
         area = box_between(press.at, event.at).intersect(self.canvas.visible_rect())
         if min(area.w, area.h) < 3:
             return
-        self._class_id = self.class_for(press)
-        self._proposal = self._propose(area)
-        if self._proposal[0].empty:
-            self._proposal = None
+        shape = self._propose(area)
+        if shape[0].empty:
             self.canvas.say("Nothing stands out in the box; try a box with a little more around it")
             return
-        self.canvas.show_overlay(
-            Overlay(shape=self._proposal, class_id=self._class_id, text="Enter accepts · Esc refuses")
-        )
+        self.draft = Proposal(shape, self.class_for(press))
+        self.show()
+
+    def show(self, pointer: Pointer | None = None) -> None:
+        shape, class_id = self.draft
+        proposed = Overlay(shape=shape, class_id=class_id, text="Enter accepts · Esc refuses")
+        self.canvas.show_overlay(proposed if self.in_progress else None)
 
     def key(self, key: Key) -> bool:
-        if self._proposal is None:
+        if not self.in_progress:
             return False
-        shape, class_id = self._proposal, self._class_id
+        shape, class_id = self.draft
         self.cancel()
+        if class_id not in self.canvas.class_ids:
+            class_id = self.target.active_class  # the class was removed meanwhile
         if key == "enter":
             self.apply("Box proposal", [shape], class_id)
         return True
-
-    def cancel(self) -> None:
-        self._proposal = None
-        super().cancel()
 
     def _propose(self, box: Rect) -> Shape:
         margin = max(2, max(box.w, box.h) // 6)

@@ -14,6 +14,7 @@ from unet_gui.app.canvas.viewport import Viewport
 _MARGIN = 12.0
 _MAP_SIDE = 168.0
 _GRIP = 11.0
+_GAP = 8.0  # to what lies over the canvas
 
 Item = Literal["minimap", "divider"]
 
@@ -29,6 +30,8 @@ class Furniture:
         Shows where the file gives the size of a pixel.
     split : float or None
         Place of the divider between prediction (left) and label, as a fraction of the width.
+    covered : list of QRectF
+        Where other widgets lie over the canvas: minimap and scale bar keep clear of them.
     """
 
     def __init__(self, view: Viewport) -> None:
@@ -39,6 +42,7 @@ class Furniture:
         self.minimap = True
         self.scale_bar = True
         self.split: float | None = None
+        self.covered: list[QRectF] = []
 
     @property
     def _width(self) -> float:
@@ -69,7 +73,23 @@ class Furniture:
         mw, mh = max(8.0, w * zoom), max(8.0, h * zoom)
         if mw > self._width / 3 or mh > self._height / 2:
             return None
-        return QRectF(self._width - mw - _MARGIN, _MARGIN, mw, mh)
+        return self._clear(QRectF(self._width - mw - _MARGIN, _MARGIN, mw, mh), up=False)
+
+    def bar_rect(self, bar: float, text: float) -> QRectF:
+        """Return where the scale bar's plate is, for a bar and a text of these widths: as low as possible."""
+        plate = QRectF(_MARGIN, self._height - _MARGIN - 30, max(bar, text) + 16, 30)
+        at_right = plate.translated(self._width - 2 * _MARGIN - plate.width(), 0)
+        return max((self._clear(area, up=True) for area in (plate, at_right)), key=QRectF.top)
+
+    def _clear(self, area: QRectF, up: bool) -> QRectF:
+        """Move an area up or down until nothing lies over it."""
+        for other in sorted(self.covered, key=QRectF.top, reverse=up):
+            if area.intersects(other.adjusted(-_GAP, -_GAP, _GAP, _GAP)):
+                if up:
+                    area.moveBottom(other.top() - _GAP)
+                else:
+                    area.moveTop(other.bottom() + _GAP)
+        return area
 
     def map_point(self, at: QPointF) -> tuple[float, float]:
         """Return the image point at a place on the minimap."""
@@ -147,7 +167,7 @@ class Furniture:
         text = length_text(length)
         metrics = QFontMetricsF(painter.font())
         width = length * per_micron
-        plate = QRectF(_MARGIN, self._height - _MARGIN - 30, max(width, metrics.horizontalAdvance(text)) + 16, 30)
+        plate = self.bar_rect(width, metrics.horizontalAdvance(text))
         _plate(painter, style, plate, "")
         painter.setPen(style.light)
         painter.drawText(plate.adjusted(0, 2, 0, -8), Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop, text)

@@ -56,6 +56,8 @@ class Hand:
         self.tool: Tool = TOOL_BY_ID["brush"](bench)
         self.pointer: Pointer | None = None
         self._last: Pointer | None = None  # where the gesture under way would end now
+        self._image = ""  # name of the image on the canvas
+        self._waiting: dict[tuple[str, str], Tool] = {}  # with shapes in progress, by image and tool
         self._screen = (0.0, 0.0)  # the pointer's place in screen pixels
 
     @property
@@ -63,26 +65,75 @@ class Hand:
         """Whether a gesture is under way."""
         return self._gesture is not None
 
+    @property
+    def waiting(self) -> list[Tool]:
+        """The tools that wait with a shape in progress on this image."""
+        return [tool for (image, _), tool in self._waiting.items() if image == self._image]
+
     def take(self, name: str) -> None:
-        """Take another tool; a gesture under way ends, and a shape in progress is given up."""
+        """Take another tool; a gesture under way ends, and a shape in progress waits with its tool."""
         if name == self.tool.info.id and self._gesture is None:
             return  # it is in hand, with a shape in progress perhaps
         self.finish()
-        self.tool = TOOL_BY_ID[name](self._bench)
+        self._exchange(self._image, name)
+
+    def change_image(self, image: str) -> None:
+        """Go to another image; a shape in progress waits on the one before."""
+        self._exchange(image, self.tool.info.id)
+
+    def _exchange(self, image: str, name: str) -> None:
+        tool = self.tool
+        if tool.is_worth_keeping:
+            self._waiting[self._image, tool.info.id] = tool
+            self._bench.show_overlay(None)
+        else:
+            tool.cancel()
+        self._image = image
+        kept = self._waiting.pop((image, name), None)
+        if kept is None and (tool.is_worth_keeping or name != tool.info.id):
+            kept = TOOL_BY_ID[name](self._bench)
+        self.tool = kept or tool
+        self._go_on()
+
+    def undo(self) -> bool:
+        """Take back the last step of a shape in progress; return whether nothing else is to be undone."""
+        return self.is_busy or (self._bench.has_label and self.tool.undo())
+
+    def redo(self) -> bool:
+        """Make it again; return whether nothing else is to be made again."""
+        return self.is_busy or (self._bench.has_label and self.tool.redo())
 
     def finish(self) -> None:
-        """End the gesture under way as if the button had been let go, and give up a shape in progress.
+        """End the gesture under way as if the button had been let go; a shape in progress stays.
 
         A key that is pressed a moment too early must not cost a stroke of ten seconds.
         """
         self._end()
-        self.tool.cancel()
+        if not self.tool.in_progress:
+            self.tool.cancel()
 
     def _end(self) -> None:
         gesture, self._gesture = self._gesture, None
         try:
             if gesture is not None and self._last is not None and _advance(gesture, self._last):
                 gesture.close()
+        except _TROUBLE as error:
+            self._say(error)
+
+    def drop_gesture(self) -> None:
+        """Take back the gesture under way; a shape in progress is what it was before."""
+        if self._gesture is not None:
+            gesture, self._gesture = self._gesture, None
+            gesture.close()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Let the tool show what is left after a gesture that was given up."""
+        try:
+            if self.tool.in_progress:
+                self.tool.resume()
+            else:
+                self.tool.cancel()
         except _TROUBLE as error:
             self._say(error)
 
@@ -147,7 +198,7 @@ class Hand:
         if key is None:
             return False
         if key == "escape" and self._gesture is not None:
-            self.cancel()
+            self.drop_gesture()
             return True
         if self._gesture is not None:
             return True  # a corner in hand: the shape is not closed under it
@@ -206,7 +257,7 @@ class Hand:
             self._run(pointer)
         except _TROUBLE as error:
             self._gesture = None
-            self.tool.cancel()
+            self._go_on()
             self._say(error)
 
     def _say(self, error: Exception) -> None:

@@ -187,6 +187,12 @@ def outlines(ids: Ids, width: int = 1) -> Ids:
     return found
 
 
+def unless(said: Ids, ids: Ids) -> Ids:
+    """Return the ids, 255 where something else is said: where ``said`` is not 255."""
+    found: Ids = cv2.bitwise_or(ids, cv2.compare(said, UNLABELLED, cv2.CMP_NE))
+    return found
+
+
 def _every_nth(ids: Ids, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Ids:
     """Return a rough picture of the whole label, for the moment until its level is made."""
     found: Ids = ids[np.minimum(rows, ids.shape[0] - 1)[:, None], np.minimum(columns, ids.shape[1] - 1)]

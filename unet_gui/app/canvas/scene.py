@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QRect, QTimer, Signal
 from PySide6.QtGui import QImage, QPainter, QRegion
 
 from unet_gui.app.canvas.display import Display
-from unet_gui.app.canvas.layers import ClassLayer, LayerSettings
+from unet_gui.app.canvas.layers import ClassLayer, LayerSettings, outlines, unless
 from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.tiles import ImageTiles
 from unet_gui.app.canvas.viewport import Viewport
@@ -247,10 +247,24 @@ class Scene(QObject):
         if self.settings.difference and len(layers) == 2:
             self.label.paint_ids(painter, image, self._disagreement(image), line=True)
             return
+        if len(layers) == 2 and self.settings.split is None and self.label.opacity > 0:
+            self._paint_mask(painter, image)
+            return
         for layer in layers:
             side = self._side_of(layer, image)
             if not side.empty:
                 layer.paint(painter, self.view, side, self.line_width)
+
+    def _paint_mask(self, painter: QPainter, screen: Rect) -> None:
+        """Paint the label, and the prediction where nothing is labelled: one would not tell them apart there."""
+        width = self.line_width
+        wide = screen.grow(width)
+        label, predicted = (layer.sample(self.view, wide) for layer in (self.label, self.prediction))
+        said = label[screen.shift(-wide.x, -wide.y).slices]
+        if width:
+            label, predicted = outlines(label, width), outlines(predicted, width)
+        self.prediction.paint_ids(painter, screen, unless(said, predicted), line=width > 0)
+        self.label.paint_ids(painter, screen, label, line=width > 0)
 
     def _side_of(self, layer: ClassLayer, screen: Rect) -> Rect:
         """Return the part of the view that a layer may paint: all, or its side of the divider."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from unet_gui.app.canvas.draft_tool import DraftTool
 from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.strokes import Point, Shape, ellipse, polygon_bands, rectangle
@@ -116,7 +117,21 @@ def box_corners(p0: Point, p1: Point) -> np.ndarray:
     return np.array([p0, (p1[0], p0[1]), p1, (p0[0], p1[1])])
 
 
-class PolygonTool(Tool):
+class Corners(NamedTuple):
+    """A polygon in progress.
+
+    Attributes
+    ----------
+    points : tuple of (x, y)
+    erases : bool
+        Whether its inside becomes unlabelled.
+    """
+
+    points: tuple[Point, ...]
+    erases: bool
+
+
+class PolygonTool(DraftTool[Corners]):
     """Fills a polygon whose corners can be moved, added and taken away until it is closed."""
 
     info: ClassVar = ToolInfo(
@@ -129,88 +144,94 @@ class PolygonTool(Tool):
         "polygon",
     )
 
-    def __init__(self, canvas: ToolCanvas) -> None:
-        super().__init__(canvas)
-        self._points: list[Point] = []
-        self._erases = False
+    draft_name: ClassVar = "polygon"
+    step_name: ClassVar = "Polygon corner"
 
-    def gesture(self, press: Pointer) -> Gesture:
+    def __init__(self, canvas: ToolCanvas) -> None:
+        super().__init__(canvas, Corners((), False))
+
+    def draw(self, press: Pointer) -> Gesture:
+        points = self.draft.points
         corner = self._corner_at(press)
-        if press.double and len(self._points) > 2:
+        if press.double and len(points) > 2:
             self._close()
             return
         if press.erase and corner is not None:
-            del self._points[corner]
-            self._show(None)
+            self._take([*points[:corner], *points[corner + 1 :]])
+            self.show()
             return
-        closes = corner == 0 and len(self._points) > 2
+        closes = corner == 0 and len(points) > 2
         if corner is None:
             corner = self._insert(press)
         event = press
         while event.kind != "release":
-            self._show(None, corner)
+            self.show(None, corner)
             event = yield
             if math.dist(event.at, press.at) > self.canvas.reach / 2:
                 closes = False
             if not closes and event.at != press.at:
-                self._points[corner] = event.at
+                points = self.draft.points
+                self._take([*points[:corner], event.at, *points[corner + 1 :]])
         if closes:
             self._close()
         else:
-            self._show(event, corner)
+            self.show(event, corner)
 
     def hover(self, pointer: Pointer) -> None:
-        self._show(pointer, self._corner_at(pointer))
+        self.show(pointer, self._corner_at(pointer))
 
     def key(self, key: Key) -> bool:
-        if not self._points:
+        if not self.in_progress:
             return False
         if key == "enter":
             self._close()
-        elif key == "escape":
+        elif key == "escape" or len(self.draft.points) == 1:
             self.cancel()
         else:
-            self._points.pop()
-            self._show(None)
+            before = self.draft
+            self._take(before.points[:-1])
+            self.step_from(before)
+            self.show()
         return True
 
-    def cancel(self) -> None:
-        self._points = []
-        super().cancel()
+    def _take(self, points: Iterable[Point], erases: bool | None = None) -> None:
+        corners = Corners(tuple(points), self.draft.erases if erases is None else erases)
+        self.draft = corners if corners.points else self.nothing
 
     def _corner_at(self, pointer: Pointer) -> int | None:
-        distances = [math.dist(pointer.at, point) for point in self._points]
+        distances = [math.dist(pointer.at, point) for point in self.draft.points]
         nearest = min(range(len(distances)), key=distances.__getitem__, default=-1)
         return nearest if distances and distances[nearest] <= self.canvas.reach else None
 
     def _insert(self, press: Pointer) -> int:
         """Add a corner: into the side under the pointer, or at the end."""
-        if not self._points:
-            self._erases = press.erase
-        at = len(self._points)
-        for i in range(1, len(self._points)):
-            if _distance_to_side(press.at, self._points[i - 1], self._points[i]) <= self.canvas.reach / 2:
+        points = list(self.draft.points)
+        at = len(points)
+        for i in range(1, len(points)):
+            if _distance_to_side(press.at, points[i - 1], points[i]) <= self.canvas.reach / 2:
                 at = i
                 break
-        self._points.insert(at, press.at)
+        points.insert(at, press.at)
+        self._take(points, None if self.in_progress else press.erase)
         return at
 
     def _close(self) -> None:
-        points, class_id = self._points, UNLABELLED if self._erases else self.target.active_class
+        points, erases = self.draft
         self.cancel()
-        self.apply("Polygon", polygon_bands(points), class_id)
+        self.apply("Polygon", polygon_bands(points), UNLABELLED if erases else self.target.active_class)
 
-    def _show(self, pointer: Pointer | None, active: int | None = None) -> None:
-        if not self._points:
+    def show(self, pointer: Pointer | None = None, active: int | None = None) -> None:
+        points = self.draft.points
+        if not points:
             self.canvas.show_overlay(None)
             return
-        line = list(self._points)
+        line = list(points)
         if pointer is not None and active is None:
             line.append(pointer.at)
         self.canvas.show_overlay(
             Overlay(
                 lines=[(np.array(line), False)],
-                handles=np.array(self._points),
+                handles=np.array(points),
                 active_handle=-1 if active is None else active,
             )
         )

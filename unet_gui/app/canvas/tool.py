@@ -221,6 +221,9 @@ class ToolCanvas(Protocol):
     def show_overlay(self, overlay: Overlay | None) -> None:
         """Show this instead of what was shown before."""
 
+    def steps_changed(self) -> None:
+        """Hear that the tool in hand has other steps to undo or redo."""
+
     def say(self, text: str) -> None:
         """Show a short text in the status bar."""
 
@@ -265,9 +268,12 @@ class Tool:
     ring : bool
         Whether the brush ring shows at the pointer.
     cursor : {"cross", "hand", "arrow"}
+    draft_name : str
+        What the person calls a shape that takes several gestures; empty for a tool that needs one.
     """
 
     info: ClassVar[ToolInfo]
+    draft_name: ClassVar[str] = ""
     ring: ClassVar[bool] = False
     cursor: ClassVar[Literal["cross", "hand", "arrow"]] = "cross"
 
@@ -294,6 +300,37 @@ class Tool:
     def leave(self) -> None:
         """The pointer left the canvas: what belongs to the place under it goes, a shape in progress stays."""
 
+    @property
+    def in_progress(self) -> bool:
+        """Whether there is a shape that takes more gestures; it stays when one of them is given up."""
+        return False
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """Whether the tool waits with its shape while another tool or another image is in hand."""
+        return False
+
+    @property
+    def undo_text(self) -> str:
+        """The step of a shape in progress that `undo` takes back, empty when there is none."""
+        return ""
+
+    @property
+    def redo_text(self) -> str:
+        """The step that `redo` makes again, empty when there is none."""
+        return ""
+
+    def undo(self) -> bool:
+        """Take back the last step of a shape in progress; return whether there was one."""
+        return False
+
+    def redo(self) -> bool:
+        """Make it again; return whether there was one."""
+        return False
+
+    def resume(self) -> None:
+        """Show a shape in progress again and go on with it."""
+
     def key(self, key: Key) -> bool:
         """A key for a shape in progress; return whether it was of use."""
         return False
@@ -306,7 +343,7 @@ class Tool:
         """The Ctrl key was let go."""
 
     def cancel(self) -> None:
-        """Forget a shape in progress: another tool or another image comes."""
+        """Forget a shape in progress."""
         self.canvas.show_overlay(None)
 
     def class_for(self, pointer: Pointer) -> int:

@@ -99,6 +99,10 @@ class CanvasView(QWidget):
         A short text for the status bar.
     failed(Exception)
         The image cannot be read.
+    steps_changed()
+        `undo_text` or `redo_text` is another.
+    shape_left(str)
+        A shape in progress (the id of its tool) waits on the image of the moment.
     used()
         A tool has had the wheel or a release: what it remembers may be something else now.
     """
@@ -112,6 +116,8 @@ class CanvasView(QWidget):
     layers_changed = Signal(object)
     message = Signal(str)
     failed = Signal(object)
+    steps_changed = Signal()
+    shape_left = Signal(str)
     used = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -129,6 +135,7 @@ class CanvasView(QWidget):
         self._bench = Bench(
             self._scene,
             on_overlay=self._on_overlay,
+            on_steps=self._tell_steps,
             on_message=self.message.emit,
             on_view_moved=self._view_moved,
         )
@@ -138,6 +145,7 @@ class CanvasView(QWidget):
         self._navigation = Navigation(self.view, self._furniture, on_moved=self._view_moved, on_split=self._on_split)
         self.pen = KeyPen(self, self._hand, self._bench, self.to_widget)
         self.grabGesture(Qt.GestureType.PinchGesture)
+        self._steps = ("", "")  # of a shape in progress, as told last
         self._text_area = EMPTY  # where the overlay's text was painted last
         self._fitted = True  # the whole image is shown, and goes on to be when the widget's size changes
         self._ring = QRegion()  # where the ring was painted last
@@ -205,13 +213,18 @@ class CanvasView(QWidget):
     def set_image(self, source: ImageSource | None, display: Display | None = None) -> None:
         """Show another image, whole, with neither label nor prediction; a gesture under way is taken back.
 
-        The former source may be closed as soon as this returns.
+        A shape in progress waits until its image comes again. The former source may be closed as soon as this returns.
         """
-        self.cancel()
+        self._navigation.cancel()
+        self._hand.drop_gesture()
+        if self._hand.tool.is_worth_keeping:
+            self.shape_left.emit(self.tool)
         self._scene.set_source(source, display or self._first_display(source))
         self._furniture.shape = None if source is None else source.shape
         self._furniture.pixel_size = None if source is None else source.info.pixel_size
         self.fit()
+        self._hand.change_image("" if source is None else f"{source.path}#{source.page}")
+        self._tell_steps()
         self.display_changed.emit(self.display)
 
     def set_label(self, labels: LabelImage | None) -> None:
@@ -236,6 +249,13 @@ class CanvasView(QWidget):
     def refresh_prediction(self, rect: Rect) -> None:
         """Paint the prediction again where it changed (image pixels)."""
         self._scene.refresh(self._scene.prediction, rect)
+
+    def keep_clear(self, covered: Sequence[QRect]) -> None:
+        """Keep minimap and scale bar clear of these parts of the canvas: something lies over them."""
+        rects = [QRectF(rect) for rect in covered]
+        if rects != self._furniture.covered:
+            self._furniture.covered = rects
+            self.update()
 
     def auto_contrast(self, percent: float = 0.35) -> None:
         """Choose the contrast windows by percentiles of the whole image."""
@@ -291,11 +311,15 @@ class CanvasView(QWidget):
     # tools
 
     def set_tool(self, name: str) -> None:
-        """Take another tool in hand; a shape in progress is given up."""
+        """Take another tool in hand; a shape in progress waits until its tool is taken again on this image."""
+        before = self._hand.tool
         self._hand.take(name)
         self._update_cursor()
         self._update_ring()
+        self._tell_steps()
         self.tool_changed.emit(name)
+        if before in self._hand.waiting:
+            self.shape_left.emit(before.info.id)
 
     def set_brush_size(self, size: float) -> None:
         """Set the diameter of brush and eraser."""
@@ -314,8 +338,37 @@ class CanvasView(QWidget):
         """Whether a gesture is under way."""
         return self._hand.is_busy
 
+    @property
+    def waiting_shapes(self) -> list[str]:
+        """The ids of the tools that wait with a shape in progress on this image."""
+        return [tool.info.id for tool in self._hand.waiting]
+
+    @property
+    def undo_text(self) -> str:
+        """What `undo` takes back of a shape in progress, empty when there is none."""
+        return self._hand.tool.undo_text
+
+    @property
+    def redo_text(self) -> str:
+        """What `redo` makes again, empty when there is none."""
+        return self._hand.tool.redo_text
+
+    def undo(self) -> bool:
+        """Take back the last step of a shape in progress; return whether nothing else is to be undone."""
+        return self._hand.undo()
+
+    def redo(self) -> bool:
+        """Make it again; return whether nothing else is to be made again."""
+        return self._hand.redo()
+
+    def _tell_steps(self) -> None:
+        steps = self.undo_text, self.redo_text
+        if steps != self._steps:
+            self._steps = steps
+            self.steps_changed.emit()
+
     def finish(self) -> None:
-        """End the gesture under way as if its button had been let go, and give up a shape in progress."""
+        """End the gesture under way as if its button had been let go; a shape in progress stays."""
         self._navigation.cancel()
         self._hand.finish()
 
@@ -467,7 +520,8 @@ class CanvasView(QWidget):
         if pinch is None:
             return super().event(event)
         if pinch.first:
-            self.cancel()  # the stroke that the first finger has begun
+            self._navigation.cancel()
+            self._hand.drop_gesture()  # the stroke that the first finger has begun
         dpr = self.devicePixelRatioF()
         self.view.pan(round(pinch.by.x() * dpr), round(pinch.by.y() * dpr))
         self.zoom_to(self.zoom * pinch.factor, pinch.at)

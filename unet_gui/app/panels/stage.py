@@ -261,6 +261,8 @@ class Stage(QWidget):
         if self.guide is not None:
             self.guide.adjustSize()
             self.guide.move(_EDGE, max(0, self.bar.y() - self.guide.height() - 12))
+        floating = (self.chips, self.bar, self.guide)
+        self.canvas.keep_clear([part.geometry() for part in floating if part is not None and not part.isHidden()])
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -1,0 +1,63 @@
+"""Minimap and scale bar keep clear of what floats over the canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PySide6.QtCore import QRect
+from PySide6.QtGui import QImage
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import picture
+from unet_gui.app.canvas.view import CanvasView
+from unet_gui.app.main_window import MainWindow
+
+Open = Callable[[Path | None], MainWindow]
+
+
+def pixels(canvas: CanvasView) -> np.ndarray:
+    image = canvas.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    return np.frombuffer(image.constBits(), np.uint32).reshape(image.height(), image.width()).copy()
+
+
+def place_of(qtbot: QtBot, canvas: CanvasView, item: str) -> QRect:
+    """Return where the canvas shows something that can be switched off."""
+    qtbot.waitUntil(lambda: canvas.is_complete)
+    with_it = pixels(canvas)
+    settings = canvas.layers
+    canvas.layers = replace(settings, **{item: False})
+    changed = np.nonzero(with_it != pixels(canvas))
+    canvas.layers = settings
+    assert len(changed[0]), item
+    x, y = int(changed[1].min()), int(changed[0].min())
+    return QRect(x, y, int(changed[1].max()) - x + 1, int(changed[0].max()) - y + 1)
+
+
+@pytest.mark.parametrize("guide", [False, True])
+def test_nothing_lies_over_the_scale_bar_and_the_minimap(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, guide: bool
+) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", picture(0, (900, 900)), resolution=(20_000, 20_000), resolutionunit="CENTIMETER")
+    window = open_window(folder)
+    canvas = window.stage.canvas
+    window.actions_by_id["guide"].setChecked(guide)
+    for width, height in ((900, 600), (1000, 640), (1150, 700), (1280, 720), (1600, 950), (2200, 1000)):
+        window.resize(width, height)
+        qtbot.waitUntil(lambda width=width: window.width() >= width)
+        canvas.zoom_to(3)
+        canvas.center_on(450, 450)
+        stage = window.stage
+        others = [part.geometry() for part in (stage.chips, stage.bar, stage.guide) if part is not None]
+        assert len(others) == 2 + guide
+        has_map = canvas._furniture.map_rect() is not None  # not on a narrow canvas
+        for item in ("scale_bar", "minimap") if has_map else ("scale_bar",):
+            place = place_of(qtbot, canvas, item)
+            assert canvas.rect().contains(place)
+            assert not [other for other in others if other.intersects(place)], (item, width, place, others)

@@ -1,0 +1,103 @@
+"""A tool whose shape takes several gestures, each of which can be taken back."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, TypeVar
+
+from unet_gui.app.canvas.tool import Gesture, Pointer, Tool, ToolCanvas
+
+Draft = TypeVar("Draft")
+
+
+class DraftTool(Tool, Generic[Draft]):
+    """What there is of a shape is one value that is replaced with every step, never changed: the draft.
+
+    Subclasses write `draw` in the place of `gesture`, and `show`.
+
+    Attributes
+    ----------
+    step_name : str
+        What the person reads beside *Undo*.
+    nothing : Draft
+        The draft of a shape that is not begun.
+    """
+
+    step_name: ClassVar[str]
+
+    def __init__(self, canvas: ToolCanvas, nothing: Draft) -> None:
+        super().__init__(canvas)
+        self.nothing = self.draft = nothing
+        self._past: list[Draft] = []
+        self._future: list[Draft] = []
+
+    @property
+    def in_progress(self) -> bool:
+        return self.draft is not self.nothing
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        return self.in_progress and len(self._past) > 1  # a single click is soon done again, and may be a mistake
+
+    @property
+    def undo_text(self) -> str:
+        return self.step_name if self._past else ""
+
+    @property
+    def redo_text(self) -> str:
+        return self.step_name if self._future else ""
+
+    def draw(self, press: Pointer) -> Gesture:
+        """What happens from a press to the release; it may replace the draft any number of times."""
+        raise NotImplementedError
+
+    def show(self, pointer: Pointer | None = None) -> None:
+        """Show the draft, and what the next click would add to it."""
+        raise NotImplementedError
+
+    def gesture(self, press: Pointer) -> Gesture:
+        before = self.draft
+        try:
+            yield from self.draw(press)
+        except BaseException:
+            self.draft = before
+            raise
+        if self.in_progress:
+            self.step_from(before)
+        else:
+            self.cancel()
+
+    def step_from(self, before: Draft) -> None:
+        """Remember what the draft was before it was replaced."""
+        if self.draft is not before:
+            self._past.append(before)
+            self._future.clear()
+            self.canvas.steps_changed()
+
+    def undo(self) -> bool:
+        if not self._past:
+            self._future.clear()  # what is undone next is older; it must not come back before this
+            self.canvas.steps_changed()
+            return False
+        self._move(self._past, self._future)
+        return True
+
+    def redo(self) -> bool:
+        if not self._future:
+            return False
+        self._move(self._future, self._past)
+        return True
+
+    def _move(self, source: list[Draft], to: list[Draft]) -> None:
+        to.append(self.draft)
+        self.draft = source.pop()
+        self.resume()
+        self.canvas.steps_changed()
+
+    def resume(self) -> None:
+        self.show()
+
+    def cancel(self) -> None:
+        self.draft = self.nothing
+        self._past, self._future = [], []
+        super().cancel()
+        self.canvas.steps_changed()

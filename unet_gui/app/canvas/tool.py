@@ -88,18 +88,6 @@ class Overlay:
     class_id: int = UNLABELLED
     text: str = ""
 
-    @property
-    def bounds(self) -> Rect:
-        """Image pixels that are covered, one pixel wider; handles and text come on top of that."""
-        rect = EMPTY if self.shape is None else Rect(*(self.step * v for v in self.shape[0]))
-        points = [np.asarray(line, float).reshape(-1, 2) for line, _ in self.lines] + [self.handles]
-        every = np.concatenate(points)
-        if len(every):
-            x, y = np.floor(every.min(axis=0)).astype(int).tolist()
-            x1, y1 = np.ceil(every.max(axis=0)).astype(int).tolist()
-            rect = rect.union(Rect(x, y, x1 - x + 1, y1 - y + 1))
-        return rect.grow(1)
-
 
 @dataclass
 class Brush:

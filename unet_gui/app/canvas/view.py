@@ -35,11 +35,11 @@ from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.canvas.navigation import Navigation
 from unet_gui.app.canvas.overlay import (
     CanvasStyle,
-    overlay_rect,
     paint_overlay,
     paint_ring,
     paint_text,
     ring_region,
+    stale_rects,
     text_rect,
 )
 from unet_gui.app.canvas.pinch import pinch_of
@@ -424,8 +424,8 @@ class CanvasView(QWidget):
 
     def _on_overlay(self, before: Overlay | None, after: Overlay | None) -> None:
         scale = self.devicePixelRatioF()
-        for changing in (before, after):
-            self._update_screen(overlay_rect(changing, self.view, scale))
+        for rect in stale_rects(before, after, self.view, scale):
+            self._update_screen(rect)
         self._update_screen(self._text_area)
         self._text_area = EMPTY
         if after is not None and after.text and self._hand.pointer is not None:
@@ -505,7 +505,8 @@ class CanvasView(QWidget):
         overlay = self._bench.overlay
         if overlay is not None:
             color = self._bench.class_color(overlay.class_id)
-            paint_overlay(painter, self._scene.style, overlay, self.view, QColor(color), scale)
+            near = [_on_screen(rect, scale) for rect in region_rects(event.region(), most=40)]
+            paint_overlay(painter, self._scene.style, overlay, self.view, QColor(color), scale, near)
             paint_text(painter, self._scene.style, overlay.text, self._text_area, scale)
         ring = self._ring_place()
         if ring is not None:
@@ -628,3 +629,9 @@ class CanvasView(QWidget):
     def closeEvent(self, event: QCloseEvent) -> None:
         self.shutdown()
         super().closeEvent(event)
+
+
+def _on_screen(rect: Rect, scale: float) -> Rect:
+    """Return the screen pixels that some pixels of the widget touch."""
+    x, y = math.floor(rect.x * scale), math.floor(rect.y * scale)
+    return Rect(x, y, math.ceil(rect.x1 * scale) - x, math.ceil(rect.y1 * scale) - y)

@@ -177,7 +177,7 @@ class Scene(QObject):
 
     def mark(self, rect: Rect) -> None:
         """Have a part of the picture composed again (image pixels)."""
-        self._mark_screen(self.view.screen_rect(rect).grow(2 + self.line_width))
+        self._mark_screen(self.view.screen_rect(rect, 2 + self.line_width))
 
     def mark_all(self) -> None:
         """Have everything composed again."""

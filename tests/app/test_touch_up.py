@@ -115,6 +115,7 @@ def test_done_asks_where_the_prediction_says_nothing(qtbot: QtBot, tmp_path: Pat
         assert session.labels is not None
         assert (session.labels.ids == UNLABELLED).all(), "it was asked about another image"
         assert ear.heard("asked about “0.png”")
+        saved(qtbot, session)  # so that it is read again, not kept
         go_to(qtbot, session, 0)
         predict(qtbot, session, 0, ids)
         touch_up.done()

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import SHAPE, go_to, on_disk, on_disk_of, paint, saved, truth, write_folder
+from tests.app.kit import SHAPE, drag, go_to, on_disk, on_disk_of, paint, saved, truth, write_folder
 from unet_gui.app.main_window import MainWindow
+from unet_gui.core.flood import Part, flood_parts
 from unet_gui.core.geometry import Rect
-from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.project import Dataset
 from unet_gui.core.whole import Patch
 
@@ -191,3 +194,101 @@ def test_a_large_label_is_written_beside_the_window(
     else:
         session.undo()
         np.testing.assert_array_equal(document.labels.ids, before)
+
+
+# --- what a tool changes, when it is much
+
+
+def click(window: MainWindow, x: float, y: float) -> None:
+    drag(window, (x, y), (x, y))
+
+
+def hover(window: MainWindow, x: float, y: float) -> None:
+    canvas, none = window.stage.canvas, Qt.MouseButton.NoButton
+    at = canvas.to_widget(x, y)
+    event = QMouseEvent(QEvent.Type.MouseMove, at, canvas.mapToGlobal(at), none, none, Qt.KeyboardModifier.NoModifier)
+    QApplication.sendEvent(canvas, event)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_a_large_region_is_changed_beside_the_window(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: bool
+) -> None:
+    monkeypatch.setattr("unet_gui.app.canvas.tool.LARGE", 10_000 if few else 100)
+    window = open_window(write_folder(tmp_path / "x"))
+    session, canvas = window.session, window.stage.canvas
+    assert session.document is not None
+    labels, history = session.document.labels, session.document.history
+    beside: list[str] = []
+    session.large_edit_wanted.connect(lambda name, *_: beside.append(name))
+
+    def done() -> np.ndarray:
+        qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+        return labels.ids.copy()
+
+    paint(session, Rect(30, 0, 4, SHAPE[0]), 0)
+    wall = labels.ids.copy()
+    session.active_class = 1
+    canvas.set_tool("fill")
+    click(window, 10, 20)
+    filled = done()
+    np.testing.assert_array_equal(filled[:, :30], 1)
+    np.testing.assert_array_equal(filled[:, 30:], wall[:, 30:])
+    canvas.set_tool("blob")
+    session.active_class = 0
+    click(window, 10, 20)
+    assert set(np.unique(done()[:, :34])) == {0}
+    hover(window, 10, 20)
+    assert canvas.copy()
+    canvas.paste()
+    click(window, 60, 30)
+    assert (done()[:, 43:77] == 0).all()
+    session.undo()
+    QTest.keyClick(canvas, Qt.Key.Key_Escape)  # enough pasted
+    session.over = Over.UNLABELLED
+    hover(window, 10, 20)
+    canvas.delete()
+    assert (done() == UNLABELLED).all(), "the eraser works under any rule"
+    assert [delta.name for delta in history.undo_stack] == ["brush", "Fill", "Change class of blob", "Delete blob"]
+    assert beside == ([] if few else ["Fill", "Change class of blob", "Paste", "Delete blob"])
+    for _ in range(3):
+        session.undo()
+    np.testing.assert_array_equal(labels.ids, wall)
+    for _ in range(3):
+        session.redo()
+    saved(qtbot, session)
+    np.testing.assert_array_equal(on_disk(session, 0), labels.ids)
+
+
+def test_a_stroke_during_a_large_fill_is_refused_aloud_and_nothing_is_lost(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unet_gui.app.canvas.tool.LARGE", 100)
+    begun, on = threading.Event(), threading.Event()
+
+    def waiting(ids: np.ndarray, x: int, y: int) -> Iterator[Part]:
+        for part in flood_parts(ids, x, y, side=16):
+            yield part
+            if threading.current_thread() is not threading.main_thread():
+                begun.set()
+                on.wait(20)
+
+    monkeypatch.setattr("unet_gui.app.canvas.paint_tools.flood_parts", waiting)
+    window = open_window(write_folder(tmp_path / "x"))
+    session = window.session
+    assert session.labels is not None
+    paint(session, Rect(0, 0, 5, 5), 0)
+    window.stage.canvas.set_tool("fill")
+    click(window, 40, 30)
+    assert begun.wait(20)
+    window.stage.canvas.set_tool("brush")
+    drag(window, (20, 20), (40, 20))
+    assert any("“Fill” is under way" in message.text for message in window.stage.messages.messages)
+    window.stage.canvas.set_tool("fill")
+    click(window, 40, 30)  # nor a second one
+    on.set()
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    assert set(np.unique(session.labels.ids)) == {0, 1}
+    assert (session.labels.ids == 0).sum() == 25
+    session.undo()
+    assert (session.labels.ids != UNLABELLED).sum() == 25

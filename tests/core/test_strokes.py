@@ -160,22 +160,6 @@ def slow_flood(ids, x, y):
     return seen
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 25), st.integers(1, 25), st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 3, 8, 64]), st.data())
-def test_flood_finds_the_connected_pixels_whatever_its_first_window(h, w, seed, start, data):
-    ids = np.random.default_rng(seed).choice(np.array([0, 255], np.uint8), (h, w), p=[0.3, 0.7])
-    x, y = data.draw(st.integers(0, w - 1)), data.draw(st.integers(0, h - 1))
-    rect, mask = strokes.flood(ids, x, y, start)
-    rows, columns = np.nonzero(mask)
-    assert {(rect.x + c, rect.y + r) for r, c in zip(rows.tolist(), columns.tolist(), strict=True)} == slow_flood(
-        ids, x, y
-    )
-
-
-def test_flood_outside_is_nothing():
-    assert strokes.flood(np.zeros((4, 4), np.uint8), 4, 0)[0] == EMPTY
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(small, small), min_size=3, max_size=7), st.integers(1, 60))
 def test_bands_make_up_the_polygon(corners, pixels):
@@ -189,13 +173,6 @@ def test_bands_make_up_the_polygon(corners, pixels):
         want[rect.shift(2, 2).slices] += mask
     for y, x in zip(*np.nonzero(whole != want), strict=True):
         assert edge_distance(corners, x - 1.5, y - 1.5) < 1e-9
-
-
-def test_flood_stays_within_its_limit():
-    ids = np.zeros((50, 60), np.uint8)
-    limit = Rect(5, 6, 20, 30)
-    assert strokes.flood(ids, 10, 10, 4, limit)[0] == limit
-    assert strokes.flood(ids, 4, 10, 4, limit)[0] == EMPTY
 
 
 @settings(max_examples=40, deadline=None)

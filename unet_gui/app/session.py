@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from unet_gui.core.palette import ClassInfo
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.project import Dataset, Status
 from unet_gui.core.store import Encoding
+from unet_gui.core.whole import Patch
 
 AUTOSAVE_MS = 1500
 """The quiet moment after which a label is saved."""
@@ -64,6 +65,8 @@ class Session(QObject):
         An image is being read; it is there (or cannot be read: `document` is None).
     label_changed(Rect)
         These pixels of the label.
+    large_edit_wanted(name, patches, erases)
+        A tool wants to change so much that it is to be done beside the window.
     history_changed()
         What can be undone, or whether everything is saved.
     prediction_changed(), prediction_written(key)
@@ -78,6 +81,7 @@ class Session(QObject):
     image_opening = Signal(str)
     image_changed = Signal()
     label_changed = Signal(object)
+    large_edit_wanted = Signal(str, object, bool)
     history_changed = Signal()
     prediction_changed = Signal()
     prediction_written = Signal(str)
@@ -382,6 +386,10 @@ class Session(QObject):
             self._after_change()
         elif document.dirty and self.autosave:
             self._quiet.start()
+
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
+        """Have much written beside the window, as one undo step."""
+        self.large_edit_wanted.emit(name, patches, erases)
 
     def changed(self, rect: Rect) -> None:
         """Say that pixels of the label have changed."""

@@ -44,7 +44,7 @@ class _Work:
                 if self.stop.is_set():
                     break
                 self.edit.write(rect, ids, mask)
-                written += int(np.count_nonzero(mask))
+                written += rect.area if mask is None else int(np.count_nonzero(mask))
         except BaseException:
             self.edit.rollback()
             raise
@@ -73,6 +73,7 @@ class WholeImage(QObject):
         self._chores.done.connect(self._on_done)
         self._chores.failed.connect(self._on_failed)
         session.letting_go.connect(self.cancel)
+        session.large_edit_wanted.connect(self._on_large_edit)
 
     @property
     def busy(self) -> bool:
@@ -139,6 +140,10 @@ class WholeImage(QObject):
         """Write patches that do not depend on the label; act when it is done. False when it cannot begin."""
         return self._start(name, patches, over=over, looks=False, then=then)
 
+    @Slot(str, object, bool)
+    def _on_large_edit(self, name: str, patches: Callable[[], Iterator[whole.Patch]], erases: bool) -> None:
+        self._start(name, lambda _ids: patches(), erases=erases, looks=False)
+
     def _start(
         self,
         name: str,
@@ -150,10 +155,8 @@ class WholeImage(QObject):
     ) -> bool:
         session = self._session
         document = session.document
-        if document is None or self.busy:
-            return False
-        edit = session.begin_edit(name)
-        if edit is None:
+        edit = session.begin_edit(name)  # none while another one is under way
+        if document is None or edit is None:
             return False
         if erases:
             let_eraser_work(edit)

@@ -220,41 +220,6 @@ def _between_rows(corners: Floats, top: float, bottom: float) -> Floats:
     return corners
 
 
-def flood(ids: NDArray[np.uint8], x: int, y: int, start: int = 512, limit: Rect | None = None) -> Shape:
-    """Return the connected pixels that have the same class as pixel (x, y).
-
-    Parameters
-    ----------
-    ids : ndarray of uint8, shape (h, w)
-    x, y : int
-        The seed; outside the array (or `limit`) nothing is returned.
-    start : int
-        Size of the first window around the seed. The window doubles where the region leaves it, so the cost follows
-        the region and not the image.
-    limit : Rect, optional
-        What lies outside counts as another class.
-
-    Returns
-    -------
-    rect : Rect
-    mask : ndarray of bool, shape (rect.h, rect.w)
-        Pixels that touch at a side belong together, corners do not count.
-    """
-    whole = Rect(0, 0, ids.shape[1], ids.shape[0])
-    limit = whole if limit is None else limit.intersect(whole)
-    if Rect(x, y, 1, 1).intersect(limit).empty:
-        return NOTHING
-    window = Rect(x - start // 2, y - start // 2, start, start).intersect(limit)
-    while True:
-        block = np.array(ids[window.slices], order="C")  # a copy: OpenCV wants to be allowed to write
-        found, mask = _flood_fill(block, x - window.x, y - window.y, 0)
-        found = found.shift(window.x, window.y)
-        grown = _grow_where_touched(window, found).intersect(limit)
-        if grown == window:
-            return found, mask
-        window = grown
-
-
 def similar(image: NDArray[np.uint8], x: int, y: int, tolerance: int, contiguous: bool = True) -> Shape:
     """Return the pixels that look like pixel (x, y): the magic wand.
 
@@ -291,11 +256,3 @@ def _flood_fill(block: NDArray[np.uint8], x: int, y: int, tolerance: int) -> Sha
     step = (tolerance,) * 4
     _, _, _, (bx, by, bw, bh) = cv2.floodFill(block, mask, (x, y), 0, step, step, flags)
     return Rect(bx, by, bw, bh), mask[1 + by : 1 + by + bh, 1 + bx : 1 + bx + bw].astype(bool)
-
-
-def _grow_where_touched(window: Rect, found: Rect) -> Rect:
-    left = window.w if found.x == window.x else 0
-    right = window.w if found.x1 == window.x1 else 0
-    top = window.h if found.y == window.y else 0
-    bottom = window.h if found.y1 == window.y1 else 0
-    return Rect(window.x - left, window.y - top, window.w + left + right, window.h + top + bottom)

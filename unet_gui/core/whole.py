@@ -29,13 +29,13 @@ class Patch(NamedTuple):
     ----------
     rect : Rect
     ids : ndarray of uint8, shape (rect.h, rect.w)
-    mask : ndarray of bool, shape (rect.h, rect.w)
-        Which of them.
+    mask : ndarray of bool, shape (rect.h, rect.w), or None
+        Which of them; None for all.
     """
 
     rect: Rect
     ids: Ids
-    mask: NDArray[np.bool_]
+    mask: NDArray[np.bool_] | None
 
 
 def without_specks(ids: Ids, smaller_than: int) -> Iterator[Patch]:

@@ -30,8 +30,6 @@ class Bench:
         What the tools work on.
     overlay : Overlay or None
         What the tool shows.
-    scale : float
-        Screen pixels per widget pixel.
     """
 
     def __init__(
@@ -48,7 +46,6 @@ class Bench:
         self.clip: Clip | None = None
         self.target: EditTarget | None = None
         self.overlay: Overlay | None = None
-        self.scale = 1.0
         self._scene = scene
         self._classes: dict[int, ClassInfo] = {}
         self._on_overlay = on_overlay
@@ -60,6 +57,11 @@ class Bench:
     def has_label(self) -> bool:
         """Whether there is anything to work on."""
         return self.target is not None and self.target.labels is not None and self._scene.source is not None
+
+    @property
+    def scale(self) -> float:
+        """Screen pixels per widget pixel."""
+        return self._scene.scale
 
     @property
     def zoom(self) -> float:
@@ -100,7 +102,7 @@ class Bench:
 
     def visible_rect(self) -> Rect:
         """Return the image pixels in view."""
-        return EMPTY if self._scene.source is None else self._scene.view.image_rect()
+        return self._scene.visible_rect()
 
     def whole_rect(self, level: int = 0) -> Rect:
         """Return the rectangle of the image in pixels of a level."""

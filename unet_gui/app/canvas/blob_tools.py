@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,9 +13,11 @@ from unet_gui.app.canvas.model_tools import NEAR, window_around
 from unet_gui.app.canvas.shape_tools import box_corners
 from unet_gui.app.canvas.tool import Clip, Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.blobs import Specks, grown, holes, specks, surrounding
+from unet_gui.core.flood import SIDE, Part, flood, flood_parts
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.strokes import NOTHING, Shape, box_between, flood
+from unet_gui.core.strokes import NOTHING, Shape, box_between
+from unet_gui.core.whole import Patch
 
 
 class _LabelBlobTool(Tool):
@@ -38,6 +42,14 @@ class _LabelBlobTool(Tool):
         blob = flood(labels.ids, x, y, limit=limit)
         self._is_cut = limit is not None and _leaves(blob[0], limit, labels.shape)
         return blob, class_id
+
+    def parts_at(self, pointer: Pointer) -> Callable[[], Iterable[Part]]:
+        """Return what finds the labelled blob under the pointer, in parts."""
+        labels = self.target.labels
+        x, y = pointer.pixel
+        if labels is None or Rect(x, y, 1, 1).clip(labels.shape).empty or labels.ids[y, x] == UNLABELLED:
+            return tuple
+        return partial(flood_parts, labels.ids, x, y)
 
     def hover(self, pointer: Pointer) -> None:
         labels = self.target.labels
@@ -90,11 +102,12 @@ class BlobTool(_LabelBlobTool):
         if self._pasting:
             self._paste_at(event)
         elif not dragged:
-            blob, _ = self.blob_at(press)
             self.cancel()
             self._pointer = press
             class_id = self.class_for(press)
-            self.apply("Delete blob" if class_id == UNLABELLED else "Change class of blob", [blob], class_id)
+            self.fill(
+                "Delete blob" if class_id == UNLABELLED else "Change class of blob", self.parts_at(press), class_id
+            )
 
     def point_at(self, pointer: Pointer | None) -> BlobTool:
         """Know where the pointer is, when another tool is in hand, and return itself."""
@@ -143,7 +156,7 @@ class BlobTool(_LabelBlobTool):
             self.canvas.say("Nothing labelled to copy: point at a blob or drag a box")
             return False
         self.canvas.clip = Clip(labels.ids[rect.slices].copy(), mask)
-        self.canvas.say(f"Copied {int(mask.sum())} px; Ctrl+V pastes, also into another image")
+        self.canvas.say(f"Copied {np.count_nonzero(mask)} px; Ctrl+V pastes, also into another image")
         return True
 
     def paste(self) -> None:
@@ -170,14 +183,13 @@ class BlobTool(_LabelBlobTool):
         if labels is None:
             return
         if not self._box.empty:
-            box = self._box.clip(labels.shape)
-            shape = box, np.ones((box.h, box.w), bool)
+            parts: Callable[[], Iterable[Part]] = partial(_tiles, self._box.clip(labels.shape))
         elif self._pointer is not None:
-            shape, _ = self.blob_at(self._pointer)
+            parts = self.parts_at(self._pointer)
         else:
             return
         self.cancel()
-        self.apply("Delete blob", [shape], UNLABELLED)
+        self.fill("Delete blob", parts, UNLABELLED)
 
     def _show_box(self, box: Rect) -> None:
         self._box = box
@@ -193,18 +205,25 @@ class BlobTool(_LabelBlobTool):
     def _show_paste(self, pointer: Pointer) -> None:
         clip = self.canvas.clip
         assert clip is not None
-        common = int(np.bincount(clip.ids[clip.mask]).argmax())
+        common = int(clip.counts.argmax())
         self.canvas.show_overlay(Overlay(shape=(self._place(pointer), clip.mask), class_id=common))
 
     def _paste_at(self, pointer: Pointer) -> None:
         clip = self.canvas.clip
         assert clip is not None
-        with self.editing("Paste") as edit:
-            if edit is not None:
-                known = np.isin(clip.ids, self.canvas.class_ids)  # copied in another folder, perhaps
-                if not known[clip.mask].all():
-                    self.canvas.say("Pixels of classes that this folder does not know were left out")
-                self.target.changed(edit.write(self._place(pointer), clip.ids, clip.mask & known))
+        place = self._place(pointer)
+        known = np.zeros(256, bool)
+        known[self.canvas.class_ids] = True
+        all_known = known[clip.counts > 0].all()
+        if not all_known:  # copied in another folder, perhaps
+            self.canvas.say("Pixels of classes that this folder does not know were left out")
+
+        def patches() -> Iterator[Patch]:
+            for tile, _ in _tiles(Rect(0, 0, place.w, place.h)):
+                ids, mask = clip.ids[tile.slices], clip.mask[tile.slices]
+                yield Patch(tile.shift(place.x, place.y), ids, mask if all_known else mask & known[ids])
+
+        self.write("Paste", patches)
 
 
 class HolesTool(_LabelBlobTool):
@@ -351,6 +370,12 @@ def _leaves(rect: Rect, window: Rect, shape: tuple[int, int]) -> bool:
     at_left, at_top = rect.x <= window.x > 0, rect.y <= window.y > 0
     at_right, at_bottom = rect.x1 >= window.x1 < shape[1], rect.y1 >= window.y1 < shape[0]
     return not rect.empty and (at_left or at_top or at_right or at_bottom)
+
+
+def _tiles(rect: Rect) -> Iterator[Part]:
+    """Yield a rectangle in parts."""
+    for tx, ty in rect.tiles(SIDE):
+        yield Rect(tx * SIDE, ty * SIDE, SIDE, SIDE).intersect(rect), None
 
 
 def without(shape: Shape, other: Shape) -> Shape:

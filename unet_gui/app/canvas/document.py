@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from unet_gui.app.canvas.tool import let_eraser_work
 from unet_gui.core.geometry import Rect
 from unet_gui.core.history import History
 from unet_gui.core.images import ImageSource
 from unet_gui.core.labels import Edit, LabelImage, Over
 from unet_gui.core.planes import Probabilities
+from unet_gui.core.whole import Patch
 
 
 class LabelDocument(QObject):
@@ -56,6 +60,17 @@ class LabelDocument(QObject):
     def end_edit(self, edit: Edit) -> None:
         """Commit it as one undo step."""
         self.history.push(edit.commit())
+
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
+        """Write it at once: there is nothing beside."""
+        edit = self.begin_edit(name)
+        if edit is not None:
+            if erases:
+                let_eraser_work(edit)
+            for patch in patches():
+                edit.write(*patch)
+            self.end_edit(edit)
+            self.changed(edit.rect)
 
     def changed(self, rect: Rect) -> None:
         """Pass the change on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy as np
 from unet_gui.app.canvas.paint_tools import BrushTool
 from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.blobs import surrounding
+from unet_gui.core.flood import flood, flood_parts
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED, Edit
 from unet_gui.core.planes import Probabilities
-from unet_gui.core.strokes import Shape, capsule, flood
+from unet_gui.core.strokes import Shape, capsule
 
 NEAR = 1024  # a blob under the pointer is looked for in a window of this size, to stay live
 
@@ -133,13 +135,13 @@ class TakeOverTool(Tool):
         x, y = press.pixel
         if prediction is None:
             return
-        rect, mask = flood(prediction, x, y)
-        if rect.empty:
+        if Rect(x, y, 1, 1).clip(prediction.shape).empty:
             return
         if press.erase:
-            self.apply("Flip predicted blob", [(rect, mask)], surrounding(prediction, rect, mask))
+            blob = flood(prediction, x, y)
+            self.apply("Flip predicted blob", [blob], surrounding(prediction, *blob))
         elif prediction[y, x] != UNLABELLED:
-            self.apply("Take over blob", [(rect, mask)], int(prediction[y, x]))
+            self.fill("Take over blob", partial(flood_parts, prediction, x, y), int(prediction[y, x]))
 
     def _paint(self, press: Pointer, event: Pointer) -> Gesture:
         prediction = self.target.prediction

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
 from unet_gui.app.canvas.tool import Gesture, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
+from unet_gui.core.flood import flood_parts
 from unet_gui.core.labels import UNLABELLED, Edit
-from unet_gui.core.strokes import capsule, flood
+from unet_gui.core.strokes import capsule
 
 
 class BrushTool(Tool):
@@ -110,7 +112,7 @@ class FillTool(Tool):
     def gesture(self, press: Pointer) -> Gesture:
         labels = self.target.labels
         if labels is not None:
-            self.apply("Fill", [flood(labels.ids, *press.pixel)], self.class_for(press))
+            self.fill("Fill", partial(flood_parts, labels.ids, *press.pixel), self.class_for(press))
         while (yield).kind != "release":
             pass
 

@@ -101,6 +101,10 @@ class Scene(QObject):
         """Whether all that is in view has been read and painted at its full quality."""
         return self.tiles.is_complete(self.view) and not self._chores.isActive() and self._stale.isEmpty()
 
+    def visible_rect(self) -> Rect:
+        """Return the image pixels in view."""
+        return EMPTY if self.source is None else self.view.image_rect()
+
     def set_source(self, source: ImageSource | None, display: Display) -> None:
         """Show another image, with neither label nor prediction."""
         self.display = display
@@ -177,7 +181,7 @@ class Scene(QObject):
 
     def mark(self, rect: Rect) -> None:
         """Have a part of the picture composed again (image pixels)."""
-        self._mark_screen(self.view.screen_rect(rect).grow(2 + self.line_width))
+        self._mark_screen(self.view.screen_rect(rect, 2 + self.line_width))
 
     def mark_all(self) -> None:
         """Have everything composed again."""

@@ -27,15 +27,19 @@ class LassoTool(Tool):
     )
 
     def gesture(self, press: Pointer) -> Gesture:
-        points, class_id = [press.at], self.class_for(press)
+        class_id = self.class_for(press)
+        points, count = np.tile(press.at, (64, 1)), 1  # room for more, so that not all are copied for each
         event = press
         while event.kind != "release":
             event = yield
-            if event.at != points[-1]:
-                points.append(event.at)
-            self.canvas.show_overlay(Overlay(lines=[(np.array(points), True)]))
+            if event.at != tuple(points[count - 1]):
+                if count == len(points):
+                    points = np.concatenate([points, points])
+                points[count] = event.at
+                count += 1
+            self.canvas.show_overlay(Overlay(lines=[(points[:count], True)]))
         self.canvas.show_overlay(None)
-        self.apply("Lasso", polygon_bands(points), class_id)
+        self.apply("Lasso", polygon_bands(points[:count]), class_id)
 
 
 class _BoxTool(Tool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageSource
 from unet_gui.core.labels import Edit, LabelImage, Over
 from unet_gui.core.planes import Probabilities
+from unet_gui.core.whole import Patch
 
 
 class EditTarget(Protocol):
@@ -54,6 +56,12 @@ class EditTarget(Protocol):
 
     def end_edit(self, edit: Edit) -> None:
         """Commit the edit, or nothing after its rollback; it becomes one undo step."""
+
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
+        """Write much as one undo step, beside the window; nobody else changes the label until that is done.
+
+        An edit that erases does so also under the rule *only unlabelled*.
+        """
 
     def changed(self, rect: Rect) -> None:
         """Say that the pixels in ``rect`` have changed, after every paint."""

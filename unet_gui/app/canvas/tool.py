@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.app.canvas.target import EditTarget
+from unet_gui.core.cv import cv2
+from unet_gui.core.flood import Part
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED, Edit, Over
 from unet_gui.core.strokes import Shape
+from unet_gui.core.whole import Patch
 
 Points = NDArray[np.floating]
+
+LARGE = 2**23
+"""Pixels from which on a change would be felt as a halt of the window, about a fifth of a second."""
 
 
 class Pointer(NamedTuple):
@@ -88,18 +95,6 @@ class Overlay:
     class_id: int = UNLABELLED
     text: str = ""
 
-    @property
-    def bounds(self) -> Rect:
-        """Image pixels that are covered, one pixel wider; handles and text come on top of that."""
-        rect = EMPTY if self.shape is None else Rect(*(self.step * v for v in self.shape[0]))
-        points = [np.asarray(line, float).reshape(-1, 2) for line, _ in self.lines] + [self.handles]
-        every = np.concatenate(points)
-        if len(every):
-            x, y = np.floor(every.min(axis=0)).astype(int).tolist()
-            x1, y1 = np.ceil(every.max(axis=0)).astype(int).tolist()
-            rect = rect.union(Rect(x, y, x1 - x + 1, y1 - y + 1))
-        return rect.grow(1)
-
 
 @dataclass
 class Brush:
@@ -168,7 +163,8 @@ class Options:
     threshold: float = 0.5
 
 
-class Clip(NamedTuple):
+@dataclass(frozen=True)
+class Clip:
     """A copied piece of label.
 
     Attributes
@@ -176,10 +172,17 @@ class Clip(NamedTuple):
     ids : ndarray of uint8, shape (h, w)
     mask : ndarray of bool, shape (h, w)
         Which of them belong to it.
+    counts : ndarray, shape (256,)
+        How many pixels each class has, about.
     """
 
     ids: NDArray[np.uint8]
     mask: NDArray[np.bool_]
+
+    @cached_property
+    def counts(self) -> NDArray[np.floating]:
+        mask = self.mask.view(np.uint8)
+        return np.ravel(cv2.calcHist([self.ids], [0], mask, [256], [0, 256]))
 
 
 class ToolCanvas(Protocol):
@@ -364,6 +367,32 @@ class Tool:
             self.target.end_edit(edit)
             raise
         self.target.end_edit(edit)
+
+    def write(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool = False) -> None:
+        """Write patches as one undo step; beside the window, from the first, when there are many pixels to look at."""
+        few, area = [], 0
+        for patch in patches():
+            few.append(patch)
+            area += patch.rect.area
+            if area > LARGE:
+                self.target.edit_beside(name, patches, erases)
+                return
+        with self.editing(name) as edit:
+            if edit is not None:
+                if erases:
+                    let_eraser_work(edit)
+                for patch in few:
+                    edit.write(*patch)
+                self.target.changed(edit.rect)
+
+    def fill(self, name: str, parts: Callable[[], Iterable[Part]], class_id: int) -> None:
+        """Give the pixels of a region one class, as one undo step."""
+
+        def patches() -> Iterator[Patch]:
+            for rect, mask in parts():
+                yield Patch(rect, np.broadcast_to(np.uint8(class_id), (rect.h, rect.w)), mask)
+
+        self.write(name, patches, erases=class_id == UNLABELLED)
 
     def apply(self, name: str, shapes: Iterable[Shape], class_id: int) -> Rect:
         """Give the pixels of some shapes one class, as one undo step, and return what changed."""

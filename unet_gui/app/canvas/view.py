@@ -1,4 +1,4 @@
-"""The canvas: image, prediction and label on one widget, painted by the CPU, only where something changed."""
+"""The canvas: the surface that shows the image, and the hand that works on it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import (
     QCloseEvent,
     QColor,
@@ -17,9 +15,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QMouseEvent,
     QPainter,
-    QPaintEvent,
     QRegion,
-    QResizeEvent,
     QTabletEvent,
     QWheelEvent,
 )
@@ -27,31 +23,26 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from unet_gui.app.canvas.bench import Bench
 from unet_gui.app.canvas.blob_tools import BlobTool
-from unet_gui.app.canvas.display import Display, auto_display, default_display
-from unet_gui.app.canvas.furniture import Furniture
+from unet_gui.app.canvas.display import Display
 from unet_gui.app.canvas.hand import Hand
 from unet_gui.app.canvas.key_pen import KeyPen
-from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.canvas.navigation import Navigation
 from unet_gui.app.canvas.overlay import (
-    CanvasStyle,
-    overlay_rect,
     paint_overlay,
     paint_ring,
     paint_text,
     ring_region,
+    stale_rects,
     text_rect,
 )
 from unet_gui.app.canvas.pinch import pinch_of
-from unet_gui.app.canvas.scene import Scene, region_rects
+from unet_gui.app.canvas.scene import region_rects
+from unet_gui.app.canvas.surface import CanvasSurface
 from unet_gui.app.canvas.target import EditTarget
 from unet_gui.app.canvas.tool import Brush, Options, Overlay
-from unet_gui.app.canvas.viewport import Viewport
 from unet_gui.app.widgets import TYPING
-from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.images import ImageSource
-from unet_gui.core.labels import LabelImage
 from unet_gui.core.palette import ClassInfo
 
 _CURSORS = {
@@ -71,13 +62,13 @@ _NOTCH = 120  # eighths of a degree
 _SIZING = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.ControlModifier
 
 
-class CanvasView(QWidget):
+class CanvasView(CanvasSurface):
     """Shows the open image and hands the mouse to the tool in hand.
 
     Attributes
     ----------
-    view : Viewport
-        Zoom and pan.
+    pen : KeyPen
+        Works the tool by keys.
 
     Signals
     -------
@@ -85,20 +76,14 @@ class CanvasView(QWidget):
         Image coordinates under the pointer (floats; the pixel is their floor).
     cursor_left()
         The pointer left the canvas.
-    view_changed()
-        Zoom, pan or size changed.
     tool_changed(str)
         The id of the tool now in hand.
     brush_changed(float)
         The brush has this diameter now.
-    display_changed(Display)
-        The contrast windows changed.
     layers_changed(LayerSettings)
         The person moved the divider of the split view.
     message(str)
         A short text for the status bar.
-    failed(Exception)
-        The image cannot be read.
     steps_changed()
         `undo_text` or `redo_text` is another.
     shape_left(str)
@@ -109,29 +94,19 @@ class CanvasView(QWidget):
 
     cursor_moved = Signal(float, float)
     cursor_left = Signal()
-    view_changed = Signal()
     tool_changed = Signal(str)
     brush_changed = Signal(float)
-    display_changed = Signal(object)
     layers_changed = Signal(object)
     message = Signal(str)
-    failed = Signal(object)
     steps_changed = Signal()
     shape_left = Signal(str)
     used = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMouseTracking(True)
         self.setTabletTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumSize(120, 90)
-        self.setAccessibleName("Canvas")
-        self.view = Viewport()
-        self._scene = Scene(self.view, self)
-        self._scene.stale.connect(self._update_screen)
-        self._scene.failed.connect(self.failed)
         self._bench = Bench(
             self._scene,
             on_overlay=self._on_overlay,
@@ -141,17 +116,14 @@ class CanvasView(QWidget):
         )
         self._hand = Hand(self._bench, self.view)
         self._turned = 0
-        self._furniture = Furniture(self.view)
         self._navigation = Navigation(self.view, self._furniture, on_moved=self._view_moved, on_split=self._on_split)
         self.pen = KeyPen(self, self._hand, self._bench, self.to_widget)
         self.grabGesture(Qt.GestureType.PinchGesture)
         self._steps = ("", "")  # of a shape in progress, as told last
         self._text_area = EMPTY  # where the overlay's text was painted last
-        self._fitted = True  # the whole image is shown, and goes on to be when the widget's size changes
         self._ring = QRegion()  # where the ring was painted last
+        self.view_changed.connect(self._follow_view)
         self._update_cursor()
-
-    # what is shown
 
     @property
     def brush(self) -> Brush:
@@ -164,46 +136,9 @@ class CanvasView(QWidget):
         return self._bench.options
 
     @property
-    def zoom(self) -> float:
-        """Screen pixels per image pixel."""
-        return self.view.zoom
-
-    @property
-    def layers(self) -> LayerSettings:
-        """What is shown and how strongly; set another `LayerSettings` to change it."""
-        return self._scene.settings
-
-    @layers.setter
-    def layers(self, settings: LayerSettings) -> None:
-        self._furniture.minimap, self._furniture.scale_bar = settings.minimap, settings.scale_bar
-        self._furniture.split = settings.split
-        self._scene.set_settings(settings)
-
-    @property
-    def display(self) -> Display:
-        """Contrast windows and colours of the image's channels."""
-        return self._scene.display
-
-    @display.setter
-    def display(self, display: Display) -> None:
-        if display != self._scene.display:
-            self._scene.set_display(display)
-            self.display_changed.emit(display)
-
-    @property
     def tool(self) -> str:
         """Id of the tool in hand."""
         return self._hand.tool.info.id
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether all that is in view has been read and painted at its full quality."""
-        return self._scene.is_complete
-
-    def set_style(self, style: CanvasStyle) -> None:
-        """Take other colours."""
-        self._scene.style = style
-        self._scene.mark_all()
 
     def set_target(self, target: EditTarget | None) -> None:
         """Let the tools work on this; a gesture under way is taken back."""
@@ -219,94 +154,22 @@ class CanvasView(QWidget):
         self._hand.drop_gesture()
         if self._hand.tool.is_worth_keeping:
             self.shape_left.emit(self.tool)
-        self._scene.set_source(source, display or self._first_display(source))
-        self._furniture.shape = None if source is None else source.shape
-        self._furniture.pixel_size = None if source is None else source.info.pixel_size
-        self.fit()
+        super().set_image(source, display)
         self._hand.change_image("" if source is None else f"{source.path}#{source.page}")
         self._tell_steps()
-        self.display_changed.emit(self.display)
-
-    def set_label(self, labels: LabelImage | None) -> None:
-        """Show this label."""
-        self._scene.label.set_ids(None if labels is None else labels.ids)
-        self._scene.mark_all()
-
-    def set_prediction(self, ids: NDArray[np.uint8] | None) -> None:
-        """Show what the model said, shape (h, w)."""
-        self._scene.prediction.set_ids(ids)
-        self._scene.mark_all()
 
     def set_classes(self, classes: Sequence[ClassInfo]) -> None:
-        """Take the classes' colours."""
+        """Take names and colours of the classes."""
         self._bench.set_classes(classes)
-        self._scene.set_classes(classes)
-
-    def refresh(self, rect: Rect) -> None:
-        """Paint the label again where it changed (image pixels)."""
-        self._scene.refresh(self._scene.label, rect)
-
-    def refresh_prediction(self, rect: Rect) -> None:
-        """Paint the prediction again where it changed (image pixels)."""
-        self._scene.refresh(self._scene.prediction, rect)
-
-    def keep_clear(self, covered: Sequence[QRect]) -> None:
-        """Keep minimap and scale bar clear of these parts of the canvas: something lies over them."""
-        rects = [QRectF(rect) for rect in covered]
-        if rects != self._furniture.covered:
-            self._furniture.covered = rects
-            self.update()
-
-    def auto_contrast(self, percent: float = 0.35) -> None:
-        """Choose the contrast windows by percentiles of the whole image."""
-        if self._scene.source is not None:
-            self.display = auto_display(self._scene.source, self.display, percent)
-
-    def _first_display(self, source: ImageSource | None) -> Display:
-        if source is None:
-            return Display()
-        try:
-            return default_display(source)
-        except (UserError, OSError) as error:
-            self.failed.emit(error)
-            return default_display(source, auto=False)
-
-    # zoom and pan
-
-    def fit(self) -> None:
-        """Show the whole image."""
-        self.view.fit()
-        self._view_moved(fitted=True)
-
-    def zoom_to(self, scale: float, at: QPointF | None = None) -> None:
-        """Zoom to so many screen pixels per image pixel; the point ``at`` of the widget stays in place."""
-        dpr = self.devicePixelRatioF()
-        self.view.zoom_to(scale, None if at is None else (at.x() * dpr, at.y() * dpr))
-        self._view_moved()
-
-    def center_on(self, x: float, y: float) -> None:
-        """Bring an image point to the middle."""
-        self.view.center_on(x, y)
-        self._view_moved()
+        super().set_classes(classes)
 
     def pan_by(self, dx: float, dy: float) -> None:
         """Move the picture by image pixels."""
         self._bench.pan_by(dx, dy)
 
-    def visible_rect(self) -> Rect:
-        """Return the image pixels in view."""
-        return self._bench.visible_rect()
-
-    def to_widget(self, x: float, y: float) -> QPointF:
-        """Return where an image point lies on the widget."""
-        return QPointF(*self.view.to_screen(x, y)) / self.devicePixelRatioF()
-
-    def _view_moved(self, *, fitted: bool = False) -> None:
-        self._fitted = fitted
-        self._scene.view_moved()
+    def _follow_view(self) -> None:
         self._hand.view_moved()
         self._update_ring()
-        self.view_changed.emit()
 
     # tools
 
@@ -406,26 +269,10 @@ class CanvasView(QWidget):
 
     # painting
 
-    def _take_size(self) -> None:
-        dpr = self._bench.scale = self._scene.scale = self._furniture.scale = self.devicePixelRatioF()
-        width, height = math.ceil(self.width() * dpr), math.ceil(self.height() * dpr)
-        if self._scene.needs_size(width, height):
-            self._scene.resize(width, height)
-            if self._fitted:
-                self.fit()
-            else:
-                self.view_changed.emit()
-
-    def _update_screen(self, rect: Rect) -> None:
-        dpr = self.devicePixelRatioF()
-        more = int(dpr != round(dpr))  # the canvas may begin within a pixel of the screen
-        x, y = math.floor(rect.x / dpr) - more, math.floor(rect.y / dpr) - more
-        self.update(QRect(x, y, math.ceil(rect.x1 / dpr) - x + more, math.ceil(rect.y1 / dpr) - y + more))
-
     def _on_overlay(self, before: Overlay | None, after: Overlay | None) -> None:
         scale = self.devicePixelRatioF()
-        for changing in (before, after):
-            self._update_screen(overlay_rect(changing, self.view, scale))
+        for rect in stale_rects(before, after, self.view, scale):
+            self._update_screen(rect)
         self._update_screen(self._text_area)
         self._text_area = EMPTY
         if after is not None and after.text and self._hand.pointer is not None:
@@ -487,33 +334,18 @@ class CanvasView(QWidget):
         self._view_moved()
         return True
 
-    # Qt's own names
-
-    def sizeHint(self) -> QSize:
-        return QSize(800, 600)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        self._take_size()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        self._take_size()  # the window may have moved to a screen of another scale
-        frame = self._scene.frame()
-        scale = self.devicePixelRatioF()
-        painter = QPainter(self)
-        painter.scale(1 / scale, 1 / scale)
-        painter.drawImage(0, 0, frame)
-        overlay = self._bench.overlay
+    def _paint_above(self, painter: QPainter, exposed: QRegion) -> None:
+        scale, style, overlay = self.devicePixelRatioF(), self._scene.style, self._bench.overlay
         if overlay is not None:
-            color = self._bench.class_color(overlay.class_id)
-            paint_overlay(painter, self._scene.style, overlay, self.view, QColor(color), scale)
-            paint_text(painter, self._scene.style, overlay.text, self._text_area, scale)
+            color = QColor(self._bench.class_color(overlay.class_id))
+            near = [_on_screen(rect, scale) for rect in region_rects(exposed, most=40)]
+            paint_overlay(painter, style, overlay, self.view, color, scale, near)
+            paint_text(painter, style, overlay.text, self._text_area, scale)
         ring = self._ring_place()
         if ring is not None:
-            paint_ring(painter, self._scene.style, *ring, scale)
-        painter.scale(scale, scale)
-        exposed = QRectF(event.rect())
-        self._furniture.paint(painter, self._scene.style, self.font(), exposed, self._scene.overview())
-        painter.end()
+            paint_ring(painter, style, *ring, scale)
+
+    # Qt's own names
 
     def event(self, event: QEvent) -> bool:
         pinch = pinch_of(event, self)
@@ -628,3 +460,9 @@ class CanvasView(QWidget):
     def closeEvent(self, event: QCloseEvent) -> None:
         self.shutdown()
         super().closeEvent(event)
+
+
+def _on_screen(rect: Rect, scale: float) -> Rect:
+    """Return the screen pixels that some pixels of the widget touch."""
+    x, y = math.floor(rect.x * scale), math.floor(rect.y * scale)
+    return Rect(x, y, math.ceil(rect.x1 * scale) - x, math.ceil(rect.y1 * scale) - y)

@@ -93,13 +93,13 @@ class Viewport:
         """Return the screen position of an image point."""
         return x * self.zoom - self.left, y * self.zoom - self.top
 
-    def screen_rect(self, rect: Rect) -> Rect:
-        """Return the screen pixels that show any part of these image pixels, cut to the view."""
+    def screen_rect(self, rect: Rect, margin: int = 0) -> Rect:
+        """Return the screen pixels that show any part of these image pixels and some around them, cut to the view."""
         if rect.empty:
             return rect
         x, y = (math.floor(v) for v in self.to_screen(rect.x, rect.y))
         x1, y1 = (math.ceil(v) for v in self.to_screen(rect.x1, rect.y1))
-        return Rect(x, y, x1 - x, y1 - y).intersect(Rect(0, 0, self.width, self.height))
+        return Rect(x, y, x1 - x, y1 - y).grow(margin).intersect(Rect(0, 0, self.width, self.height))
 
     def pixels_of(self, rect: Rect) -> Rect:
         """Return the screen pixels whose middle lies in these image pixels; unlike `screen_rect` they never overlap."""

@@ -45,6 +45,11 @@ class ModelFacts:
 class ModelSection(Section):
     """Choice of the model, its facts, curves, buttons.
 
+    Attributes
+    ----------
+    button_bar : QWidget
+        The buttons, for a place where they are always in sight.
+
     Signals
     -------
     model_chosen(Path)
@@ -96,11 +101,14 @@ class ModelSection(Section):
         self.body.addLayout(facts)
         self.body.addWidget(self._hint)
         self.body.addWidget(self.curves)
-        self.body.addSpacing(2)
         buttons = row(self.train_button, self.stop_button, self.segment_button)
+        buttons.setContentsMargins(12, 10, 12, 10)
         for at in range(3):
             buttons.setStretch(at, 1)
-        self.body.addLayout(buttons)
+        self.button_bar = QWidget()
+        self.button_bar.setProperty("role", "bar")
+        self.button_bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.button_bar.setLayout(buttons)
         self._settings.clicked.connect(self.settings_wanted)
         self.why.clicked.connect(lambda: self.plan_wanted.emit(self._plan))
         self.combo.activated.connect(self._on_chosen)

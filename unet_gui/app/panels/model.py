@@ -31,6 +31,8 @@ class ModelFacts:
         E.g. ``Rand F 0.968``.
     problem : str
         Why it cannot be used; empty when it can.
+    caution : str
+        Why the score says little, or why there is none; empty when it is to be trusted.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class ModelFacts:
     score: str = ""
     problem: str = ""
     plan: tuple[str, ...] = ()
+    caution: str = ""
 
 
 class ModelSection(Section):
@@ -148,8 +151,8 @@ class ModelSection(Section):
         hint = ""
         if facts is None:
             hint = "No model yet. Paint a little of every class in one image or more, then train."
-        elif facts.problem:
-            hint = facts.problem
+        else:
+            hint = facts.problem or facts.caution
         self.set_plan("\n".join(facts.plan) if facts else "")
         self._hint.setText(hint)
         self._show_hint()

@@ -88,8 +88,8 @@ def test_strokes_that_come_back_while_their_image_is_being_read_are_shown(
     back = threading.Event()
     read = session_module.load
 
-    def slow(dataset: Dataset, ref: ImageRef) -> Document:
-        document = read(dataset, ref)  # the label without the strokes
+    def slow(dataset: Dataset, ref: ImageRef, auto: bool) -> Document:
+        document = read(dataset, ref, auto)  # the label without the strokes
         assert back.wait(30)
         return document
 

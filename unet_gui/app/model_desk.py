@@ -12,7 +12,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.jobs import Job, JobError, JobRunner
-from unet_gui.app.messages import Message, Offer
+from unet_gui.app.messages import Message, Offer, in_words
 from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
 from unet_gui.app.panels.model import ModelFacts
@@ -223,7 +223,7 @@ class ModelDesk(QObject):
 
     def predict(self, ref: ImageRef) -> None:
         """Predict one image, also between two steps of a training."""
-        self._segment((ref,), "predict", f"Predicting {Path(ref.key).name}", overwrite=True, urgent=True)
+        self._segment((ref,), "predict", f"Predicting {in_words(Path(ref.key).name)}", overwrite=True, urgent=True)
 
     def segment(self, refs: tuple[ImageRef, ...]) -> None:
         """Predict all images; what is up to date is skipped."""
@@ -347,7 +347,9 @@ class ModelDesk(QObject):
         elif isinstance(event, ev.SegmentFinished):
             self._skipped[job.id] = event.skipped
         elif isinstance(event, ev.ImageFailed):
-            reason = f"{event.path.name}: {event.message} {event.hint}".strip()
+            refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
+            name = Path(refs[event.item].key).name if event.item < len(refs) else event.path.name
+            reason = in_words(f"{name}: {event.message} {event.hint}".strip())
             self._failures.setdefault(job.id, []).append(reason)
         elif isinstance(event, ev.CheckpointSaved) and event.final:
             self.refresh_models()

@@ -177,6 +177,17 @@ def test_the_count_says_what_the_filter_leaves(panel: ImagesPanel) -> None:
     assert panel.count.text() == "14", "the heading of a stack is no image"
 
 
+def test_pages_are_counted_as_people_count_them(panel: ImagesPanel) -> None:
+    model = panel.model
+    panel.set_pages({"1.png": [ImageRef("1.png", n) for n in range(3)]}, None)
+    index = model.index_of(ImageRef("1.png", 2))
+    assert model.data(index) == "page 3"
+    assert model.data(index, Qt.ItemDataRole.ToolTipRole).startswith("1.png, page 3\n")
+    assert model.data(index, Qt.ItemDataRole.AccessibleTextRole).startswith("1.png, page 3, ")
+    panel.field.setText("page 3")
+    assert names(model) == ["1.png, page 3"], "there is no heading above it"
+
+
 def test_a_stack_folds_and_its_heading_is_no_image(panel: ImagesPanel) -> None:
     chosen: list[ImageRef] = []
     panel.chosen.connect(chosen.append)

@@ -19,6 +19,7 @@ from unet_gui.app import theme
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import ClassInfo
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -356,6 +357,34 @@ def test_themes_and_small_windows(qtbot: QtBot, open_window: Open, tmp_path: Pat
     assert pixel.lightness() > 200
     window.settings.set("theme", "dark")
     assert theme.current() is theme.DARK
+
+
+@pytest.mark.parametrize("classes", [2, 12, 60])
+def test_what_is_done_all_day_is_in_sight_in_a_small_window(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, classes: int
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.session.set_classes([ClassInfo(n, f"class {n}", "#808080") for n in range(classes)])
+    window.session.active_class = classes - 1
+    window.resize(900, 600)
+    buttons = [window.model_section.train_button, window.model_section.segment_button]
+    for button in buttons:
+        qtbot.waitUntil(lambda button=button: button.visibleRegion().boundingRect() == button.rect())
+    rows = window.classes.list
+    qtbot.waitUntil(lambda: rows.viewport().rect().contains(rows.visualItemRect(rows.currentItem())))
+    row = rows.sizeHintForRow(0)
+    qtbot.waitUntil(lambda: min(classes + 1, 4) * row <= rows.height() < 8 * row)
+    window.resize(1200, 1000)
+    qtbot.waitUntil(lambda: rows.height() >= min(classes + 1, 8) * row)
+
+
+def test_the_panel_of_images_stays_wide_enough_for_names(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.resizeDocks([window.images_dock], [10], Qt.Orientation.Horizontal)
+    images = window.images
+    around = 12 + images.list.rowHeight(0) + 30  # the picture and the dot
+    qtbot.waitUntil(lambda: images.width() < 230)
+    assert images.list.viewport().width() - around >= images.fontMetrics().horizontalAdvance("image_0001.png")
 
 
 def test_every_control_is_named_and_explained(open_window: Open, tmp_path: Path) -> None:

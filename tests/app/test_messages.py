@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import SHAPE, go_to, write_folder
+from tests.app.kit import SHAPE, go_to, picture, write_folder
 from unet_gui.app.jobs import Job, JobError
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.messages import Message, Offer
 from unet_gui.app.panels.messages import MOST, MessageStack
 from unet_gui.core.errors import ImageError
+from unet_gui.core.images import ImageRef
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -61,6 +63,36 @@ def test_details_are_one_click_away_and_offers_act(qtbot: QtBot, stack: MessageS
     by_text["Try again"].click()
     assert done == ["tried"]
     assert stack.messages == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("“a/s.tif#0” is done.", "“a/s.tif, page 1” is done."),
+        ("s.TIFF#11, t.btf#2 are held back", "s.TIFF, page 12, t.btf, page 3 are held back"),
+        ("a#1.png, s.tif#1x and s.tif", "a#1.png, s.tif#1x and s.tif"),
+    ],
+)
+def test_pages_are_counted_from_one(stack: MessageStack, text: str, said: str) -> None:
+    stack.show_message(Message("info", text))
+    assert stack._banners[0]._text.text() == said
+    assert stack._banners[0].accessibleName() == said
+
+
+def test_a_page_is_called_the_same_everywhere(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", images=1)
+    tifffile.imwrite(folder / "s.tif", np.stack([picture(n) for n in range(3)]), photometric="minisblack")
+    window = open_window(folder)
+    window.session.open_image(ImageRef("s.tif", 2))
+    qtbot.waitUntil(lambda: window.session.document is not None and window.session.key == "s.tif#2")
+    assert window.status.image.text().startswith("s.tif, page 3 · ")
+    dataset = window.session.dataset
+    assert dataset is not None
+    dataset.save_prediction(ImageRef("s.tif", 2), np.zeros(SHAPE, np.uint8))
+    window.session.on_predicted("s.tif#2", fresh=True)
+    qtbot.waitUntil(lambda: window.session.prediction is not None)
+    window.actions_by_id["done"].trigger()
+    assert window.stage.messages._banners[-1]._text.text().startswith("“s.tif, page 3” is done")
 
 
 def test_errors_in_plain_words() -> None:

@@ -172,6 +172,9 @@ def test_model_facts(qtbot: QtBot, window: QMainWindow, actions: ActionTable) ->
     facts = [
         ModelFacts(Path("b.safetensors"), "b", "fast · 0.84 M", "Validation (4 images)", "Rand F 0.968", plan=("x",)),
         ModelFacts(Path("a.safetensors"), "a", problem="“a” is damaged."),
+        ModelFacts(
+            Path("c"), "c", "fast", "Validation (1 image)", "Dice 0.9", caution="From one image: a rough guide."
+        ),
     ]
     section.set_models(facts, Path("b.safetensors"))
     assert section.combo.currentText() == "b"
@@ -182,9 +185,12 @@ def test_model_facts(qtbot: QtBot, window: QMainWindow, actions: ActionTable) ->
         section.combo.activated.emit(1)
     assert said.args == [Path("a.safetensors")]
     assert "damaged" in section._hint.text()
+    section.set_models(facts, Path("c"))
+    assert (section._score.text(), section._hint.text()) == ("Dice 0.9", "From one image: a rough guide.")
+    assert section._hint.isVisible()
     section.set_training(True)
-    assert not section.train_button.isVisible()
-    assert section.stop_button.isVisible()
+    assert section.train_button.isHidden()
+    assert section.stop_button.isVisibleTo(section.button_bar)
 
 
 def test_curves_grow_and_start_again(qtbot: QtBot) -> None:

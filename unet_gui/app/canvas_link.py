@@ -17,7 +17,7 @@ from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.tools import TOOL_BY_ID
 from unet_gui.app.chores import Chores
 from unet_gui.app.contrast import Contrast
-from unet_gui.app.messages import Message, Offer
+from unet_gui.app.messages import Message, Offer, in_words
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.panels.layers import LayersSection
 from unet_gui.app.panels.stage import Stage
@@ -147,7 +147,7 @@ class CanvasLink(QObject):
         for tool in self._canvas.waiting_shapes:
             self._on_shape_left(tool)
         depth = {"uint8": "8-bit", "uint16": "16-bit", "float32": "32-bit float"}.get(info.dtype, info.dtype)
-        self._status.set_image(f"{document.key} · {info.width}×{info.height} · {depth}")
+        self._status.set_image(f"{in_words(document.key)} · {info.width}×{info.height} · {depth}")
         self._forget_pointer()
 
     @Slot()

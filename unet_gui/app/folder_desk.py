@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, QStandardPaths, Signal, Slot
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.jobs import JobRunner
-from unet_gui.app.messages import Message, Offer
+from unet_gui.app.messages import Message, Offer, in_words
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.errors import UserError
@@ -138,7 +138,7 @@ class FolderDesk(QObject):
         unsaved = self._session.unsaved()
         count = f"{len(unsaved)} labels" if len(unsaved) > 1 else "One label"
         names = ", ".join(unsaved[:6]) + (" …" if len(unsaved) > 6 else "")
-        self._ask(f"{count} could not be saved and would be lost: {names}.", "Lose them", act)
+        self._ask(in_words(f"{count} could not be saved and would be lost: {names}."), "Lose them", act)
 
     def open_sample(self, where: Path | None = None) -> None:
         """Make the built-in sample if it is not there yet, and open it with the guide."""

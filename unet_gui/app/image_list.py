@@ -18,6 +18,11 @@ _WORDS = {"done", "partial", "untouched", "predicted", "unpredicted", "problem"}
 Index = QModelIndex | QPersistentModelIndex
 
 
+def name_of(ref: ImageRef) -> str:
+    """Return what people call an image: pages count from 1."""
+    return ref.rel if ref.page is None else f"{ref.rel}, page {ref.page + 1}"
+
+
 class ImageListModel(QAbstractListModel):
     """Rows of the list: images, and a heading for each stack of pages.
 
@@ -97,7 +102,7 @@ class ImageListModel(QAbstractListModel):
         for ref in self._unfiltered(folded=False):
             if self.is_group(ref):
                 continue
-            name = ref.rel.lower()
+            name = name_of(ref).lower()
             if all(word in name or (word in _WORDS and self._has(ref, word)) for word in words):
                 yield ref
 
@@ -214,7 +219,9 @@ class ImageListModel(QAbstractListModel):
             return None
         ref = self._rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return ref.rel if ref.page is None else f"page {ref.page + 1}"
+            if ref.page is None or self.filter.strip():  # what fits a filter has no heading
+                return name_of(ref)
+            return f"page {ref.page + 1}"
         if role == STATE:
             return self.state_text(ref)
         if role == STATUS:
@@ -228,7 +235,7 @@ class ImageListModel(QAbstractListModel):
         if role == IS_OPEN:
             return ref.rel not in self._folded
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{ref.key}\n{self._problem(ref) or self.state_text(ref)}"
+            return f"{name_of(ref)}\n{self._problem(ref) or self.state_text(ref)}"
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return ", ".join(part for part in (ref.key, self.state_text(ref), self._problem(ref)) if part)
+            return ", ".join(part for part in (name_of(ref), self.state_text(ref), self._problem(ref)) if part)
         return None

@@ -12,8 +12,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.jobs import Job, JobError, JobRunner
-from unet_gui.app.messages import Message, Offer
-from unet_gui.app.model_facts import SCORE_NAMES, Wishes, count_of, facts_of
+from unet_gui.app.messages import Message, Offer, in_words
+from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
 from unet_gui.app.panels.model import ModelFacts
 from unet_gui.app.session import Session
@@ -82,6 +82,7 @@ class ModelDesk(QObject):
         self._starts: dict[int, tuple[float, int]] = {}  # when the first image began, images skipped before
         self._status: dict[int, Progress] = {}
         self._waiting_to_train = False
+        self._rough = False  # the scores of the training that runs say little
         self._told_names: set[str] = set()
         self._facts: dict[Path, tuple[int, ModelFacts]] = {}
         session.folder_changed.connect(self._on_folder)
@@ -222,7 +223,7 @@ class ModelDesk(QObject):
 
     def predict(self, ref: ImageRef) -> None:
         """Predict one image, also between two steps of a training."""
-        self._segment((ref,), "predict", f"Predicting {Path(ref.key).name}", overwrite=True, urgent=True)
+        self._segment((ref,), "predict", f"Predicting {in_words(Path(ref.key).name)}", overwrite=True, urgent=True)
 
     def segment(self, refs: tuple[ImageRef, ...]) -> None:
         """Predict all images; what is up to date is skipped."""
@@ -336,11 +337,12 @@ class ModelDesk(QObject):
             self.device_known.emit(event.device, getattr(event, "note", ""))
         if isinstance(event, ev.TrainStarted):
             self.plan_known.emit("\n".join(event.plan))
+            self._rough = bool(caution_of(event.val_images, event.train_images, event.strokes))
             self._show(job, Progress(job.title, f"learning from {count_of(len(event.train_images))}"))
         elif isinstance(event, ev.StepDone):
             self._on_step(job, event)
         elif isinstance(event, ev.Validated):
-            name = SCORE_NAMES.get(event.score_name, event.score_name)
+            name = "rough " * self._rough + SCORE_NAMES.get(event.score_name, event.score_name)
             self.score_known.emit(event.seconds, event.score, name)
             shown = self._status.get(job.id, Progress(job.title))
             self._show(job, replace(shown, text=f"{name} {event.score:.3f}"))
@@ -353,7 +355,9 @@ class ModelDesk(QObject):
         elif isinstance(event, ev.SegmentFinished):
             self._skipped[job.id] = event.skipped
         elif isinstance(event, ev.ImageFailed):
-            reason = f"{event.path.name}: {event.message} {event.hint}".strip()
+            refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
+            name = Path(refs[event.item].key).name if event.item < len(refs) else event.path.name
+            reason = in_words(f"{name}: {event.message} {event.hint}".strip())
             self._failures.setdefault(job.id, []).append(reason)
         elif isinstance(event, ev.CheckpointSaved) and event.final:
             self.refresh_models()
@@ -444,6 +448,7 @@ class ModelDesk(QObject):
             return
         self.use_model(out)
         score = f" {facts.validation}: {facts.score}." if facts.score else ""
+        score += f" {facts.caution}" if facts.caution else ""
         text = f"Training stopped; the best model so far is kept as {facts.name}." if stopped else "Training is done."
         self.said.emit(Message("good", text + score, topic="train", passing=True))
         self.trained.emit(out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,36 @@ def facts_of(path: Path) -> ModelFacts:
     if weights:
         kind += f" · {weights / 1e6:.2f} M"
     score, images = info.score.get("value"), info.trained.get("chosen_on", ())
+    caution = ""
+    if "chosen_on" in info.trained:
+        caution = caution_of(images, info.trained.get("learned_from", ()), bool(info.trained.get("strokes")))
     plan = tuple(str(line) for line in info.trained.get("plan", ()))
     if not isinstance(score, (int, float)) or not math.isfinite(score):
-        return ModelFacts(path, name, kind, plan=plan)
+        return ModelFacts(path, name, kind, plan=plan, caution="" if images else caution)
     score_name = str(info.score.get("name", "score"))
     validation = f"Validation ({count_of(len(images))})" if images else "Validation"
-    return ModelFacts(path, name, kind, validation, f"{SCORE_NAMES.get(score_name, score_name)} {score:.3f}", plan=plan)
+    said = f"{SCORE_NAMES.get(score_name, score_name)} {score:.3f}"
+    return ModelFacts(path, name, kind, validation, said, plan=plan, caution=caution)
+
+
+def caution_of(chosen_on: Sequence[str], learned_from: Sequence[str], strokes: bool) -> str:
+    """Return why a score says little; empty when it is a measure of the model.
+
+    Parameters
+    ----------
+    chosen_on, learned_from : sequence of str
+        Keys of the images; the same key is in both when an image was divided.
+    strokes : bool
+        Only strokes are painted where the model was tried.
+    """
+    if not chosen_on:
+        return "No image was held back: how good it is on others cannot be told."
+    where = "one image" if len(chosen_on) == 1 else count_of(len(chosen_on))
+    if set(chosen_on) & set(learned_from):
+        where = f"a part of {where}"
+    if strokes:
+        return f"From strokes of {where}: a rough guide."
+    return f"From {where}: a rough guide." if len(chosen_on) == 1 else ""
 
 
 def _weights(path: Path) -> int:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent
-from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QMainWindow,
+    QScrollArea,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.menus import add_tool_actions, build_menus, build_tool_bar
@@ -30,6 +39,42 @@ _CANVAS_KEYS = (
     Qt.Key.Key_Escape,
     Qt.Key.Key_Backspace,
 )
+
+
+class _Sections(QScrollArea):
+    """The sections of a panel, one below the other. In a low window the list of classes is the first to give way."""
+
+    def __init__(self, classes: ClassesSection, *others: QWidget) -> None:
+        super().__init__()
+        self._classes = classes
+        inside = QWidget()
+        self._stack = QVBoxLayout(inside)
+        self._stack.setContentsMargins(0, 0, 0, 0)
+        self._stack.setSpacing(0)
+        for section in (classes, *others):
+            self._stack.addWidget(section)
+        self._stack.addStretch(1)
+        self.setProperty("role", "panel")
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(inside)
+        bar = self.verticalScrollBar().sizeHint().width()
+        self.setMinimumWidth(inside.minimumSizeHint().width() + bar)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def _share(self) -> None:
+        wanted = self._stack.heightForWidth(self.viewport().width())
+        self._classes.set_room(self.viewport().height() - wanted + self._classes.list.height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._share()
+        super().resizeEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        seen = super().eventFilter(watched, event)  # Qt watches the widget inside itself
+        if watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
+            self._share()
+        return seen
 
 
 class WindowFrame(QMainWindow):
@@ -127,23 +172,16 @@ class WindowFrame(QMainWindow):
             title.setFixedHeight(9)
         return title
 
-    def _column(self) -> QScrollArea:
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
+    def _column(self) -> QWidget:
+        """Return the sections, which scroll in a low window, and below them the buttons, which do not."""
+        area = _Sections(self.classes, self.layers, self.model_section, self.progress_section)
+        column = QWidget()
+        layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        for section in (self.classes, self.layers, self.model_section, self.progress_section):
-            layout.addWidget(section)
-        layout.addStretch(1)
-        area = QScrollArea()
-        area.setProperty("role", "panel")
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inside)
-        bar = area.verticalScrollBar().sizeHint().width()
-        area.setMinimumWidth(inside.minimumSizeHint().width() + bar)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        return area
+        layout.addWidget(area, 1)
+        layout.addWidget(self.model_section.button_bar)
+        return column
 
     def show_stage(self, shown: bool) -> None:
         """Show the stage with its panels, or the start page alone. The places of the panels are kept."""
@@ -152,6 +190,8 @@ class WindowFrame(QMainWindow):
             self.remember_layout()
         if shown != was_shown:
             self.stage.messages.clear()
+        policy = QSizePolicy.Policy.Ignored if shown else QSizePolicy.Policy.Preferred
+        self.start.setSizePolicy(policy, policy)  # a page that does not show must not keep the window wide
         self.pages.setCurrentWidget(self.stage if shown else self.start)
         for widget in (self.tool_bar, self.images_dock, self.panel_dock):
             widget.setVisible(shown)

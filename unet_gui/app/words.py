@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unet_gui.app.messages import Message, Offer
+from unet_gui.app.messages import Message, Offer, in_words
 from unet_gui.core.errors import UserError
 
 
@@ -36,14 +36,14 @@ def strokes_unsaved(keys: list[str], back: Callable[[], object], forget: Callabl
     """Offer the strokes of a run that died."""
     count = f"{len(keys)} images" if len(keys) > 1 else f"“{keys[0]}”"
     text = f"Last time the program ended before the strokes in {count} were saved."
-    return Message("warning", text, "\n".join(keys), "recovery", _recovery(back, forget))
+    return Message("warning", text, in_words("\n".join(keys)), "recovery", _recovery(back, forget))
 
 
 def strokes_wait(keys: list[str], back: Callable[[], object], forget: Callable[[], object]) -> Message:
     """Say why labels cannot be changed before the strokes of a run that died are back or forgotten."""
     names = ", ".join(f"“{key}”" for key in keys[:3]) + (" …" if len(keys) > 3 else "")
     text = f"Strokes in {names} were not saved last time. Bring them back or forget them first."
-    return Message("warning", text, "\n".join(keys), "recovery", _recovery(back, forget))
+    return Message("warning", text, in_words("\n".join(keys)), "recovery", _recovery(back, forget))
 
 
 def _recovery(back: Callable[[], object], forget: Callable[[], object]) -> tuple[Offer, Offer]:

@@ -86,6 +86,8 @@ class TrainStarted(Event):
         Class names in the order of the scores in `Validated.dice`.
     run_dir : Path or None
         Folder of the TensorBoard log.
+    strokes : bool
+        Only strokes are painted in the images chosen on, so the score is a rough guide.
     """
 
     device: str
@@ -97,6 +99,7 @@ class TrainStarted(Event):
     first_step: int = 0
     classes: tuple[str, ...] = ()
     run_dir: Path | None = None
+    strokes: bool = False
 
 
 @dataclass(frozen=True)

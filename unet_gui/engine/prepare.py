@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError, is_out_of_memory
@@ -85,6 +84,8 @@ class Prepared:
         ``val`` in memory: whole images, or windows of large ones.
     nbytes : float
         Memory that the images to learn from would take together.
+    strokes : bool
+        Only strokes are painted in what is held back: they are no fair sample.
     """
 
     pictures: Pictures
@@ -98,6 +99,7 @@ class Prepared:
     words: tuple[str, ...]
     held_back: tuple[Picture, ...]
     nbytes: float
+    strokes: bool
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ def prepare(
     pixels = VAL_PIXELS[device.type] * 4 // max(4, len(table))
     shown = _some_of(val, pictures, pixels)
     held_back = [w for e in shown for w in windows_of(pictures.load(e), e.only, pixels // len(shown))]
+    strokes = are_strokes([picture.label for picture in held_back])
     return Prepared(
         pictures,
         tuple(train),
@@ -177,15 +180,16 @@ def prepare(
         repeats_for([sum(t.counts) for t in known], plan.crop),
         seldom_classes([t.counts for t in known]) if plan.crop else {},
         plan,
-        (*words, why, *_threshold_words(plan, [picture.label for picture in held_back])),
+        (*words, why, *_threshold_words(plan, strokes)),
         tuple(held_back),
         sum(t.nbytes for t in known),
+        strokes,
     )
 
 
-def _threshold_words(plan: Plan, labels: Sequence[NDArray[np.uint8]]) -> tuple[str, ...]:
+def _threshold_words(plan: Plan, strokes: bool) -> tuple[str, ...]:
     """Say what is done about strokes, which are no fair sample: see `Judge.settle`."""
-    if plan.recipe == "tutorial" or plan.score != "dice" or not are_strokes(labels):
+    if plan.recipe == "tutorial" or plan.score != "dice" or not strokes:
         return ()
     return ("Only strokes are painted there: threshold and final score are estimated for the whole images.",)
 

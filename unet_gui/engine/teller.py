@@ -47,6 +47,7 @@ class Teller:
             first_step=run.clock.step,
             classes=tuple(c.name for c in run.dataset.classes),
             run_dir=run.log.path,
+            strokes=run.data.strokes,
         )
 
     def is_due(self) -> bool:

@@ -445,6 +445,7 @@ class Run:
             "images": len(self.data.train_keys),
             "learned_from": list(self.data.train_keys[:200]),
             "chosen_on": list(self.data.val_keys[:200]),
+            "strokes": self.data.strokes,
             "steps": self.clock.step,
             "seconds": round(self.elapsed, 1),
             "seed": self.config.seed,

@@ -13,7 +13,7 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter
+from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListWidget,
@@ -37,6 +37,8 @@ SEARCH_FROM = 11
 """Number of classes from which a search field is of use."""
 ROWS = 8
 """Rows shown before the list scrolls."""
+LEAST_ROWS = 4
+"""Rows shown in a low window."""
 
 
 class _Row(QStyledItemDelegate):
@@ -104,6 +106,10 @@ class _List(KeysToWindow, QListWidget):
         self.movable = True
         self._held: QListWidgetItem | None = None
         self._moved = False
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.scrollTo(self.currentIndex())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         super().mousePressEvent(event)
@@ -182,6 +188,7 @@ class ClassesSection(Section):
         self._hidden: frozenset[int] = frozenset()
         self._quiet = False
         self._current = 1
+        self._rows = ROWS
         self.search = search_field("Find a class", "Find a class", "Part of a class's name, or its number")
         self.search.hide()
         self.list = _List()
@@ -240,10 +247,19 @@ class ClassesSection(Section):
                 key = str(place) if place < 10 else ""
                 self._row(info.id, info.name, swatch(info.id, info.color), key, editable=True)
         self._row(UNLABELLED, "unlabelled", swatch(UNLABELLED, ""), "E", editable=False)
-        rows = min(self.list.count(), ROWS)
-        self.list.setFixedHeight(rows * self.list.sizeHintForRow(0) + 2)
+        self._fit()
         self._quiet = False
         self.set_current(self._current)
+
+    def set_room(self, height: int) -> None:
+        """Let the list take so much height at most, though never less than some rows."""
+        rows = min(ROWS, max(LEAST_ROWS, (height - 2) // self.list.sizeHintForRow(0)))
+        if rows != self._rows:
+            self._rows = rows
+            self._fit()
+
+    def _fit(self) -> None:
+        self.list.setFixedHeight(min(self.list.count(), self._rows) * self.list.sizeHintForRow(0) + 2)
 
     def _row(self, class_id: int, name: str, icon: QIcon, key: str, editable: bool) -> None:
         item = QListWidgetItem(icon, name)

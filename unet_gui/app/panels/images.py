@@ -26,6 +26,8 @@ from unet_gui.core.project import Dataset, Status
 Index = QModelIndex | QPersistentModelIndex
 _MARGIN = 12
 _DOT = 9
+READABLE = "image_0001.png"
+"""A name that has room in the narrowest panel."""
 
 
 def paint_status(painter: QPainter, center: QPointF, state: str, status: Status) -> None:
@@ -199,6 +201,8 @@ class ImagesPanel(QWidget):
         layout.addLayout(top)
         layout.addWidget(self.list, 1)
         layout.addWidget(self.footer)
+        names = self.fontMetrics().horizontalAdvance(READABLE)
+        self.setMinimumWidth(2 * _MARGIN + self.list.verticalHeader().defaultSectionSize() + names + 30)
         self.field.textChanged.connect(self._on_filter)
         self.field.installEventFilter(self)
         self.list.selectionModel().currentChanged.connect(self._on_current)

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app import theme
-from unet_gui.app.messages import Message
+from unet_gui.app.messages import Message, in_words
 from unet_gui.app.widgets import button, label
 
 PASSING_MS = 6000
@@ -48,7 +48,8 @@ class Banner(QFrame):
         self.timer.setSingleShot(True)
         self.timer.timeout.connect(self._on_time)
         self.setProperty("role", "overlay")
-        self.setAccessibleName(message.text)
+        text = in_words(message.text)
+        self.setAccessibleName(text)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         icon = QToolButton()
         icon.setIcon(theme.icon(_ICONS[message.kind], _ROLES[message.kind]))
@@ -56,7 +57,7 @@ class Banner(QFrame):
         icon.setAccessibleName(_NAMES[message.kind])
         icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         icon.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._text = label(message.text, wrap=True)
+        self._text = label(text, wrap=True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         close = QToolButton()

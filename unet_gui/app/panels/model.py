@@ -31,6 +31,8 @@ class ModelFacts:
         E.g. ``Rand F 0.968``.
     problem : str
         Why it cannot be used; empty when it can.
+    caution : str
+        Why the score says little, or why there is none; empty when it is to be trusted.
     """
 
     path: Path
@@ -40,10 +42,16 @@ class ModelFacts:
     score: str = ""
     problem: str = ""
     plan: tuple[str, ...] = ()
+    caution: str = ""
 
 
 class ModelSection(Section):
     """Choice of the model, its facts, curves, buttons.
+
+    Attributes
+    ----------
+    button_bar : QWidget
+        The buttons, for a place where they are always in sight.
 
     Signals
     -------
@@ -96,11 +104,14 @@ class ModelSection(Section):
         self.body.addLayout(facts)
         self.body.addWidget(self._hint)
         self.body.addWidget(self.curves)
-        self.body.addSpacing(2)
         buttons = row(self.train_button, self.stop_button, self.segment_button)
+        buttons.setContentsMargins(12, 10, 12, 10)
         for at in range(3):
             buttons.setStretch(at, 1)
-        self.body.addLayout(buttons)
+        self.button_bar = QWidget()
+        self.button_bar.setProperty("role", "bar")
+        self.button_bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.button_bar.setLayout(buttons)
         self._settings.clicked.connect(self.settings_wanted)
         self.why.clicked.connect(lambda: self.plan_wanted.emit(self._plan))
         self.combo.activated.connect(self._on_chosen)
@@ -140,8 +151,8 @@ class ModelSection(Section):
         hint = ""
         if facts is None:
             hint = "No model yet. Paint a little of every class in one image or more, then train."
-        elif facts.problem:
-            hint = facts.problem
+        else:
+            hint = facts.problem or facts.caution
         self.set_plan("\n".join(facts.plan) if facts else "")
         self._hint.setText(hint)
         self._show_hint()

@@ -232,6 +232,7 @@ class Stage(QWidget):
         self.bar = ActionBar(actions, self)
         self.messages = MessageStack(self)
         self.guide: QWidget | None = None
+        self.setMinimumSize(280, 200)
         for floating in (self.chips, self.bar, self.messages):
             floating.installEventFilter(self)
 

@@ -100,7 +100,7 @@ class _ExchangeDialog(Form):
         choose.clicked.connect(self._choose)
         line = row(self.path, choose)
         line.setStretch(0, 1)
-        self.fields.addRow(place, line)
+        self.add(place, line)
         self.overwrite: QCheckBox = self.check(replace, False)
         box = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(box.Ok | box.Cancel)
@@ -109,7 +109,7 @@ class _ExchangeDialog(Form):
         self.format.currentIndexChanged.connect(self._on_format)
         self._on_path()
 
-    def add(self, name: str, widget: QWidget) -> None:
+    def option(self, name: str, widget: QWidget) -> None:
         """Make a widget the field of an option."""
         self._options[name] = widget
 
@@ -153,14 +153,16 @@ class ExportDialog(_ExchangeDialog):
         super().__init__("Export", formats, classes, words, EXPORT_OPTIONS, parent)
         self.only_labels = self.check(EXPORT_NAMES["only_labels"], False, "Images without a label are left out then")
         auto = [("auto", "class 0 if it is called background"), ("none", "none: every class is objects")]
-        self.add(
+        self.option(
             "background", self.class_combo(EXPORT_NAMES["background"], auto, "This class is not written as objects")
         )
         only = [("", "the only one besides background")]
-        self.add("foreground", self.class_combo(EXPORT_NAMES["foreground"], only, "All others become 0"))
+        self.option("foreground", self.class_combo(EXPORT_NAMES["foreground"], only, "All others become 0"))
         kinds = [("auto", "outlines, run lengths for holes"), ("polygon", "outlines"), ("rle", "run lengths: exact")]
-        self.add("segmentation", self.combo(EXPORT_NAMES["segmentation"], kinds, "auto", "How COCO stores an object"))
-        self.add(
+        self.option(
+            "segmentation", self.combo(EXPORT_NAMES["segmentation"], kinds, "auto", "How COCO stores an object")
+        )
+        self.option(
             "copy_images", self.check(EXPORT_NAMES["copy_images"], False, "So that YOLO can be trained on the folder")
         )
         text = "Each image's mask: your label, and the prediction where you have said nothing."
@@ -184,16 +186,18 @@ class ImportDialog(_ExchangeDialog):
         words = "File or folder", IMPORT_NAMES["overwrite"]
         super().__init__("Import labels", formats, classes, words, IMPORT_OPTIONS, parent)
         auto = [("auto", "class 0 if it is called background"), ("none", "unlabelled")]
-        self.add("background", self.class_combo(IMPORT_NAMES["background"], auto, "What they become"))
-        self.add("suffix", self._line(IMPORT_NAMES["suffix"], "_mask", "What the files have behind the image's name"))
-        self.add(
+        self.option("background", self.class_combo(IMPORT_NAMES["background"], auto, "What they become"))
+        self.option(
+            "suffix", self._line(IMPORT_NAMES["suffix"], "_mask", "What the files have behind the image's name")
+        )
+        self.option(
             "unlabelled", self._number(IMPORT_NAMES["unlabelled"], -1, 65535, -1, "This pixel value means unlabelled")
         )
-        self.add(
+        self.option(
             "object_class", self._line(IMPORT_NAMES["object_class"], "object", "For objects that come without a class")
         )
         touching = "Pixels so near to another object become the class “touching border”; 0: none"
-        self.add("touching", self._number(IMPORT_NAMES["touching"], 0, 99, 1, touching))
+        self.option("touching", self._number(IMPORT_NAMES["touching"], 0, 99, 1, touching))
         text = "Files are matched with images by name, classes by name; new classes are added."
         self.fields.addRow(label(text, "muted", wrap=True))
         self._on_format()
@@ -203,7 +207,7 @@ class ImportDialog(_ExchangeDialog):
         widget.setPlaceholderText(f"e.g. {example}")
         widget.setAccessibleName(name)
         widget.setToolTip(tip)
-        self.fields.addRow(name, widget)
+        self.add(name, widget)
         return widget
 
     def _number(self, name: str, least: int, most: int, now: int, tip: str) -> QSpinBox:
@@ -215,7 +219,7 @@ class ImportDialog(_ExchangeDialog):
         widget.setToolTip(tip)
         if least < 0:
             widget.setSpecialValueText("none")
-        self.fields.addRow(name, widget)
+        self.add(name, widget)
         return widget
 
     def _choose(self) -> None:

@@ -334,6 +334,7 @@ class InstancesImporter(Importer):
         blank[found.objects] = ids[dense.reshape(numbers.shape)][found.objects]
         if self.options.touching:
             blank[found.touching] = self.book.id_of(TOUCHING)
+            self.note(f"The class “{TOUCHING}” keeps objects apart that touch: a model learns classes, not objects.")
         return blank
 
 

@@ -91,6 +91,8 @@ class _ExchangeDialog(Form):
         self._classes = list(classes)
         self._fitting = fitting
         self._options: dict[str, QWidget] = {}
+        self.start = Path.home()
+        """Where choosing a place begins."""
         self.format = self.combo("Format", [(name, FORMATS.get(name, name)) for name in formats], formats[0])
         place, replace = words
         self.path = QLineEdit()
@@ -173,7 +175,7 @@ class ExportDialog(_ExchangeDialog):
         return {**super().options(), "only_labels": self.only_labels.isChecked()}
 
     def _choose(self) -> None:
-        dialog = QFileDialog(self, "Folder for the export", self.path.text())
+        dialog = QFileDialog(self, "Folder for the export", self.path.text().strip() or str(self.start))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.fileSelected.connect(self.path.setText)
         dialog.open()
@@ -198,9 +200,20 @@ class ImportDialog(_ExchangeDialog):
         )
         touching = "Pixels so near to another object become the class “touching border”; 0: none"
         self.option("touching", self._number(IMPORT_NAMES["touching"], 0, 99, 1, touching))
+        why = (
+            "“Touching border” is a class for the pixels where objects touch. It keeps neighbours apart: "
+            "a model learns classes, not objects."
+        )
+        self._why_touching = label(why, "muted", wrap=True)
+        self.fields.addRow(self._why_touching)
         text = "Files are matched with images by name, classes by name; new classes are added."
         self.fields.addRow(label(text, "muted", wrap=True))
         self._on_format()
+
+    @Slot()
+    def _on_format(self) -> None:
+        super()._on_format()
+        self.fields.setRowVisible(self._why_touching, self.fields.isRowVisible(self._options["touching"]))
 
     def _line(self, name: str, example: str, tip: str) -> QLineEdit:
         widget = QLineEdit()
@@ -224,7 +237,7 @@ class ImportDialog(_ExchangeDialog):
 
     def _choose(self) -> None:
         files = self.format.currentData() in ("coco", "imagej")
-        dialog = QFileDialog(self, "What to import", self.path.text())
+        dialog = QFileDialog(self, "What to import", self.path.text().strip() or str(self.start))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile if files else QFileDialog.FileMode.Directory)
         dialog.fileSelected.connect(self.path.setText)
         dialog.open()

@@ -297,8 +297,12 @@ def importing(
         raise UserError("is open elsewhere.", dataset.root, f"Close it first: {who}")
     try:
         importer = IMPORTERS[kind](dataset, source, options)
+        asked = set()
         for ref, problem in _images(dataset):
+            asked |= {ref.key, ref.rel}
             yield _counted(result, problem or _import_one(dataset, importer, ref))
+        # of a stack also pages that it does not have
+        importer.unmatched += [name for key, name in importer.names.items() if key not in asked]
         if not result.done and not result.failed:
             raise UserError(
                 "holds nothing for the images of this folder.",

@@ -23,6 +23,7 @@ from unet_gui.core.encoding import UNLABELLED, present
 from unet_gui.core.errors import LabelError, ProjectError, UserError
 from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.listing import natural_key
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes
 from unet_gui.core.project import Dataset
@@ -160,6 +161,8 @@ class Exporter(ABC):
         What a pixel in no object is.
     lossy : int
         Unlabelled pixels that the format could not hold, so far.
+    stack : StackWriter or None
+        Writes pages of a stack together, when the last one has been added.
     """
 
     wholes: ClassVar[tuple[str, ...]] = ()
@@ -171,6 +174,7 @@ class Exporter(ABC):
         self.rest = rest_class(dataset.classes, options.background)
         self.names = {info.id: info.name for info in dataset.classes}
         self.lossy = 0
+        self.stack: StackWriter | None = None
         for name in self.wholes:
             self.check_free(out / name)
 

@@ -20,6 +20,7 @@ from unet_gui.app.panels.classes import ID
 from unet_gui.app.widgets import button
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import OKABE_ITO, TAB20, ClassInfo, color_of
 from unet_gui.core.project import Dataset
@@ -270,8 +271,8 @@ def test_stopped_in_the_middle_the_person_chooses(
     before = [on_disk(window.session, n) for n in range(2)]
     changed, on = threading.Event(), threading.Event()
 
-    def slowly(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | None) -> None:
-        relabel(dataset, ref, old, new, keep)
+    def slowly(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | None, stack: StackWriter) -> None:
+        relabel(dataset, ref, old, new, keep, stack)
         changed.set()
         on.wait(20)
 

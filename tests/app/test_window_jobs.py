@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import paint, write_folder
+from tests.app.kit import paint, picture, truth, write_folder
 from unet_gui.app.main_window import MainWindow
+from unet_gui.app.model_jobs import RelabelJob
 from unet_gui.app.settings import Settings
+from unet_gui.core import label_stack
 from unet_gui.core.geometry import Rect
 from unet_gui.core.project import Dataset
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
@@ -309,3 +312,24 @@ def test_a_training_that_is_stopped_at_once_takes_no_good_model_away(
     idle(qtbot, window)
     assert window.desk.model == model
     assert any("before it could be judged" in message.text for message in window.stage.messages.messages)
+
+
+def test_classes_of_a_stack_are_changed_in_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = np.stack([picture(page) for page in range(4)])
+    tifffile.imwrite(tmp_path / "s.tif", pictures, photometric="minisblack")
+    dataset = Dataset.open(tmp_path)
+    pages = dataset.expand(dataset.images[0])
+    for page, ref in enumerate(pages):
+        dataset.save_label(ref, truth(page))
+    times: list[int] = []
+    plain = label_stack._write_all
+    monkeypatch.setattr(label_stack, "_write_all", lambda *all_of_it: (times.append(1), plain(*all_of_it)))
+    monkeypatch.setattr(label_stack, "_patch", lambda *_: pytest.fail("page by page"))
+    for refs in (dataset.images, pages):  # before the window knows the pages, and after
+        undoing = refs is pages
+        job = RelabelJob(dataset, tuple(refs), 1, 0, tmp_path / "keep", undoing)
+        events = list(job())
+        assert [(event.done, event.total) for event in events] == [(n + 1, 4) for n in range(4)]
+        for page, ref in enumerate(pages):
+            np.testing.assert_array_equal(dataset.load_label(ref), truth(page) * undoing)
+    assert len(times) == 2

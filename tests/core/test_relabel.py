@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from unet_gui.core import png, relabel
 from unet_gui.core.encoding import INDEX
 from unet_gui.core.exchange import mask_of
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.palette import ClassInfo, color_of
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import maker_of, read_label, write_label
@@ -177,6 +179,66 @@ def test_killed_at_any_moment_it_can_be_taken_back_or_finished(dataset: Dataset,
         goal = [np.where(was == OLD, NEW, was) for was in before if was is not None]
     for wanted, ids in zip(goal, labels(dataset), strict=True):
         np.testing.assert_array_equal(ids, wanted)
+
+
+STACK_KILLED = """
+import sys
+from pathlib import Path
+from unet_gui.core import relabel
+from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.palette import ClassInfo
+from unet_gui.core.project import Dataset
+
+folder, keep = Path(sys.argv[1]), Path(sys.argv[2])
+dataset = Dataset.open(folder)
+relabel.note(keep, relabel.Relabelling(2, 1, ClassInfo(2, "c2", "#112233")))
+with StackWriter() as stack:
+    for ref in dataset.expand(dataset.images[0]):
+        relabel.relabel(dataset, ref, 2, 1, keep, stack)
+        print("next", flush=True)
+print("next", flush=True)
+"""
+
+
+@pytest.mark.parametrize("on", [False, True], ids=["taken back", "finished"])
+@pytest.mark.parametrize("after", [1, 5, 20, 21])
+def test_killed_in_the_middle_of_a_stack(tmp_path: Path, after: int, on: bool) -> None:
+    """The stack is the old one or the new one, whole; what was kept of pages that are not written harms nothing."""
+    rng = np.random.default_rng(after)
+    folder, keep = tmp_path / "folder", tmp_path / "keep"
+    folder.mkdir()
+    tifffile.imwrite(folder / "s.tif", rng.integers(0, 255, (20, 40, 50), np.uint8), photometric="minisblack")
+    dataset = Dataset.open(folder)
+    dataset.set_classes([ClassInfo(i, f"c{i}", color_of(i)) for i in range(3)])
+    pages = dataset.expand(dataset.images[0])
+    before = [rng.choice(np.array([0, 1, 2, 255], np.uint8), (40, 50)) for _ in pages]
+    with StackWriter() as stack:
+        for ref, ids in zip(pages, before, strict=True):
+            dataset.save_label(ref, ids, stack=stack)
+    dataset.save()
+    job = subprocess.Popen([sys.executable, "-c", STACK_KILLED, folder, keep], stdout=subprocess.PIPE, text=True)
+    assert job.stdout is not None
+    for _ in range(after):
+        assert job.stdout.readline() == "next\n"
+    job.kill()
+    job.wait()
+    job.stdout.close()
+    goal = [np.where(was == OLD, NEW, was) for was in before]
+    found = np.stack([dataset.load_label(ref) for ref in pages])
+    assert any(np.array_equal(found, np.stack(whole)) for whole in (before, goal))
+    with StackWriter() as stack:
+        for ref in pages:
+            if on:
+                relabel.relabel(dataset, ref, OLD, NEW, keep, stack)
+            else:
+                relabel.take_back(dataset, ref, OLD, NEW, keep, stack)
+    for ref, wanted in zip(pages, goal if on else before, strict=True):
+        np.testing.assert_array_equal(dataset.load_label(ref), wanted)
+    if on:
+        for ref in pages:
+            relabel.take_back(dataset, ref, OLD, NEW, keep)
+        for ref, was in zip(pages, before, strict=True):
+            np.testing.assert_array_equal(dataset.load_label(ref), was)
 
 
 def test_a_prediction_still_says_who_made_it(dataset: Dataset, tmp_path: Path) -> None:

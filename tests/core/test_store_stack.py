@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import tracemalloc
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,11 @@ import pytest
 import tifffile
 
 from tests.core.files import pattern
+from unet_gui.core import label_stack
 from unet_gui.core.errors import LabelError
+from unet_gui.core.exchange import ExchangeResult, ExportOptions, ImportOptions, export, exporting, import_labels
+from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.project import Dataset
 from unet_gui.core.store import BINARY, INDEX, UNLABELLED, Encoding, read_label, read_raw, write_label
 from unet_gui.core.store import detect_encoding as detect
 
@@ -149,3 +156,157 @@ def test_threads_take_turns(tmp_path: Path) -> None:
         list(pool.map(lambda page: write_label(path, label(page), INDEX, page=page, pages=24), range(24)))
     for page in range(24):
         np.testing.assert_array_equal(read_label(path, INDEX, page=page), label(page))
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the stacks that are written, one a writing."""
+    done: list[str] = []
+    plain = label_stack.atomic_path
+
+    def counted(path: Path) -> AbstractContextManager[Path]:
+        done.append(Path(path).name)
+        return plain(path)
+
+    monkeypatch.setattr(label_stack, "atomic_path", counted)
+    return done
+
+
+@pytest.mark.parametrize("encoding", [INDEX, BINARY, COLORS, WIDE])
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("put", [(1, 3, 3), range(5)])
+def test_pages_that_follow_each_other_are_written_at_once(
+    tmp_path: Path, writes: list[str], encoding: Encoding, there: bool, put: Sequence[int]
+) -> None:
+    path = tmp_path / "stack.tif"
+    said = {page: np.full((40, 50), UNLABELLED, np.uint8) for page in range(5)}
+    if there:
+        for page in (0, 3):
+            said[page] = label(page)
+            write_label(path, said[page], encoding, page=page, pages=5)
+    before = path.read_bytes() if there else None
+    writes.clear()
+    with StackWriter() as stack:
+        for turn, page in enumerate(put):
+            said[page] = label(10 + turn)
+            write_label(path, said[page], encoding, page=page, pages=5, stack=stack)
+            assert (path.read_bytes() if path.exists() else None) == before
+    assert writes == ["stack.tif"]
+    for page, ids in said.items():
+        np.testing.assert_array_equal(read_label(path, encoding, page=page, shape=(40, 50)), ids)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["stack.tif"]
+
+
+def test_pages_of_two_stacks_end_up_in_their_own(tmp_path: Path, writes: list[str]) -> None:
+    with StackWriter() as stack:
+        for name in ("a.tif", "b.tif"):
+            for page in range(3):
+                write_label(tmp_path / name, label(page), INDEX, page=page, pages=3, stack=stack)
+    assert writes == ["a.tif", "b.tif"]
+
+
+def test_what_was_put_is_given_up_after_an_exception(tmp_path: Path, writes: list[str]) -> None:
+    path = tmp_path / "stack.tif"
+    write_label(path, label(0), INDEX, page=0, pages=3)
+    before = path.read_bytes()
+
+    def stopped() -> None:
+        with StackWriter() as stack:
+            write_label(path, label(1), INDEX, page=0, pages=3, stack=stack)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert path.read_bytes() == before
+    assert writes == ["stack.tif"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["stack.tif"]
+
+
+def test_one_page_that_does_not_fit_leaves_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    for page in range(3):
+        write_label(path, label(page), INDEX, page=page, pages=3)
+    with StackWriter() as stack:
+        write_label(path, label(5), INDEX, page=0, pages=3, stack=stack)
+        with pytest.raises(LabelError, match="page 2 is 50 × 40"):
+            write_label(path, label(6)[:9], INDEX, page=1, pages=3, stack=stack)
+        write_label(path, label(7), INDEX, page=2, pages=3, stack=stack)
+    for page, seed in enumerate((5, 1, 7)):
+        np.testing.assert_array_equal(read_label(path, INDEX, page=page), label(seed))
+
+
+def test_a_stack_that_is_begun_anew_forgets_the_old_one_at_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    write_label(path, label(0), INDEX, page=0, pages=2)
+    with StackWriter(anew=True) as stack:
+        write_label(path, label(1), INDEX, page=1, pages=3, stack=stack)
+        np.testing.assert_array_equal(read_label(path, INDEX, page=0), label(0))
+    assert (read_label(path, INDEX, page=0) == UNLABELLED).all()
+    np.testing.assert_array_equal(read_label(path, INDEX, page=1), label(1))
+
+
+def test_what_another_thread_writes_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    write_label(path, label(0), INDEX, page=0, pages=3)
+    with StackWriter() as stack:
+        write_label(path, label(1), INDEX, page=1, pages=3, stack=stack)
+        write_label(path, label(2), INDEX, page=2, pages=3)
+    for page in range(3):
+        np.testing.assert_array_equal(read_label(path, INDEX, page=page), label(page))
+
+
+def test_writing_a_long_stack_needs_the_memory_of_few_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_stack, "_IN_MEMORY", 2**16)
+    noise = np.random.default_rng(1).integers(0, 3, (300, 300)).astype(np.uint8)
+    tracemalloc.start()
+    try:
+        with StackWriter() as stack:
+            for page in range(60):
+                write_label(tmp_path / "s.tif", np.roll(noise, page), INDEX, page=page, pages=60, stack=stack)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * noise.nbytes  # of 60 pages
+    np.testing.assert_array_equal(read_label(tmp_path / "s.tif", INDEX, page=59), np.roll(noise, 59))
+
+
+def test_exports_and_imports_write_a_stack_once(tmp_path: Path, writes: list[str]) -> None:
+    (tmp_path / "folder").mkdir()
+    pictures = np.stack([pattern((40, 50), seed=page) for page in range(6)])
+    tifffile.imwrite(tmp_path / "folder" / "s.tif", pictures, photometric="minisblack")
+    dataset = Dataset.open(tmp_path / "folder")
+    pages = dataset.expand(dataset.images[0])
+    for page in pages[:5]:
+        dataset.save_label(page, label(page.page or 0))
+    writes.clear()
+    result = export(dataset, "masks", tmp_path / "out")
+    assert (result.done, len(result.failed), writes) == (6, 0, ["s.tif"])
+    old = (tmp_path / "out" / "s.tif").read_bytes()
+    dataset.save_label(pages[0], label(77))
+    again = exporting(dataset, "masks", tmp_path / "out", ExportOptions(overwrite=True), ExchangeResult())
+    assert next(again).state == "done"
+    again.close()  # type: ignore[attr-defined]  # stopped in the middle
+    assert (tmp_path / "out" / "s.tif").read_bytes() == old
+    writes.clear()
+    assert import_labels(dataset, tmp_path / "out", "masks", ImportOptions(overwrite=True)).done == 6
+    assert writes == ["s.tif"]
+    np.testing.assert_array_equal(dataset.load_label(pages[0]), label(0))
+
+
+def test_a_stack_that_cannot_be_written_counts_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    pictures = np.stack([pattern((40, 50), seed=page) for page in range(3)])
+    tifffile.imwrite(tmp_path / "folder" / "s.tif", pictures, photometric="minisblack")
+    dataset = Dataset.open(tmp_path / "folder")
+    for page in dataset.expand(dataset.images[0]):
+        dataset.save_label(page, label(0))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(label_stack, "_write_all", full)
+    result = export(dataset, "masks", tmp_path / "out")
+    assert result.done == 0
+    assert [name for name, _ in result.failed] == ["s.tif"]
+    assert "disk is full" in result.failed[0][1]
+    assert not (tmp_path / "out" / "s.tif").exists()

@@ -156,7 +156,7 @@ class ClassDesk(QObject):
         if info is not None:
             text = f"colour of “{info.name}”"
             self._dialogs.ask_color(
-                class_id, info.color, lambda which, color: self._change(text, which, color=color.upper())
+                class_id, info.color, lambda which, color: self._change(text, which, color=color.upper()), info.name
             )
 
     @Slot(object)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from unet_gui.app.warm_start import import_quietly
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.project import Dataset
 from unet_gui.core.relabel import Touched, count, relabel, take_back
 from unet_gui.engine.events import Event, ImageDone, ImageFailed
@@ -74,7 +76,10 @@ class MasksJob:
     def __call__(self) -> Events:
         from unet_gui.core.exchange import export_masks
 
-        return (yield from _each(self.dataset, self.refs, lambda ref: export_masks(self.dataset, ref, self.out)))[0]
+        def work(ref: ImageRef, stack: StackWriter) -> None:
+            export_masks(self.dataset, ref, self.out, stack)
+
+        return (yield from _each(self.dataset, self.refs, work, anew=True))[0]
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class CountJob:
         _, failed = yield from _each(self.dataset, refs, partial(self._one, found=found))
         return None if failed else sum(found, Touched())
 
-    def _one(self, ref: ImageRef, found: list[Touched]) -> None:
+    def _one(self, ref: ImageRef, _stack: StackWriter, found: list[Touched]) -> None:
         found.append(count(self.dataset, ref, self.classes))
 
 
@@ -110,11 +115,11 @@ class RelabelJob:
         _, failed = yield from _each(self.dataset, _with_something(self.dataset, self.refs), self._one)
         return failed
 
-    def _one(self, ref: ImageRef) -> None:
+    def _one(self, ref: ImageRef, stack: StackWriter) -> None:
         if not self.undoing:
-            relabel(self.dataset, ref, self.old, self.new, self.keep)
+            relabel(self.dataset, ref, self.old, self.new, self.keep, stack)
         elif self.keep is not None:
-            take_back(self.dataset, ref, self.old, self.new, self.keep)
+            take_back(self.dataset, ref, self.old, self.new, self.keep, stack)
 
 
 def _with_something(dataset: Dataset, refs: Sequence[ImageRef]) -> list[ImageRef]:
@@ -125,24 +130,33 @@ def _with_something(dataset: Dataset, refs: Sequence[ImageRef]) -> list[ImageRef
 
 
 def _each(
-    dataset: Dataset, refs: Sequence[ImageRef], work: Callable[[ImageRef], None]
+    dataset: Dataset, refs: Sequence[ImageRef], work: Callable[[ImageRef, StackWriter], None], anew: bool = False
 ) -> Generator[Event, None, tuple[int, int]]:
     """Do the work on every image, of stacks on every page: the window may not know of them yet.
 
+    What it writes of a stack is written when the last of its pages is done, with ``anew`` in the place of the old file.
+
     Returns how many there were, and how many failed. One that cannot be read stays as it is, and fails.
     """
-    number, total, failed = 0, len(refs), 0
-    for ref in refs:
+    number, failed, total = 0, 0, len(refs)
+    for rel, group in groupby(refs, lambda ref: ref.rel):
+        named = list(group)
         try:
-            pages = dataset.expand(ref)
+            pages = [page for ref in named for page in dataset.expand(ref)]
         except UserError:
-            pages = [ref]
-        total += len(pages) - 1
-        for page in pages:
-            event = _outcome(dataset, page, partial(work, page), number, total)
-            failed += isinstance(event, ImageFailed)
-            number += 1
-            yield event
+            pages = named
+        total += len(pages) - len(named)
+        try:
+            with StackWriter(anew) as stack:
+                for page in pages:
+                    event = _outcome(dataset, page, partial(work, page, stack), number, total)
+                    failed += isinstance(event, ImageFailed)
+                    number += 1
+                    yield event
+        except UserError as error:
+            failed += 1
+            path = dataset.image_path(ImageRef(rel))
+            yield ImageFailed(number - 1, path, 0, error.message, error.hint, error.details, number, total)
     return number, failed
 
 

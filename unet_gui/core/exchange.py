@@ -6,7 +6,7 @@ hold is said in the result's notes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from unet_gui.core.exchange_raster import (
 )
 from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
 from unet_gui.core.images import ImageRef
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.measure import CsvExporter
 from unet_gui.core.project import Dataset, Status
 from unet_gui.core.store import UNLABELLED, write_label
@@ -166,13 +167,16 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
     return np.where(label == UNLABELLED, prediction[0], label).astype(np.uint8)
 
 
-def export_masks(dataset: Dataset, ref: ImageRef, out: Path) -> None:
-    """Write the mask of one image, in the folder's label encoding, under the image's relative path."""
+def export_masks(dataset: Dataset, ref: ImageRef, out: Path, stack: StackWriter | None = None) -> None:
+    """Write the mask of one image, in the folder's label encoding, under the image's relative path.
+
+    With ``stack`` that of a page is written later, together with others.
+    """
     label = dataset.label_path(ref).relative_to(dataset.label_root)
     pages = len(dataset.expand(ImageRef(ref.rel))) if ref.page is not None else None
     path = out / label
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_label(path, mask_of(dataset, ref), dataset.encoding, page=ref.page, pages=pages)
+    write_label(path, mask_of(dataset, ref), dataset.encoding, page=ref.page, pages=pages, stack=stack)
 
 
 def export(dataset: Dataset, kind: str, out: Path, options: ExportOptions | None = None) -> ExchangeResult:
@@ -210,27 +214,29 @@ def exporting(
         if out.resolve() == taken.resolve():
             raise UserError("is where the folder's own pictures or labels are.", out, "Export to another folder.")
     exporter = EXPORTERS[kind](dataset, out, options)
-    for ref, problem in _images(dataset):
-        yield _counted(result, problem or _export_one(dataset, exporter, ref))
+    yield from _each(dataset, lambda ref, stack: _export_one(dataset, exporter, ref, stack), result, anew=True)
     exporter.finish()
     result.notes += exporter.notes
     if exporter.lossy:
         result.notes.append(f"{exporter.lossy} unlabelled pixels were not kept.")
 
 
-def _images(dataset: Dataset) -> Iterator[tuple[ImageRef, Outcome | None]]:
-    """Yield every image and page, with the reason where a file cannot be opened."""
+def _each(
+    dataset: Dataset, work: Callable[[ImageRef, StackWriter], Outcome], result: ExchangeResult, anew: bool = False
+) -> Iterator[Outcome]:
+    """Do the work on every image and page. What it writes of a stack is written when the last page is done."""
     for file in dataset.images:
+        before = result.done
         try:
-            refs = dataset.expand(file)
+            with StackWriter(anew) as stack:
+                for ref in dataset.expand(file):
+                    yield _counted(result, work(ref, stack))
         except UserError as error:
-            yield file, Outcome(file.key, "failed", str(error))
-            continue
-        for ref in refs:
-            yield ref, None
+            result.done = before
+            yield _counted(result, Outcome(file.key, "failed", str(error)))
 
 
-def _export_one(dataset: Dataset, exporter: Exporter, ref: ImageRef) -> Outcome:
+def _export_one(dataset: Dataset, exporter: Exporter, ref: ImageRef, stack: StackWriter) -> Outcome:
     try:
         if exporter.options.only_labels:
             ids = dataset.load_label(ref)
@@ -238,6 +244,7 @@ def _export_one(dataset: Dataset, exporter: Exporter, ref: ImageRef) -> Outcome:
                 return Outcome(ref.key, "skipped")
         else:
             ids = mask_of(dataset, ref)
+        exporter.stack = stack
         exporter.add(ref, ids)
     except (UserError, OSError) as error:
         return Outcome(ref.key, "failed", str(error))
@@ -297,8 +304,15 @@ def importing(
         raise UserError("is open elsewhere.", dataset.root, f"Close it first: {who}")
     try:
         importer = IMPORTERS[kind](dataset, source, options)
-        for ref, problem in _images(dataset):
-            yield _counted(result, problem or _import_one(dataset, importer, ref))
+        asked: set[str] = set()
+
+        def take(ref: ImageRef, stack: StackWriter) -> Outcome:
+            asked.update((ref.key, ref.rel))
+            return _import_one(dataset, importer, ref, stack)
+
+        yield from _each(dataset, take, result)
+        # of a stack also pages that it does not have
+        importer.unmatched += [name for key, name in importer.names.items() if key not in asked]
         if not result.done and not result.failed:
             raise UserError(
                 "holds nothing for the images of this folder.",
@@ -323,7 +337,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef) -> Outcome:
+def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef, stack: StackWriter) -> Outcome:
     try:
         if not importer.has(ref):
             return Outcome(ref.key, "skipped")
@@ -337,7 +351,7 @@ def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef) -> Outcome:
         if dataset.classes != importer.known:
             dataset.save()  # before a label that uses the new classes is on disk
             importer.known = list(dataset.classes)
-        dataset.save_label(ref, ids, overwrite=overwrite)
+        dataset.save_label(ref, ids, overwrite=overwrite, stack=stack)
     except (UserError, OSError) as error:
         return Outcome(ref.key, "failed", str(error))
     return Outcome(ref.key, "done")

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -23,6 +23,7 @@ from unet_gui.core.encoding import UNLABELLED, present
 from unet_gui.core.errors import LabelError, ProjectError, UserError
 from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.listing import natural_key
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes
 from unet_gui.core.project import Dataset
@@ -160,6 +161,8 @@ class Exporter(ABC):
         What a pixel in no object is.
     lossy : int
         Unlabelled pixels that the format could not hold, so far.
+    stack : StackWriter or None
+        Writes pages of a stack together, when the last one has been added.
     """
 
     wholes: ClassVar[tuple[str, ...]] = ()
@@ -171,6 +174,7 @@ class Exporter(ABC):
         self.rest = rest_class(dataset.classes, options.background)
         self.names = {info.id: info.name for info in dataset.classes}
         self.lossy = 0
+        self.stack: StackWriter | None = None
         for name in self.wholes:
             self.check_free(out / name)
 
@@ -283,6 +287,8 @@ class Importer(ABC):
         What the person should know.
     unmatched : list of str
         What the source holds for images that are not in the folder.
+    names : dict of str to str
+        What the source calls the images that it has something for, by `ImageRef.key`.
     known : list of ClassInfo
         Classes that are in the project file.
     """
@@ -293,6 +299,7 @@ class Importer(ABC):
         self.book = ClassBook(dataset, options.background != "none")
         self.notes: list[str] = []
         self.unmatched: list[str] = []
+        self.names: dict[str, str] = {}
 
     @abstractmethod
     def has(self, ref: ImageRef) -> bool:
@@ -341,7 +348,6 @@ class Importer(ABC):
         """
         finder = NameFinder(self.dataset)
         found: dict[str, Path] = {}
-        names: dict[str, str] = {}
         for path, name in self.files(suffixes):
             stem = name.rpartition(".")[0]
             for ending in (*((self.options.suffix,) if self.options.suffix else ()), *endings):
@@ -349,28 +355,26 @@ class Importer(ABC):
             key = finder.find(stem)
             if key is None:
                 self.unmatched.append(name)
-            elif self.takes(names, key, name):
+            elif self.takes(key, name):
                 found[key] = path
         return found
 
-    def takes(self, names: dict[str, str], key: str, name: str) -> bool:
+    def takes(self, key: str, name: str) -> bool:
         """Whether this name is the first for an image, or nearer to it than the one so far; note what is left out.
 
         Parameters
         ----------
-        names : dict of str to str
-            By `ImageRef.key`, the name taken for it; kept up to date.
         key : str
             The image's key.
         name : str
             What the source calls it.
         """
-        so_far = names.get(key)
+        so_far = self.names.get(key)
         better = so_far is None or self._nearness(name, key) > self._nearness(so_far, key)
         if so_far is not None:
             self.note(f"{so_far if better else name} is a second one for {key} and was left out.")
         if better:
-            names[key] = name
+            self.names[key] = name
         return better
 
     def _nearness(self, name: str, key: str) -> tuple[int, int]:
@@ -404,28 +408,24 @@ class NameFinder:
     """Finds the image that a file of another program belongs to, by its name."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._keys: dict[str, str | None] = {}
-        whole: dict[str, str | None] = {}
-        for ref in dataset.images:
-            label = dataset.label_path(ref).relative_to(dataset.label_root).with_suffix("").as_posix()
-            names = {name.casefold() for name in (ref.rel, ref.rel.rpartition(".")[0], label)}
-            for keys, called in ((whole, names), (self._keys, {name.rpartition("/")[2] for name in names})):
-                for name in called:
-                    # two images of one name in different folders are told apart by the whole path only
-                    keys[name] = ref.rel if keys.get(name, ref.rel) == ref.rel else None
-        self._keys |= whole  # so a.json is that of a.png, not of sub/a.png
-        for ref in dataset.images:
-            self._keys[ref.rel.casefold()] = ref.rel
+        # upper and lower case count where both are there, and nowhere else
+        self._exact = _names_of(dataset, str)
+        self._folded = _names_of(dataset, str.casefold)
 
     def key(self, name: str) -> str | None:
         """Return the key of the image of a name, which may be a key itself with a page."""
-        return name if "#" in name and ImageRef.parse(name).page is not None else self.find(name)
+        page = ImageRef.parse(name).page if "#" in name else None
+        if page is None:
+            return self.find(name)
+        stack = self.find(ImageRef.parse(name).rel)
+        return None if stack is None else ImageRef(stack, page).key
 
     def find(self, name: str) -> str | None:
         """Return the key of the image that is called so, with or without suffix, or the page of a stack."""
-        parts = name.replace("\\", "/").casefold().split("/")
+        parts = name.replace("\\", "/").split("/")
         for first in range(len(parts)):
-            key = self._keys.get("/".join(parts[first:]))
+            called = "/".join(parts[first:])
+            key = self._exact.get(called) or self._folded.get(called.casefold())
             if key is not None:
                 return key
         page = _PAGE.fullmatch(name)
@@ -434,6 +434,25 @@ class NameFinder:
             if stack is not None:
                 return ImageRef(stack, int(page[2])).key
         return None
+
+
+def _names_of(dataset: Dataset, fold: Callable[[str], str]) -> dict[str, str | None]:
+    """Return the image of each name it may go by; None where that is not one image alone."""
+    short: dict[str, str | None] = {}
+    whole: dict[str, str | None] = {}
+    full: dict[str, str | None] = {}
+    for ref in dataset.images:
+        label = dataset.label_path(ref).relative_to(dataset.label_root).with_suffix("").as_posix()
+        names = {fold(name) for name in (ref.rel, ref.rel.rpartition(".")[0], label)}
+        for keys, called in (
+            (whole, names),
+            (short, {name.rpartition("/")[2] for name in names}),
+            (full, {fold(ref.rel)}),
+        ):
+            for name in called:
+                # two images of one name in different folders are told apart by the whole path only
+                keys[name] = ref.rel if keys.get(name, ref.rel) == ref.rel else None
+    return short | whole | full  # so a.json is that of a.png, not of sub/a.png
 
 
 def paint(label: Ids, rings: Sequence[Any], class_id: int) -> int:

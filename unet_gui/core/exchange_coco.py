@@ -118,7 +118,6 @@ class CocoImporter(Importer):
         self._path = self._file()
         data = read_json(self._path)
         finder = NameFinder(dataset)
-        names: dict[str, str] = {}
         self._images: dict[str, dict[str, Any]] = {}
         self._annotations: dict[Any, list[dict[str, Any]]] = {}
         with understood(self._path, "COCO"):
@@ -130,7 +129,7 @@ class CocoImporter(Importer):
                 key = finder.key(name)
                 if key is None:
                     self.unmatched.append(name)
-                elif self.takes(names, key, name):
+                elif self.takes(key, name):
                     self._images[key] = image
             for one in data["annotations"]:
                 self._annotations.setdefault(one["image_id"], []).append(one)

@@ -40,17 +40,18 @@ class ImagejExporter(Exporter):
     def add(self, ref: ImageRef, ids: Ids) -> None:
         """Write one image's ROIs."""
         classes = self.objects + ([UNLABELLED] if self.rest != UNLABELLED else [])
-        counts: dict[int, int] = {}
+        counts: dict[str, int] = {}
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for blob in blobs_of(ids, classes):
-                counts[blob.class_id] = counts.get(blob.class_id, 0) + 1
-                name = f"{_safe(self.names.get(blob.class_id, IGNORED))}-{counts[blob.class_id]:04d}"
+                called = self.names.get(blob.class_id, IGNORED)
+                counts[_safe(called)] = counts.get(_safe(called), 0) + 1  # no two files of one name
+                name = f"{_text(called)}-{counts[_safe(called)]:04d}"
                 roi = self._roi(blob)
                 roi.name = name
                 roi.position = 0 if ref.page is None else ref.page + 1
                 roi.stroke_color = self._colors.get(blob.class_id, b"\xff\x80\x80\x80")
-                archive.writestr(name + ".roi", roi.tobytes())
+                archive.writestr(_safe(name) + ".roi", roi.tobytes())
         self.write(self.target(ref, ENDING + ".zip"), buffer.getvalue())
 
     def _roi(self, blob: Blob) -> Any:
@@ -74,9 +75,14 @@ def _path(ring: Ring) -> np.ndarray:
     return np.append(steps.ravel(), 4).astype(np.float32)
 
 
+def _text(name: str) -> str:
+    """Return a name that ImageJ's 16-bit text can hold."""
+    return re.sub(r"[\x00-\x1f\U00010000-\U0010ffff]", "_", name)
+
+
 def _safe(name: str) -> str:
-    """Return a name that can be one of a file in a zip, and that ImageJ's 16-bit text can hold."""
-    return re.sub(r"[\x00-\x1f/\\:*?\"<>|\U00010000-\U0010ffff]", "_", name)
+    """Return a name that can be one of a file in a zip. ImageJ's ROI Manager takes it for that of the ROI."""
+    return re.sub(r"[/\\:*?\"<>|]", "_", _text(name))
 
 
 class ImagejImporter(Importer):
@@ -112,9 +118,10 @@ class ImagejImporter(Importer):
         if self.options.object_class:
             return self.options.object_class
         ours = _OURS.fullmatch(name)
-        known = {info.name.casefold() for info in self.dataset.classes}
+        known = {_safe(info.name).casefold(): info.name for info in reversed(self.dataset.classes)}
+        known |= {info.name.casefold(): info.name for info in self.dataset.classes}
         if ours and (ours[1].casefold() in known or _NOT_IMAGEJ.fullmatch(ours[1])):
-            return ours[1]  # also of a class called 1 or 2024
+            return known.get(ours[1].casefold(), ours[1])  # also of a class called 1 or 2024
         numbered = _NUMBERED.fullmatch(name)
         if numbered:
             return numbered[1]

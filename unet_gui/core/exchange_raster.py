@@ -56,10 +56,6 @@ class RasterExporter(Exporter):
 class MasksExporter(RasterExporter):
     """Writes label files as the folder's own; all pages of a stack in one file."""
 
-    def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
-        super().__init__(dataset, out, options)
-        self._begun: set[Path] = set()
-
     def encoding(self) -> Encoding:
         """Return how the masks are written."""
         return self.dataset.encoding
@@ -75,12 +71,9 @@ class MasksExporter(RasterExporter):
     def add(self, ref: ImageRef, ids: Ids) -> None:
         """Write one mask."""
         path = self.path(ref)
-        if path not in self._begun:
-            self.check_free(path)
-            path.unlink(missing_ok=True)  # a stack is written page by page: not into an old one
-            self._begun.add(path)
+        self.check_free(path)
         pages = len(self.dataset.expand(ImageRef(ref.rel))) if ref.page is not None else None
-        write_label(path, ids, self.encoding(), page=ref.page, pages=pages)
+        write_label(path, ids, self.encoding(), page=ref.page, pages=pages, stack=self.stack)
 
 
 class TiffExporter(MasksExporter):
@@ -334,6 +327,7 @@ class InstancesImporter(Importer):
         blank[found.objects] = ids[dense.reshape(numbers.shape)][found.objects]
         if self.options.touching:
             blank[found.touching] = self.book.id_of(TOUCHING)
+            self.note(f"The class “{TOUCHING}” keeps objects apart that touch: a model learns classes, not objects.")
         return blank
 
 

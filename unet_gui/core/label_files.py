@@ -197,6 +197,7 @@ class LabelFiles:
         pages: int | None = None,
         *,
         overwrite: bool = False,
+        stack: label_stack.StackWriter | None = None,
     ) -> None:
         """Save an image's label in the first folder; `Dataset.save_label` says more."""
         path = self.path(ref)
@@ -215,7 +216,7 @@ class LabelFiles:
         if page is not None:
             count = pages or image_info(image).pages
             self._begin_stack(ref, path)
-        write_label(path, ids, encoding, page=page, pages=count)
+        write_label(path, ids, encoding, page=page, pages=count, stack=stack)
         self._index.add(path.relative_to(self._index.roots[0]).as_posix())
         self._checked.add(ref.key)
         self._status.pop(ref.key, None)

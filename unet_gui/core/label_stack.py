@@ -12,14 +12,16 @@ import shutil
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
 import numpy as np
 
 from unet_gui.core import png
-from unet_gui.core.atomic import atomic_path
+from unet_gui.core.atomic import atomic_path, write_error
 from unet_gui.core.encoding import UNLABELLED, Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.geometry import Rect
@@ -30,6 +32,7 @@ MARKED = "unet-gui-encoding=index"
 PLAIN = "unet-gui-encoding=plain"
 _DEFLATE = 8
 _TURN = threading.Lock()
+_IN_MEMORY = 2**24  # bytes that wait to be written; more wait in a file
 _BIG = 2**31  # pixels in a file; from there on BigTIFF
 
 
@@ -71,8 +74,6 @@ def read_open(pages: TiffPages, index: int) -> tuple[np.ndarray, png.Palette, bo
 def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int) -> None:
     """Write one page of a stack of labels, making the stack with unlabelled pages when there is none.
 
-    Threads take turns: each page is written into a copy of the whole stack, and would be lost in another's.
-
     Raises
     ------
     LabelError
@@ -80,47 +81,160 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
     UserError
         The file cannot be written.
     """
-    with _TURN:
-        _write_page(path, ids, encoding, page, pages)
+    with StackWriter() as writer:
+        writer.put(path, ids, encoding, page, pages)
 
 
-def _write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int) -> None:
-    _, raw, marked = fitting(ids, encoding)
-    if not path.exists():
-        _check_page(path, page, pages)
-        blank = np.full_like(ids, UNLABELLED)
-        _, blank_raw, blank_marked = fitting(blank, encoding)
-        empty = _Strip(blank_raw, blank_marked) if pages > 1 else None
-        new = _Strip(raw, marked)
+class StackWriter:
+    """Writes pages of a stack at once: each writing is a copy of the whole file, of thousands of pages perhaps.
+
+    Until the end of the ``with`` the file stays as it was, then it is the new one, whole; after an exception it stays.
+    What is to be written waits in a temporary file, so memory holds one page. Pages of another file end the first one.
+
+    Parameters
+    ----------
+    anew : bool
+        Begin every stack anew: pages that are not put are unlabelled, whatever the file on disk holds.
+    """
+
+    def __init__(self, anew: bool = False) -> None:
+        self._anew = anew
+        self._path: Path | None = None
+        self._encoding: Encoding | None = None
+        self._count = 0
+        self._old: TiffPages | None = None
+        self._waiting: dict[int, _Waiting] = {}
+        self._spool: IO[bytes] | None = None
+
+    def __enter__(self) -> StackWriter:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            if kind is None:
+                self.write()
+        finally:
+            self._forget()
+
+    def put(self, path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int) -> None:
+        """Have one page written.
+
+        Raises
+        ------
+        LabelError
+            It does not fit the stack on disk.
+        UserError
+            It cannot be kept until then.
+        """
+        if path != self._path:
+            self.write()
+            self._path, self._encoding, self._count = path, encoding, pages
+            self._old = _open(path) if path.exists() and not self._anew else None
+        if self._old is not None:
+            _check(self._old, path, encoding, page, pages, ids.shape)
+        else:
+            _check_page(path, page, pages)
+        _, raw, marked = fitting(ids, encoding)
+        strip = _Strip.of(raw, marked)
+        try:
+            if self._spool is None:
+                near = next(folder for folder in path.absolute().parents if folder.is_dir())
+                self._spool = SpooledTemporaryFile(_IN_MEMORY, dir=os.fspath(near))  # noqa: SIM115 - see `_forget`
+            self._spool.seek(0, os.SEEK_END)
+            self._waiting[page] = _Waiting(ids.shape, replace(strip, data=b""), self._spool.tell(), len(strip.data))
+            self._spool.write(strip.data)
+        except OSError as error:
+            raise write_error(path, error) from error
+
+    def write(self) -> None:
+        """Write what has been put, in one piece. Threads take turns: what another one wrote would be lost."""
+        path = self._path
+        try:
+            if path is not None and self._waiting:
+                with _TURN:
+                    if self._anew or not path.exists():
+                        self._begin(path)
+                    else:
+                        self._replace(path)
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        for file in (self._spool, self._old):
+            if file is not None:
+                file.close()
+        self._path, self._spool, self._old, self._waiting = None, None, None, {}
+
+    def _strip(self, page: int) -> _Strip:
+        waiting = self._waiting[page]
+        assert self._spool is not None
+        self._spool.seek(waiting.start)
+        return replace(waiting.strip, data=self._spool.read(waiting.size))
+
+    def _begin(self, path: Path) -> None:
+        """Make the stack; the pages to come have the size of the first one and are unlabelled."""
+        assert self._encoding is not None
+        shape = next(iter(self._waiting.values())).shape
+        _, raw, marked = fitting(np.full(shape, UNLABELLED, np.uint8), self._encoding)
+        blank = _Strip.of(raw, marked)
+        strips = (self._strip(i) if i in self._waiting else blank for i in range(self._count))
         with atomic_path(path) as temporary:
-            _write_all(temporary, (new if i == page else empty or new for i in range(pages)), pages * ids.size)
-        return
-    try:
-        old = TiffPages(path)
-    except ImageError as error:
-        raise LabelError(error.message, path, error.hint, error.details) from error
-    try:
-        _check_page(path, page, old.count if pages == old.count else -1)
-        shape = (old.page(page).height, old.page(page).width)
-        if shape != ids.shape and not is_blank(*read_open(old, page), encoding):
-            raise LabelError(
-                f"page {page + 1} is {shape[1]} × {shape[0]} pixels.", path, "It is another image's label."
-            )
+            _write_all(temporary, strips, self._count * shape[0] * shape[1])
+
+    def _replace(self, path: Path) -> None:
+        assert self._encoding is not None
+        encoding = self._encoding
+        if self._old is not None:
+            self._old.close()
+        self._old = old = _open(path)  # another thread may have written since
+        for page, waiting in self._waiting.items():
+            _check(old, path, encoding, page, self._count, waiting.shape)
         with atomic_path(path) as temporary:
+            all_new = len(self._waiting) == old.count
             try:
-                patched = _patch(path, temporary, _Strip(raw, marked), page)
+                patched = not all_new and _patch(path, temporary, self._waiting, self._strip)
+                if not patched:
+                    strips = (
+                        self._strip(i) if i in self._waiting else _old_strip(old, i, encoding) for i in range(old.count)
+                    )
+                    height, width = next(iter(self._waiting.values())).shape
+                    _write_all(temporary, strips, old.count * height * width)
+            except ImageError as error:
+                raise LabelError(error.message, path, error.hint, error.details) from error
             except broken() as error:
-                raise ImageError(
-                    "is damaged.", path, "Move it away, or restore it from a copy.", repr(error)
-                ) from error
-            if not patched:
-                strips = (_Strip(raw, marked) if i == page else _old_strip(old, i, encoding) for i in range(old.count))
-                _write_all(temporary, strips, old.count * ids.size)
+                hint = "Move it away, or restore it from a copy."
+                raise LabelError("is damaged.", path, hint, repr(error)) from error
             old.close()  # Windows does not replace an open file
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A page that is to be written: the size of the label, the strip, and where its bytes wait."""
+
+    shape: tuple[int, ...]
+    strip: _Strip
+    start: int
+    size: int
+
+
+def _open(path: Path) -> TiffPages:
+    """Open a stack on disk; what is wrong with it is wrong with a label."""
+    try:
+        return TiffPages(path)
     except ImageError as error:
         raise LabelError(error.message, path, error.hint, error.details) from error
-    finally:
-        old.close()
+
+
+def _check(old: TiffPages, path: Path, encoding: Encoding, page: int, pages: int, size: tuple[int, ...]) -> None:
+    """Refuse a page that does not belong into the stack on disk."""
+    _check_page(path, page, old.count if pages == old.count else -1)
+    try:
+        shape = (old.page(page).height, old.page(page).width)
+        fits = shape == size or is_blank(*read_open(old, page), encoding)
+    except ImageError as error:
+        raise LabelError(error.message, path, error.hint, error.details) from error
+    if not fits:
+        raise LabelError(f"page {page + 1} is {shape[1]} × {shape[0]} pixels.", path, "It is another image's label.")
 
 
 def is_blank(raw: np.ndarray, palette: png.Palette, marked: bool, encoding: Encoding) -> bool:
@@ -136,12 +250,19 @@ def _check_page(path: Path, page: int, pages: int) -> None:
         )
 
 
+@dataclass(frozen=True)
 class _Strip:
     """One page, deflated."""
 
-    def __init__(self, raw: np.ndarray, marked: bool) -> None:
-        self.shape, self.dtype, self.marked = raw.shape, raw.dtype, marked
-        self.data = zlib.compress(np.ascontiguousarray(raw, raw.dtype.newbyteorder("<")).tobytes(), 6)
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    marked: bool
+    data: bytes
+
+    @classmethod
+    def of(cls, raw: np.ndarray, marked: bool) -> _Strip:
+        data = zlib.compress(np.ascontiguousarray(raw, raw.dtype.newbyteorder("<")).tobytes(), 6)
+        return cls(raw.shape, raw.dtype, marked, data)
 
     @property
     def description(self) -> str:
@@ -156,7 +277,7 @@ def _old_strip(pages: TiffPages, index: int, encoding: Encoding) -> _Strip:
         raise ImageError("holds an index without a colour.", pages.path)
     if palette:  # the page is written without it, so its pixels become what they mean
         raw = meaning_of(RawLabel(raw, palette, marked), encoding)[1]
-    return _Strip(raw, marked)
+    return _Strip.of(raw, marked)
 
 
 def _write_all(path: Path, strips: Iterator[_Strip], pixels: int) -> None:
@@ -178,28 +299,31 @@ def _write_all(path: Path, strips: Iterator[_Strip], pixels: int) -> None:
             )
 
 
-def _patch(path: Path, temporary: Path, strip: _Strip, index: int) -> bool:
-    """Copy the file and give one page a new strip; False when the file is not of our making or mostly dead strips."""
+def _patch(path: Path, temporary: Path, pages: Iterable[int], strip_of: Callable[[int], _Strip]) -> bool:
+    """Copy the file and give pages new strips; False when the file is not of our making or mostly dead strips."""
     import tifffile
 
     shutil.copyfile(path, temporary)
     with tifffile.TiffFile(temporary, mode="r+b") as tif:
-        page = tif.pages[index]
         file = tif.filehandle
         used = sum(sum(one.databytecounts) for one in tif.pages)
-        if not _ours(page, strip) or file.size > 2 * used + 2**16 or file.size + len(strip.data) > 2**32 - 2**16:
+        if file.size > 2 * used + 2**16:
             return False
-        file.seek(0, os.SEEK_END)
-        if file.tell() % 2:
-            file.write(b"\0")
-        offset = file.tell()
-        file.write(strip.data)
-        try:
-            page.tags["StripOffsets"].overwrite(offset)
-            page.tags["StripByteCounts"].overwrite(len(strip.data))
-            page.tags["ImageDescription"].overwrite(strip.description)
-        except (struct.error, ValueError):
-            return False
+        for index in pages:
+            strip, page = strip_of(index), tif.pages[index]
+            file.seek(0, os.SEEK_END)
+            if not _ours(page, strip) or file.tell() + len(strip.data) > 2**32 - 2**16:
+                return False
+            if file.tell() % 2:
+                file.write(b"\0")
+            offset = file.tell()
+            file.write(strip.data)
+            try:
+                page.tags["StripOffsets"].overwrite(offset)
+                page.tags["StripByteCounts"].overwrite(len(strip.data))
+                page.tags["ImageDescription"].overwrite(strip.description)
+            except (struct.error, ValueError):
+                return False
     return True
 
 

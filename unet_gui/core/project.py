@@ -252,7 +252,15 @@ class Dataset:
         """
         return self._labels.read(ref, self.encoding, self.classes, shape)
 
-    def save_label(self, ref: ImageRef, ids: np.ndarray, pages: int | None = None, *, overwrite: bool = False) -> None:
+    def save_label(
+        self,
+        ref: ImageRef,
+        ids: np.ndarray,
+        pages: int | None = None,
+        *,
+        overwrite: bool = False,
+        stack: label_stack.StackWriter | None = None,
+    ) -> None:
         """Save an image's label; the old file stays whole until the new one is.
 
         Parameters
@@ -265,6 +273,8 @@ class Dataset:
             Number of pages of the stack, if known; otherwise its header is read.
         overwrite : bool
             Write even over a file that is no label of ours.
+        stack : StackWriter, optional
+            Writes the page of a stack later, together with others.
 
         Raises
         ------
@@ -278,7 +288,7 @@ class Dataset:
             raise UserError("could not be saved.", self.label_path(ref), self.read_only)
         self._must_be_ours()
         self._keep_meaning()
-        self._labels.write(ref, ids, self.encoding, self.classes, pages, overwrite=overwrite)
+        self._labels.write(ref, ids, self.encoding, self.classes, pages, overwrite=overwrite, stack=stack)
 
     def _must_be_ours(self) -> None:
         """Refuse to write into a folder that another window has taken over."""

@@ -23,6 +23,7 @@ from unet_gui.core.cv import cv2
 from unet_gui.core.encoding import INDEX
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.images import ImageRef
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import maker_of, read_label, write_label
@@ -100,7 +101,9 @@ def count(dataset: Dataset, ref: ImageRef, classes: Collection[int]) -> Touched:
     return Touched(pixels, int(pixels > 0), nbytes)
 
 
-def relabel(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | None) -> None:
+def relabel(
+    dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | None, stack: StackWriter | None = None
+) -> None:
     """Make a class another one in the label and in the prediction of one image.
 
     Parameters
@@ -111,6 +114,9 @@ def relabel(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | No
         Class ids.
     keep : Path or None
         Folder for what undo needs, written before the label is; None keeps nothing.
+    stack : StackWriter, optional
+        Writes the label of a page later, together with others. If that does not happen any more, both taking back and
+        doing it again find the page as it was: pixels that are not what the change made of them are left alone.
 
     Raises
     ------
@@ -121,7 +127,7 @@ def relabel(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | No
     if label is not None and (mask := label == old).any():
         _keep(keep, ref.key, mask)
         label[mask] = new
-        dataset.save_label(ref, label)
+        dataset.save_label(ref, label, stack=stack)
     prediction = _prediction(dataset, ref)
     if prediction is not None and (mask := prediction == old).any():
         _keep(keep, _prediction_key(ref), mask)
@@ -129,8 +135,12 @@ def relabel(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path | No
         _write_prediction(dataset, ref, prediction)
 
 
-def take_back(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path) -> None:
+def take_back(
+    dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path, stack: StackWriter | None = None
+) -> None:
     """Give the pixels of one image back to the class they were of. The class must be known to the dataset again.
+
+    See `relabel` for the parameters.
 
     Raises
     ------
@@ -142,7 +152,7 @@ def take_back(dataset: Dataset, ref: ImageRef, old: int, new: int, keep: Path) -
         label = _label(dataset, ref)
         if label is not None and label.shape == mask.shape and (mask := mask & (label == new)).any():
             label[mask] = old
-            dataset.save_label(ref, label)
+            dataset.save_label(ref, label, stack=stack)
     mask = _kept(keep, _prediction_key(ref))
     if mask is not None:
         prediction = _prediction(dataset, ref)

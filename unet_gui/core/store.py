@@ -92,6 +92,7 @@ def write_label(
     page: int | None = None,
     pages: int | None = None,
     maker: str = "",
+    stack: label_stack.StackWriter | None = None,
 ) -> None:
     """Write a label; the old file stays whole until the new one is.
 
@@ -110,6 +111,8 @@ def write_label(
         Page to write and number of pages of a multi-page TIFF. Other pages stay; new ones are unlabelled.
     maker : str
         What has made a prediction, to be written into a PNG: see `maker_of`.
+    stack : StackWriter, optional
+        Writes the page of a stack later, together with others.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def write_label(
     if ids.ndim != 2 or ids.dtype != np.uint8 or ids.size == 0:
         raise LabelError("A label must be whole numbers 0…255 in rows and columns.", path)
     if path.suffix.lower() in label_stack.SUFFIXES:
-        label_stack.write_page(path, ids, encoding, page or 0, pages or 1)
+        (stack.put if stack else label_stack.write_page)(path, ids, encoding, page or 0, pages or 1)
         return
     used, raw, marked = fitting(ids, encoding)
     texts = ({MAKER: maker} if maker else {}) | ({MARK: "index"} if marked else {})

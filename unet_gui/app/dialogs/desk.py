@@ -68,6 +68,7 @@ class DialogDesk(QObject):
         self._images = images
         self._open_folder = open_folder
         self._open: dict[str, QDialog] = {}
+        self._last: dict[str, Path] = {}  # where something was chosen, by purpose
 
     def _show(self, name: str, make: Callable[[], QDialog]) -> None:
         """Show a dialog, or bring the one that is open to the front."""
@@ -106,10 +107,21 @@ class DialogDesk(QObject):
     # --- files -----------------------------------------------------------------------------------------------------
 
     def _files(self, name: str, title: str, taken: Callable[[Path], object], start: Path | None = None) -> QFileDialog:
-        dialog = QFileDialog(self._window, title, str(start or ""))
-        dialog.fileSelected.connect(lambda text: taken(Path(text)))
+        """Ask for a file or folder, beginning at `_place`."""
+        dialog = QFileDialog(self._window, title, str(self._place(name, start)))
+        dialog.fileSelected.connect(lambda text: self._taken(name, Path(text), taken))
         self._show_anew(name, lambda: dialog)
         return dialog
+
+    def _place(self, name: str, start: Path | None = None) -> Path:
+        """Return a folder that is there: ``start``, or where something was chosen for this last, or the open one."""
+        dataset = self._session.dataset
+        wanted = start or self._last.get(name) or (dataset.root if dataset else Path.home())
+        return next((place for place in (wanted, *wanted.parents) if place.is_dir()), Path.home())
+
+    def _taken(self, name: str, path: Path, taken: Callable[[Path], object]) -> None:
+        self._last[name] = path.parent
+        taken(path)
 
     @Slot()
     def open_folder(self) -> None:
@@ -125,7 +137,8 @@ class DialogDesk(QObject):
         dataset = self._session.dataset
         if dataset is None:
             return
-        dialog = self._files("masks", "Folder for the masks", self._save_masks, dataset.root.parent)
+        start = self._last.get("masks") or dataset.root.parent
+        dialog = self._files("masks", "Folder for the masks", self._save_masks, start)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptOpen)
 
@@ -154,7 +167,9 @@ class DialogDesk(QObject):
             from unet_gui.core.exchange import EXPORTERS
 
             dialog = ExportDialog([name for name in FORMATS if name in EXPORTERS], self._session.classes, self._window)
+            dialog.start = self._place("export")
             dialog.chosen.connect(self.export_chosen)
+            dialog.chosen.connect(lambda _, place, __: self._last.update({"export": place.parent}))
             return dialog
 
         self._show("export", make)
@@ -168,7 +183,9 @@ class DialogDesk(QObject):
             from unet_gui.core.exchange import IMPORTERS
 
             dialog = ImportDialog([name for name in FORMATS if name in IMPORTERS], self._session.classes, self._window)
+            dialog.start = self._place("import")
             dialog.chosen.connect(self.import_chosen)
+            dialog.chosen.connect(lambda _, place, __: self._last.update({"import": place.parent}))
             return dialog
 
         self._show("import", make)
@@ -295,12 +312,15 @@ class DialogDesk(QObject):
 
         self._show_anew("question", make)
 
-    def ask_color(self, class_id: int, now: str, taken: Callable[[int, str], object]) -> None:
-        """Let the person choose the colour of a class."""
+    def ask_color(self, class_id: int, now: str, taken: Callable[[int, str], object], of: str = "") -> None:
+        """Let the person choose the colour of a class or channel."""
 
         def make() -> QDialog:
             dialog = QColorDialog(QColor(now), self._window)
             dialog.setOption(QColorDialog.ColorDialogOption.DontUseNativeDialog)
+            dialog.setWindowTitle(f"Colour of “{of}”" if of else "Colour")
+            if (layout := dialog.layout()) is not None:
+                layout.setContentsMargins(18, 18, 18, 14)  # as in forms; Qt leaves none
             dialog.colorSelected.connect(lambda color: taken(class_id, color.name()))
             return dialog
 

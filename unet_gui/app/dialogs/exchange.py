@@ -91,6 +91,8 @@ class _ExchangeDialog(Form):
         self._classes = list(classes)
         self._fitting = fitting
         self._options: dict[str, QWidget] = {}
+        self.start = Path.home()
+        """Where choosing a place begins."""
         self.format = self.combo("Format", [(name, FORMATS.get(name, name)) for name in formats], formats[0])
         place, replace = words
         self.path = QLineEdit()
@@ -100,7 +102,7 @@ class _ExchangeDialog(Form):
         choose.clicked.connect(self._choose)
         line = row(self.path, choose)
         line.setStretch(0, 1)
-        self.fields.addRow(place, line)
+        self.add(place, line)
         self.overwrite: QCheckBox = self.check(replace, False)
         box = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(box.Ok | box.Cancel)
@@ -109,7 +111,7 @@ class _ExchangeDialog(Form):
         self.format.currentIndexChanged.connect(self._on_format)
         self._on_path()
 
-    def add(self, name: str, widget: QWidget) -> None:
+    def option(self, name: str, widget: QWidget) -> None:
         """Make a widget the field of an option."""
         self._options[name] = widget
 
@@ -153,14 +155,16 @@ class ExportDialog(_ExchangeDialog):
         super().__init__("Export", formats, classes, words, EXPORT_OPTIONS, parent)
         self.only_labels = self.check(EXPORT_NAMES["only_labels"], False, "Images without a label are left out then")
         auto = [("auto", "class 0 if it is called background"), ("none", "none: every class is objects")]
-        self.add(
+        self.option(
             "background", self.class_combo(EXPORT_NAMES["background"], auto, "This class is not written as objects")
         )
         only = [("", "the only one besides background")]
-        self.add("foreground", self.class_combo(EXPORT_NAMES["foreground"], only, "All others become 0"))
+        self.option("foreground", self.class_combo(EXPORT_NAMES["foreground"], only, "All others become 0"))
         kinds = [("auto", "outlines, run lengths for holes"), ("polygon", "outlines"), ("rle", "run lengths: exact")]
-        self.add("segmentation", self.combo(EXPORT_NAMES["segmentation"], kinds, "auto", "How COCO stores an object"))
-        self.add(
+        self.option(
+            "segmentation", self.combo(EXPORT_NAMES["segmentation"], kinds, "auto", "How COCO stores an object")
+        )
+        self.option(
             "copy_images", self.check(EXPORT_NAMES["copy_images"], False, "So that YOLO can be trained on the folder")
         )
         text = "Each image's mask: your label, and the prediction where you have said nothing."
@@ -171,7 +175,7 @@ class ExportDialog(_ExchangeDialog):
         return {**super().options(), "only_labels": self.only_labels.isChecked()}
 
     def _choose(self) -> None:
-        dialog = QFileDialog(self, "Folder for the export", self.path.text())
+        dialog = QFileDialog(self, "Folder for the export", self.path.text().strip() or str(self.start))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.fileSelected.connect(self.path.setText)
         dialog.open()
@@ -184,26 +188,39 @@ class ImportDialog(_ExchangeDialog):
         words = "File or folder", IMPORT_NAMES["overwrite"]
         super().__init__("Import labels", formats, classes, words, IMPORT_OPTIONS, parent)
         auto = [("auto", "class 0 if it is called background"), ("none", "unlabelled")]
-        self.add("background", self.class_combo(IMPORT_NAMES["background"], auto, "What they become"))
-        self.add("suffix", self._line(IMPORT_NAMES["suffix"], "_mask", "What the files have behind the image's name"))
-        self.add(
+        self.option("background", self.class_combo(IMPORT_NAMES["background"], auto, "What they become"))
+        self.option(
+            "suffix", self._line(IMPORT_NAMES["suffix"], "_mask", "What the files have behind the image's name")
+        )
+        self.option(
             "unlabelled", self._number(IMPORT_NAMES["unlabelled"], -1, 65535, -1, "This pixel value means unlabelled")
         )
-        self.add(
+        self.option(
             "object_class", self._line(IMPORT_NAMES["object_class"], "object", "For objects that come without a class")
         )
         touching = "Pixels so near to another object become the class “touching border”; 0: none"
-        self.add("touching", self._number(IMPORT_NAMES["touching"], 0, 99, 1, touching))
+        self.option("touching", self._number(IMPORT_NAMES["touching"], 0, 99, 1, touching))
+        why = (
+            "“Touching border” is a class for the pixels where objects touch. It keeps neighbours apart: "
+            "a model learns classes, not objects."
+        )
+        self._why_touching = label(why, "muted", wrap=True)
+        self.fields.addRow(self._why_touching)
         text = "Files are matched with images by name, classes by name; new classes are added."
         self.fields.addRow(label(text, "muted", wrap=True))
         self._on_format()
+
+    @Slot()
+    def _on_format(self) -> None:
+        super()._on_format()
+        self.fields.setRowVisible(self._why_touching, self.fields.isRowVisible(self._options["touching"]))
 
     def _line(self, name: str, example: str, tip: str) -> QLineEdit:
         widget = QLineEdit()
         widget.setPlaceholderText(f"e.g. {example}")
         widget.setAccessibleName(name)
         widget.setToolTip(tip)
-        self.fields.addRow(name, widget)
+        self.add(name, widget)
         return widget
 
     def _number(self, name: str, least: int, most: int, now: int, tip: str) -> QSpinBox:
@@ -215,12 +232,12 @@ class ImportDialog(_ExchangeDialog):
         widget.setToolTip(tip)
         if least < 0:
             widget.setSpecialValueText("none")
-        self.fields.addRow(name, widget)
+        self.add(name, widget)
         return widget
 
     def _choose(self) -> None:
         files = self.format.currentData() in ("coco", "imagej")
-        dialog = QFileDialog(self, "What to import", self.path.text())
+        dialog = QFileDialog(self, "What to import", self.path.text().strip() or str(self.start))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile if files else QFileDialog.FileMode.Directory)
         dialog.fileSelected.connect(self.path.setText)
         dialog.open()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal, Slot
+from collections.abc import Iterator, Sequence
+
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -17,12 +19,13 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app import theme
+from unet_gui.app.folder import lost_classes
 from unet_gui.app.model_facts import Wishes
 from unet_gui.app.settings import Settings
 from unet_gui.app.widgets import indent, label
 from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
-from unet_gui.core.store import BINARY, INDEX, Encoding
+from unet_gui.core.store import BINARY, INDEX, UNLABELLED, Encoding
 
 
 class Form(QDialog):
@@ -43,13 +46,35 @@ class Form(QDialog):
         self.fields.setVerticalSpacing(10)
         self.fields.setLabelAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.buttons = QDialogButtonBox()
-        layout = QVBoxLayout(self)
+        self._layout = layout = QVBoxLayout(self)
         layout.setContentsMargins(18, 18, 18, 14)
         layout.setSpacing(14)
-        layout.setSizeConstraint(QLayout.SizeConstraint.SetMinimumSize)
+        layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         layout.addLayout(self.fields)
         layout.addWidget(self.buttons)
         self.buttons.rejected.connect(self.reject)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize, QEvent.Type.Show):
+            self._fit()
+        return super().event(event)
+
+    def _fit(self) -> None:
+        """Be as high as the texts need at this width: a layout alone does not ask for more when one grows."""
+        layout = self._layout
+        self.setMinimumWidth(max(400, layout.totalMinimumSize().width()))
+        wraps = layout.hasHeightForWidth()
+        self.setFixedHeight(layout.totalHeightForWidth(self.width()) if wraps else layout.totalSizeHint().height())
+
+    def add(self, name: str, field: QWidget | QLayout) -> None:
+        """Add a field. Its name stands at the middle of it; a layout would put that of a high field too high."""
+        text = label(name)
+        text.setMinimumHeight(field.sizeHint().height())
+        if isinstance(field, QWidget):
+            text.setBuddy(field)
+            self.fields.addRow(text, field)
+        else:
+            self.fields.addRow(text, field)
 
     def combo(self, name: str, choices: list[tuple[str, str]], current: str, tip: str = "") -> QComboBox:
         """Add a choice; each is (value, text)."""
@@ -59,7 +84,7 @@ class Form(QDialog):
         widget.setCurrentIndex(max(0, widget.findData(current)))
         widget.setAccessibleName(name)
         widget.setToolTip(tip)
-        self.fields.addRow(name, widget)
+        self.add(name, widget)
         return widget
 
     def check(self, text: str, on: bool, tip: str = "") -> QCheckBox:
@@ -124,7 +149,7 @@ class ModelDialog(Form):
         self._minutes.setValue(wishes.minutes)
         self._minutes.setAccessibleName("Training time")
         self._minutes.setToolTip("It may stop earlier, when nothing more comes of it")
-        self.fields.addRow("Training time", self._minutes)
+        self.add("Training time", self._minutes)
         scores = [
             ("auto", "found out from the classes"),
             ("dice", "overlap (Dice)"),
@@ -181,6 +206,7 @@ class EncodingDialog(Form):
     def __init__(self, dataset: Dataset, parent: QWidget | None = None) -> None:
         super().__init__("How labels are stored", parent)
         choices = [("index", "class numbers, 255 = unlabelled"), ("binary", "0 and 255 (two classes)")]
+        self._dataset = dataset
         self._now = dataset.encoding
         if self._now.kind == "map":
             choices.insert(0, ("map", self._now.describe()))
@@ -193,30 +219,79 @@ class EncodingDialog(Form):
         self._unlabelled.setValue(-1)
         self._unlabelled.setAccessibleName("Value that means unlabelled")
         self._unlabelled.setToolTip("A pixel value that stands for “nobody has said”, such as 11 in CamVid")
-        self.fields.addRow("Unlabelled is", self._unlabelled)
+        self.add("Unlabelled is", self._unlabelled)
+        self.say = label("", "error", wrap=True)
+        self.fields.addRow(self.say)
+        self.loss = label("", wrap=True)
+        self.fields.addRow(self.loss)
         note = (
             "A choice counts for labels that are saved from now on and says how those on disk are read; "
             "no file is converted."
         )
         self.fields.addRow(label(note, "muted", wrap=True))
-        self.say = label("", "error", wrap=True)
-        self.fields.addRow(self.say)
         for text in dataset.notes:
             self.fields.addRow(label(text, "muted", wrap=True))
         box = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(box.Ok | box.Cancel)
         self.buttons.accepted.connect(self._on_ok)
+        self._kind.currentIndexChanged.connect(self._explain)
+        self._unlabelled.valueChanged.connect(self._explain)
+        self._explain()
 
-    @Slot()
-    def _on_ok(self) -> None:
-        kind = self._kind.currentData()
-        encoding: Encoding = {"index": INDEX, "binary": BINARY}.get(kind, self._now)
+    def _encoding(self) -> Encoding | None:
+        """Return what is chosen; None when it is impossible, which is said."""
+        encoding: Encoding = {"index": INDEX, "binary": BINARY}.get(self._kind.currentData(), self._now)
         try:
             if self._unlabelled.value() >= 0:
                 encoding = encoding.with_unlabelled(self._unlabelled.value())
         except UserError as error:
             self.say.setText(f"{error.message} {error.hint}".strip())
+            return None
+        self.say.setText("")
+        return encoding
+
+    @Slot()
+    def _explain(self) -> None:
+        """Say what the chosen pixel values cannot hold."""
+        encoding = self._encoding()
+        self.loss.setText(" ".join(_losses(self._dataset, encoding)) if encoding is not None else "")
+        for widget in (self.say, self.loss):
+            self.fields.setRowVisible(widget, bool(widget.text()))
+        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(encoding is not None)
+
+    @Slot()
+    def _on_ok(self) -> None:
+        encoding = self._encoding()
+        if encoding is None:
             return
         if encoding != self._now:
             self.chosen.emit(encoding)
         self.accept()
+
+
+def _losses(dataset: Dataset, encoding: Encoding) -> Iterator[str]:
+    """Yield what becomes of classes that an encoding has no pixel value for."""
+    gone = lost_classes(dataset.encoding, encoding)
+    names = [info.name for info in dataset.classes if info.id in gone]
+    if names:
+        verbs = "mean unlabelled then and leave" if len(names) > 1 else "means unlabelled then and leaves"
+        yield f"{_quoted(names, 'and')} {verbs} the list of classes."
+    if encoding.kind == "index":
+        return
+    held = {class_id for _, class_id in encoding.pairs()}
+    if encoding.kind == "binary":
+        shown = {info.id: info.name for info in dataset.classes}
+        yield f"0 is {_quoted([shown.get(0, 'class 0')], '')}, 255 is {_quoted([shown.get(1, 'class 1')], '')}."
+    others = [info.name for info in dataset.classes if info.id not in held | gone]
+    what = [_quoted(others, "or")] if others else []
+    what += ["unlabelled pixels"] if UNLABELLED not in held else []
+    if what:
+        yield f"A label with {' or with '.join(what)} does not fit: it is written as class numbers, and marked as such."
+
+
+def _quoted(names: Sequence[str], word: str) -> str:
+    """Return names in a row, the first of many."""
+    shown = [f"“{name}”" for name in names[:4]]
+    if len(names) > 4:
+        shown[3:] = [f"{len(names) - 3} other classes"]
+    return ", ".join(shown[:-1]) + f" {word} " * (len(shown) > 1) + shown[-1]

@@ -1,0 +1,132 @@
+"""Names of images and classes in the files of others: which is meant, and what is said of those that mean nothing."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from unet_gui.core import png
+from unet_gui.core.errors import UserError
+from unet_gui.core.exchange import ExportOptions, export, import_labels
+from unet_gui.core.images import ImageRef
+from unet_gui.core.palette import ClassInfo
+from unet_gui.core.project import Dataset
+
+from .test_exchange_import import SIZE, folder, mask, square
+
+
+def coco_of(path: Path, *names: str) -> Path:
+    """A square of another place in each image."""
+    data = {
+        "images": [{"id": n, "file_name": name, "height": SIZE[0], "width": SIZE[1]} for n, name in enumerate(names)],
+        "categories": [{"id": 7, "name": "cell"}],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 7, "iscrowd": 0, "segmentation": [square(n, n, 4)]}
+            for n in range(len(names))
+        ],
+    }
+    path.write_text(json.dumps(data), "utf-8")
+    return path
+
+
+def stack(tmp_path: Path, pages: int = 3) -> Dataset:
+    (tmp_path / "folder").mkdir()
+    tifffile.imwrite(tmp_path / "folder" / "s.tif", np.full((pages, *SIZE), 7, np.uint8), photometric="minisblack")
+    return Dataset.open(tmp_path / "folder")
+
+
+def test_pages_of_a_stack_in_a_folder_of_another_program(tmp_path: Path) -> None:
+    dataset = stack(tmp_path)
+    result = import_labels(dataset, coco_of(tmp_path / "x.json", "val/s.tif#0", "s.tif#2", "val/t.tif#0"), "coco")
+    assert result.done == 2
+    assert "Not in this folder: val/t.tif#0." in result.notes
+    for page, corner in ((0, 0), (2, 1)):
+        label = dataset.load_label(ImageRef("s.tif", page))
+        assert label is not None
+        rows, columns = np.nonzero(label != label[-1, -1])
+        assert (rows.min(), columns.min()) == (corner, corner)
+
+
+@pytest.mark.parametrize("kind", ["coco", "index"])
+def test_pages_that_a_stack_does_not_have_are_named(tmp_path: Path, kind: str) -> None:
+    dataset = stack(tmp_path)
+    if kind == "coco":
+        source = coco_of(tmp_path / "x.json", "s.tif#1", "s.tif#3")
+        name = "s.tif#3"
+    else:
+        source = tmp_path / "in"
+        for page in (1, 3):
+            mask(source / f"s.{page:04d}.png")
+        name = "s.0003.png"
+    result = import_labels(dataset, source, kind)
+    assert result.done == 1
+    assert f"Not in this folder: {name}." in result.notes
+
+
+def test_names_that_match_nothing_at_all_are_in_the_details(tmp_path: Path) -> None:
+    dataset = stack(tmp_path)
+    with pytest.raises(UserError, match="nothing for the images") as error:
+        import_labels(dataset, coco_of(tmp_path / "x.json", "val/t.tif#0", "u.png"), "coco")
+    assert error.value.details == "val/t.tif#0, u.png"
+
+
+def test_case_counts_where_both_are_there(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "A.png", "a.png", "B.png")
+    if len(dataset.images) < 3:
+        pytest.skip("this disk does not tell upper and lower case apart")
+    for name, class_id in (("A.png", 1), ("a.png", 2), ("b.PNG", 3)):
+        mask(tmp_path / "in" / name, class_id)
+    result = import_labels(dataset, tmp_path / "in", "index")
+    assert (result.done, result.notes[0].startswith("New classes")) == (3, True)
+    for name, class_id in (("A.png", 1), ("a.png", 2), ("B.png", 3)):
+        label = dataset.load_label(ImageRef(name))
+        assert label is not None
+        assert label.max() == class_id, name
+
+
+def test_a_name_in_another_case_than_two_images_is_of_neither(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "AB.png", "ab.png", "c.png")
+    if len(dataset.images) < 3:
+        pytest.skip("this disk does not tell upper and lower case apart")
+    for name in ("Ab.png", "c.png"):
+        mask(tmp_path / "in" / name)
+    result = import_labels(dataset, tmp_path / "in", "index")
+    assert result.done == 1
+    assert "Not in this folder: Ab.png." in result.notes
+
+
+@pytest.mark.parametrize("renamed", [False, True], ids=["ours", "saved by ImageJ"])
+def test_classes_with_signs_that_files_cannot_have(tmp_path: Path, renamed: bool) -> None:
+    roifile = pytest.importorskip("roifile")
+    dataset = folder(tmp_path, "a.png")
+    names = ("background", "cell/edge", "cell: core", 'a "b" c?', "cell:edge")
+    classes = [ClassInfo(i, name, f"#00000{i}") for i, name in enumerate(names)]
+    dataset.set_classes(classes)
+    ids = np.zeros(SIZE, np.uint8)
+    for n in range(1, 5 - renamed):  # two that ImageJ would call the same cannot be told apart then
+        ids[4 * n : 4 * n + 3, 4:9] = n
+    dataset.save_label(ImageRef("a.png"), ids)
+    export(dataset, "imagej", tmp_path / "out", ExportOptions(only_labels=True))
+    path = tmp_path / "out" / "a_RoiSet.zip"
+    with zipfile.ZipFile(path) as archive:
+        inside = archive.namelist()
+        rois = [roifile.ImagejRoi.frombytes(archive.read(name)) for name in inside]
+    assert inside[:3] == ["cell_edge-0001.roi", "cell_ core-0001.roi", "a _b_ c_-0001.roi"]
+    assert inside[3:] == ["cell_edge-0002.roi"] * (not renamed)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.png").write_bytes(png.encode(np.full(SIZE, 7, np.uint8)))
+    back = Dataset.open(tmp_path / "new")
+    if renamed:  # its manager calls a ROI by the name of the file in the zip
+        back.set_classes(classes)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, roi in zip(inside, rois, strict=True):
+                roi.name = name.removesuffix(".roi")
+                archive.writestr(name, roi.tobytes())
+    import_labels(back, tmp_path / "out", "imagej")
+    assert [info.name for info in back.classes] == list(names)
+    np.testing.assert_array_equal(back.load_label(ImageRef("a.png")), ids)

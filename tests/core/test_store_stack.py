@@ -77,6 +77,20 @@ def test_saving_one_page_again_and_again_does_not_fill_the_disk(tmp_path: Path) 
     assert max(sizes) < 90_000
 
 
+def test_saving_one_page_of_a_long_empty_stack_adds_one_strip(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    ids = (pattern((60, 60)) % 2).astype(np.uint8)
+    write_label(path, ids, INDEX, page=0, pages=1000)
+    with tifffile.TiffFile(path) as tif:
+        before = tif.pages[500].offset, tif.pages[500].dataoffsets
+    for page in (999, 3):
+        write_label(path, ids, INDEX, page=page, pages=1000)
+    with tifffile.TiffFile(path) as tif:
+        assert (tif.pages[500].offset, tif.pages[500].dataoffsets) == before, "all of it was written anew"
+        assert tif.pages[3].dataoffsets[0] > tif.pages[999].dataoffsets[0] > tif.pages[999].offset
+    np.testing.assert_array_equal(read_label(path, INDEX, page=999), ids)
+
+
 def test_one_page_of_a_long_stack_needs_the_memory_of_one_page(tmp_path: Path) -> None:
     path = tmp_path / "stack.tif"
     ids = np.zeros((500, 500), np.uint8)

@@ -33,6 +33,8 @@ PLAIN = "unet-gui-encoding=plain"
 _DEFLATE = 8
 _TURN = threading.Lock()
 _IN_MEMORY = 2**24  # bytes that wait to be written; more wait in a file
+_DEAD = 2**15  # bytes that are nobody's, which do not matter
+_DIRECTORY = 400  # bytes about what a page takes beside its strip
 _BIG = 2**31  # pixels in a file; from there on BigTIFF
 
 
@@ -192,7 +194,8 @@ class StackWriter:
         with atomic_path(path) as temporary:
             all_new = len(self._waiting) == old.count
             try:
-                patched = not all_new and _patch(path, temporary, self._waiting, self._strip)
+                added = sum(waiting.size for waiting in self._waiting.values())
+                patched = not all_new and _patch(path, temporary, self._waiting, self._strip, added)
                 if not patched:
                     strips = (
                         self._strip(i) if i in self._waiting else _old_strip(old, i, encoding) for i in range(old.count)
@@ -261,8 +264,9 @@ class _Strip:
 
     @classmethod
     def of(cls, raw: np.ndarray, marked: bool) -> _Strip:
-        data = zlib.compress(np.ascontiguousarray(raw, raw.dtype.newbyteorder("<")).tobytes(), 6)
-        return cls(raw.shape, raw.dtype, marked, data)
+        values = np.ascontiguousarray(raw, raw.dtype.newbyteorder("<"))
+        packer = png.ids_packer() if values.ndim == 2 and values.itemsize == 1 else zlib.compressobj(6)
+        return cls(raw.shape, raw.dtype, marked, packer.compress(values.data) + packer.flush())
 
     @property
     def description(self) -> str:
@@ -299,15 +303,14 @@ def _write_all(path: Path, strips: Iterator[_Strip], pixels: int) -> None:
             )
 
 
-def _patch(path: Path, temporary: Path, pages: Iterable[int], strip_of: Callable[[int], _Strip]) -> bool:
-    """Copy the file and give pages new strips; False when the file is not of our making or mostly dead strips."""
+def _patch(path: Path, temporary: Path, pages: Iterable[int], strip_of: Callable[[int], _Strip], added: int) -> bool:
+    """Copy the file and give pages new strips of ``added`` bytes; False when it is not ours, or mostly dead strips."""
     import tifffile
 
     shutil.copyfile(path, temporary)
     with tifffile.TiffFile(temporary, mode="r+b") as tif:
         file = tif.filehandle
-        used = sum(sum(one.databytecounts) for one in tif.pages)
-        if file.size > 2 * used + 2**16:
+        if file.size // _step(file.size) != (file.size + added) // _step(file.size) and _is_mostly_dead(tif):
             return False
         for index in pages:
             strip, page = strip_of(index), tif.pages[index]
@@ -325,6 +328,16 @@ def _patch(path: Path, temporary: Path, pages: Iterable[int], strip_of: Callable
             except (struct.error, ValueError):
                 return False
     return True
+
+
+def _step(size: int) -> int:
+    """Return by how much a file may grow before its dead strips are counted, which takes long in a long stack."""
+    return int(max(_DEAD, 2 ** (size.bit_length() - 3)))
+
+
+def _is_mostly_dead(tif: Any) -> bool:
+    used = sum(sum(page.databytecounts) + _DIRECTORY for page in tif.pages)
+    return bool(tif.filehandle.size > 2 * used + _DEAD)
 
 
 def _ours(page: Any, strip: _Strip) -> bool:

@@ -227,8 +227,7 @@ def ids_file(
 ) -> Iterator[bytes]:
     """Yield a PNG file of 8 bits piece by piece, as its rows come; ``colors`` is the chunk of its palette, if any."""
     height, width = shape
-    # runs of equal ids are all there is to find, and looking for them alone is many times as fast
-    packer = zlib.compressobj(3, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    packer = ids_packer()
     kind = 3 if colors else 0
     yield SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)) + colors
     for keyword, text in texts.items():
@@ -242,6 +241,11 @@ def ids_file(
             if packed:
                 yield chunk(b"IDAT", packed)
     yield chunk(b"IDAT", packer.flush()) + chunk(b"IEND", b"")
+
+
+def ids_packer() -> zlib._Compress:
+    """Return what packs class ids: runs are all there is to find, and to look for them alone is many times as fast."""
+    return zlib.compressobj(3, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
 
 
 def _colors(palette: Palette, array: np.ndarray) -> bytes:

@@ -6,13 +6,15 @@ import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+import tifffile
 import torch
 
 from tests.engine.conftest import blobs
 from unet_gui.core.images import image_info
 from unet_gui.core.palette import default_classes
-from unet_gui.core.store import maker_of
+from unet_gui.core.store import BINARY, maker_of, write_label
 from unet_gui.engine import segment as segment_module
 from unet_gui.engine.events import SegmentFinished
 from unet_gui.engine.model import Model, ModelInfo
@@ -23,7 +25,7 @@ from unet_gui.engine.unet import Arch, UNet
 
 
 @pytest.mark.parametrize("rows", [False, True])
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", "stack.tif"])
 def test_another_model_or_more_views_make_it_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, rows: bool
 ) -> None:
@@ -38,7 +40,13 @@ def test_another_model_or_more_views_make_it_anew(
         Model(UNet(arch), info).save(models[-1])
         os.utime(models[-1], (1e9, 1e9))  # long ago
     items = []
+    stack = tmp_path / "s.tif"
+    tifffile.imwrite(stack, np.stack([blobs(n, (64, 72))[0] for n in range(3)]), photometric="minisblack")
+    os.utime(stack, (1e9, 1e9))
     for n in range(3):
+        if suffix == "stack.tif":
+            items.append(SegmentItem(stack, n, tmp_path / "out/s.tif", pages=3))
+            continue
         image = tmp_path / f"{n}.png"
         cv2.imwrite(str(image), blobs(n, (64, 72))[0])
         os.utime(image, (1e9, 1e9))
@@ -52,15 +60,17 @@ def test_another_model_or_more_views_make_it_anew(
 
     assert skipped(models[0]) == 0
     assert skipped(models[0]) == 3
-    if suffix == ".tif":  # it does not say who made it
-        assert skipped(models[1]) == 3
-        return
-    assert maker_of(items[0].out)
+    assert all(maker_of(item.out, item.page) for item in items)
     assert skipped(models[1]) == 0
     assert skipped(models[1], tta=True) == 0
     assert skipped(models[1], tta=True) == 3
     assert skipped(models[1], tta=True, encoding="binary") == 0
     assert skipped(models[1], tta=True, encoding="binary") == 3
+    if suffix == "stack.tif":
+        write_label(items[1].out, blobs(0, (64, 72))[1] % 2, BINARY, page=1, pages=3)  # as older versions wrote them
+        assert maker_of(items[1].out, 1) == ""
+        assert skipped(models[0]) == 1
+        return
     cv2.imwrite(str(items[0].out), cv2.imread(str(items[0].out), cv2.IMREAD_UNCHANGED))  # as older versions wrote them
     assert maker_of(items[0].out) == ""
     assert skipped(models[0]) == 1

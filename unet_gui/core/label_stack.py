@@ -1,8 +1,9 @@
 """Labels of multi-page TIFF images: a multi-page TIFF, read and saved page by page.
 
 A page that this program wrote is one deflated strip, and its description says whether the page holds class ids
-(`MARKED`) or is written as its folder is (`PLAIN`). Both have the same length, so saving one page of a long stack is
-a copy of the file on disk plus one new strip at its end: memory holds one page, never the stack.
+(`MARKED`) or is written as its folder is (`PLAIN`), and in a second line what has made it, if it is a prediction.
+Saving one page of a long stack is a copy of the file on disk plus one new strip at its end: memory holds one page,
+never the stack.
 """
 
 from __future__ import annotations
@@ -70,10 +71,30 @@ def read_open(pages: TiffPages, index: int) -> tuple[np.ndarray, png.Palette, bo
     page = pages.page(index)
     colormap = page.colormap
     palette = () if colormap is None else tuple((int(r), int(g), int(b)) for r, g, b in colormap[:256])
-    return page.read(Rect(0, 0, page.width, page.height)), palette, page.description.strip() == MARKED
+    return page.read(Rect(0, 0, page.width, page.height)), palette, _lines(page.description)[0] == MARKED
 
 
-def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int) -> None:
+def describe(marked: bool, maker: str) -> str:
+    """Return the description of a page; ``maker`` as for `store.write_label`."""
+    return (MARKED if marked else PLAIN) + (f"\n{maker}" if maker else "")
+
+
+def maker_of(path: str | os.PathLike[str], page: int) -> str:
+    """Return what has made a page of predictions, "" where that is not said; raises ImageError."""
+    pages = TiffPages(path)
+    try:
+        return _lines(pages.page(page).description)[1]
+    finally:
+        pages.close()
+
+
+def _lines(description: str) -> tuple[str, str]:
+    """Return how the ids of a page are written and what made it; both are empty in a file that is not of our making."""
+    first, _, rest = description.strip().partition("\n")
+    return (first, rest) if first in (MARKED, PLAIN) else ("", "")
+
+
+def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int, maker: str = "") -> None:
     """Write one page of a stack of labels, making the stack with unlabelled pages when there is none.
 
     Raises
@@ -84,7 +105,7 @@ def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages
         The file cannot be written.
     """
     with StackWriter() as writer:
-        writer.put(path, ids, encoding, page, pages)
+        writer.put(path, ids, encoding, page, pages, maker)
 
 
 class StackWriter:
@@ -118,7 +139,7 @@ class StackWriter:
         finally:
             self._forget()
 
-    def put(self, path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int) -> None:
+    def put(self, path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int, maker: str = "") -> None:
         """Have one page written.
 
         Raises
@@ -137,7 +158,7 @@ class StackWriter:
         else:
             _check_page(path, page, pages)
         _, raw, marked = fitting(ids, encoding)
-        strip = _Strip.of(raw, marked)
+        strip = _Strip.of(raw, marked, maker)
         try:
             if self._spool is None:
                 near = next(folder for folder in path.absolute().parents if folder.is_dir())
@@ -260,17 +281,18 @@ class _Strip:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     marked: bool
+    maker: str
     data: bytes
 
     @classmethod
-    def of(cls, raw: np.ndarray, marked: bool) -> _Strip:
+    def of(cls, raw: np.ndarray, marked: bool, maker: str = "") -> _Strip:
         values = np.ascontiguousarray(raw, raw.dtype.newbyteorder("<"))
         packer = png.ids_packer() if values.ndim == 2 and values.itemsize == 1 else zlib.compressobj(6)
-        return cls(raw.shape, raw.dtype, marked, packer.compress(values.data) + packer.flush())
+        return cls(raw.shape, raw.dtype, marked, maker, packer.compress(values.data) + packer.flush())
 
     @property
     def description(self) -> str:
-        return MARKED if self.marked else PLAIN
+        return describe(self.marked, self.maker)
 
 
 def _old_strip(pages: TiffPages, index: int, encoding: Encoding) -> _Strip:
@@ -281,7 +303,7 @@ def _old_strip(pages: TiffPages, index: int, encoding: Encoding) -> _Strip:
         raise ImageError("holds an index without a colour.", pages.path)
     if palette:  # the page is written without it, so its pixels become what they mean
         raw = meaning_of(RawLabel(raw, palette, marked), encoding)[1]
-    return _Strip.of(raw, marked)
+    return _Strip.of(raw, marked, _lines(pages.page(index).description)[1])
 
 
 def _write_all(path: Path, strips: Iterator[_Strip], pixels: int) -> None:
@@ -343,7 +365,7 @@ def _is_mostly_dead(tif: Any) -> bool:
 def _ours(page: Any, strip: _Strip) -> bool:
     return (
         page.tags.get("ImageDescription") is not None
-        and page.tags["ImageDescription"].value in (MARKED, PLAIN)
+        and _lines(page.tags["ImageDescription"].value)[0] != ""
         and int(page.compression) == _DEFLATE
         and len(page.dataoffsets) == 1
         and page.shape == strip.shape

@@ -119,8 +119,7 @@ def label_rows(path: Path, shape: tuple[int, int], encoding: Encoding, maker: st
         coded = (encoding.encode(part) for part in rows)
         _, _, marked = fitting(np.zeros((1, 1), np.uint8), encoding)
         if path.suffix.lower() in label_stack.SUFFIXES:
-            text = label_stack.MARKED if marked else label_stack.PLAIN
-            write_tiff(temporary, coded, shape, np.uint8, text)
+            write_tiff(temporary, coded, shape, np.uint8, label_stack.describe(marked, maker))
         else:
             texts = ({MAKER: maker} if maker else {}) | ({MARK: "index"} if marked else {})
             write_png(temporary, coded, shape, texts)

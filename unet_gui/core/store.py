@@ -14,7 +14,7 @@ from unet_gui.core import label_stack, png
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.detect import Detected, detect_encoding
 from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, fitting
-from unet_gui.core.errors import LabelError
+from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.raw_label import MARK, RawLabel, meaning_of, read_raw
 
 __all__ = [
@@ -110,7 +110,7 @@ def write_label(
     page, pages : int, optional
         Page to write and number of pages of a multi-page TIFF. Other pages stay; new ones are unlabelled.
     maker : str
-        What has made a prediction, to be written into a PNG: see `maker_of`.
+        What has made a prediction, to be written into the file: see `maker_of`.
     stack : StackWriter, optional
         Writes the page of a stack later, together with others.
 
@@ -125,7 +125,7 @@ def write_label(
     if ids.ndim != 2 or ids.dtype != np.uint8 or ids.size == 0:
         raise LabelError("A label must be whole numbers 0…255 in rows and columns.", path)
     if path.suffix.lower() in label_stack.SUFFIXES:
-        (stack.put if stack else label_stack.write_page)(path, ids, encoding, page or 0, pages or 1)
+        (stack.put if stack else label_stack.write_page)(path, ids, encoding, page or 0, pages or 1, maker)
         return
     used, raw, marked = fitting(ids, encoding)
     texts = ({MAKER: maker} if maker else {}) | ({MARK: "index"} if marked else {})
@@ -138,9 +138,14 @@ def write_label(
     atomic_write(path, data)
 
 
-def maker_of(path: str | os.PathLike[str]) -> str:
-    """Return what made the prediction in a PNG file, "" where that is not said."""
-    return _said(path, MAKER)
+def maker_of(path: str | os.PathLike[str], page: int = 0) -> str:
+    """Return what made the prediction in a file, or in a page of it, "" where that is not said."""
+    if not label_stack.is_tiff(path):
+        return _said(path, MAKER)
+    try:
+        return label_stack.maker_of(path, page)
+    except ImageError:
+        return ""
 
 
 def is_marked(path: str | os.PathLike[str]) -> bool:

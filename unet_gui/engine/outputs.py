@@ -85,14 +85,13 @@ def _is_newer(out: Path, image: Path, model: Path) -> bool:
 def is_up_to_date(item: SegmentItem, config: SegmentConfig, maker: str = "") -> bool:
     """Whether the item need not be segmented again; of a stack, whether its page was written.
 
-    A file that does not say who made it (a TIFF, one of an older version) counts by its time alone.
+    A file that does not say who made it (one of an older version) counts by its time alone.
     """
     if not is_fresh(item, config.model) or not _maps_are_as_asked(item, config):
         return False
-    if maker and maker_of(item.out) not in ("", maker):
-        return False
-    if item.pages <= 1:
-        return True
+    said = maker_of(item.out, item.page if item.pages > 1 else 0) if maker else ""
+    if said or item.pages <= 1:
+        return said in ("", maker)
     try:
         pixels = read_label(item.out, INDEX, page=item.page)
     except UserError:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import image_info
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.planes import WaitingPlanes, write_planes
 from unet_gui.core.rows import RowsFile, label_rows, map_rows
 from unet_gui.core.store import INDEX, UNLABELLED, Encoding, maker_of, read_label, write_label
@@ -116,11 +120,17 @@ def is_stale_stack(item: SegmentItem, config: SegmentConfig) -> bool:
 
 
 def write_item(
-    item: SegmentItem, prediction: Prediction, encoding: Encoding, classes: Sequence[int], maker: str
+    item: SegmentItem,
+    prediction: Prediction,
+    encoding: Encoding,
+    classes: Sequence[int],
+    maker: str,
+    stack: StackWriter | None = None,
 ) -> None:
     """Write what the item asks for, the maps first: the mask is what says that the image is done.
 
-    ``classes`` are the model's, in its order; ``maker`` is from `maker_text`.
+    ``classes`` are the model's, in its order; ``maker`` is from `maker_text`. With ``stack``, the page of a stack is
+    written when that is.
     """
     outputs = outputs_of(item)
     for path, values in zip(outputs[1:], maps_of(prediction), strict=True):
@@ -128,12 +138,63 @@ def write_item(
             named = classes if path == outputs.prob else ()
             write_planes(path, values if values.ndim == 3 else values[None], named)
     page, pages = (item.page, item.pages) if item.pages > 1 else (None, None)
-    write_label(item.out, np.ascontiguousarray(prediction.ids), encoding, page=page, pages=pages, maker=maker)
+    ids = np.ascontiguousarray(prediction.ids)
+    write_label(item.out, ids, encoding, page=page, pages=pages, maker=maker, stack=stack)
 
 
 def maps_of(prediction: Prediction) -> tuple[NDArray[Any] | None, ...]:
     """Return the maps in the order of `Outputs`."""
     return prediction.prob, prediction.uncertainty, prediction.disagreement
+
+
+class StacksBehind:
+    """Writes pages of stacks in a thread; those that come meanwhile are written together: each writing copies the file.
+
+    Parameters
+    ----------
+    write : callable
+        Hands a page to the stack.
+    begin : callable
+        Is told of a file before pages are written to it.
+    """
+
+    def __init__(
+        self, write: Callable[[SegmentItem, Prediction, StackWriter], None], begin: Callable[[Path], None]
+    ) -> None:
+        self._write, self._begin = write, begin
+        self._waiting: deque[tuple[SegmentItem, Prediction, Future[None]]] = deque()
+        self._thread = ThreadPoolExecutor(1, "write-stacks")
+
+    def submit(self, item: SegmentItem, prediction: Prediction) -> Future[None]:
+        """Have a page written. The future is done when it is on the disk."""
+        done: Future[None] = Future()
+        self._waiting.append((item, prediction, done))
+        self._thread.submit(self._write_waiting)
+        return done
+
+    def close(self) -> None:
+        """Wait until all is written."""
+        self._thread.shutdown(wait=True)
+
+    def _write_waiting(self) -> None:
+        pages = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        for out, group in itertools.groupby(pages, key=lambda page: page[0].out):
+            put: list[Future[None]] = []
+            try:
+                self._begin(out)
+                with StackWriter() as stack:
+                    for item, prediction, done in group:
+                        try:
+                            self._write(item, prediction, stack)
+                            put.append(done)
+                        except Exception as error:  # noqa: BLE001 - told of this page alone
+                            done.set_exception(error)
+            except Exception as error:  # noqa: BLE001 - told of each page
+                for done in put:
+                    done.set_exception(error)
+            else:
+                for done in put:
+                    done.set_result(None)
 
 
 class Files:

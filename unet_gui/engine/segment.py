@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from unet_gui.core.errors import UserError
 from unet_gui.core.headers import read_bytes
 from unet_gui.core.images import ImageSource, open_image
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.store import Encoding
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import (
@@ -34,6 +36,7 @@ from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Stats
 from unet_gui.engine.outputs import (
     Files,
+    StacksBehind,
     check_encoding,
     is_stale_stack,
     is_up_to_date,
@@ -172,7 +175,7 @@ class _Run:
             ThreadPoolExecutor(READERS, "read-ahead"),
             ThreadPoolExecutor(WRITERS, "write-behind"),
         )
-        self.stacks = ThreadPoolExecutor(1, "write-stacks")  # pages of one file, in their order
+        self.stacks = StacksBehind(self._write, self._begin_stack)
         self.lanes: Lanes | None = None
         self.computing: deque[tuple[Group, Future[tuple[list[Event], list[Prediction]]]]] = deque()
         # a stack from an older model or image is begun anew, or a stop half-way would leave pages of both
@@ -208,8 +211,8 @@ class _Run:
             self.readers.shutdown(wait=True, cancel_futures=True)
             if self.lanes is not None:
                 self.lanes.close()
-            for pool in (self.writers, self.stacks):
-                pool.shutdown(wait=True, cancel_futures=False)
+            self.writers.shutdown(wait=True, cancel_futures=False)
+            self.stacks.close()
             for image in ahead:
                 _close(image.read)
 
@@ -315,9 +318,10 @@ class _Run:
         )
         if files is not None:
             writing = self.writers.submit(files.finish)
+        elif job.item.pages > 1:
+            writing = self.stacks.submit(job.item, prediction)
         else:
-            pool = self.stacks if job.item.pages > 1 else self.writers
-            writing = pool.submit(self._write, job.item, prediction)
+            writing = self.writers.submit(self._write, job.item, prediction)
         self.waiting.append((job, writing))
         self.behind += job.pixels
         while self.waiting and (self.waiting[0][1].done() or self._is_far_behind()):
@@ -326,11 +330,13 @@ class _Run:
     def _is_far_behind(self) -> bool:
         return len(self.waiting) > BEHIND and self.behind > AHEAD_PIXELS
 
-    def _write(self, item: SegmentItem, prediction: Prediction) -> None:
-        if item.out in self.renew:
-            self.renew.discard(item.out)
-            item.out.unlink(missing_ok=True)
-        write_item(item, prediction, self.encoding, self.classes, self.maker)
+    def _write(self, item: SegmentItem, prediction: Prediction, stack: StackWriter | None = None) -> None:
+        write_item(item, prediction, self.encoding, self.classes, self.maker, stack)
+
+    def _begin_stack(self, out: Path) -> None:
+        if out in self.renew:
+            self.renew.discard(out)
+            out.unlink(missing_ok=True)
 
     def _settle(self) -> Iterator[Event]:
         """Wait for the oldest write and tell how it went."""

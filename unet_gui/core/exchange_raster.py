@@ -93,7 +93,7 @@ class IndexExporter(RasterExporter):
 
     def add(self, ref: ImageRef, ids: Ids) -> None:
         """Write one mask."""
-        self.write(self.target(ref, ".png"), png.encode(ids))
+        self.write(self.target(ref, ".png"), png.encode_ids(ids))
 
 
 class PaletteExporter(RasterExporter):
@@ -105,7 +105,7 @@ class PaletteExporter(RasterExporter):
         colors[UNLABELLED] = (255, 255, 255)  # as `unlabelled_color`
         for info in self.dataset.classes:
             colors[info.id] = info.rgb
-        self.write(self.target(ref, ".png"), png.encode(ids, palette=tuple(colors)))
+        self.write(self.target(ref, ".png"), png.encode_ids(ids, palette=tuple(colors)))
 
 
 class ColorExporter(RasterExporter):
@@ -170,7 +170,7 @@ class BinaryExporter(RasterExporter):
     def add(self, ref: ImageRef, ids: Ids) -> None:
         """Write one mask."""
         self.lose_unlabelled(ids, "they are written as 0")
-        self.write(self.target(ref, ".png"), png.encode(np.where(ids == self._class, 255, 0).astype(np.uint8)))
+        self.write(self.target(ref, ".png"), png.encode_ids(np.where(ids == self._class, 255, 0).astype(np.uint8)))
 
 
 class InstancesExporter(Exporter):

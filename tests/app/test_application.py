@@ -78,8 +78,8 @@ def test_opencv_imported_first_does_not_keep_qt_from_starting(tmp_path: Path) ->
 
 
 def test_demo_makes_the_sample_among_the_person_s_data_and_shows_the_guide(tmp_path: Path) -> None:
-    then = "print(self.guide is not None and self.guide.isVisible(), len(self.session.dataset.images))"
-    done = start("None, demo=True", f"{_OPEN} and self.guide is not None", then, tmp_path)
+    then = "print(self.guides.guide is not None and self.guides.guide.isVisible(), len(self.session.dataset.images))"
+    done = start("None, demo=True", f"{_OPEN} and self.guides.guide is not None", then, tmp_path)
     assert done.stdout.splitlines() == ["True 24", "exit 0 True"], done.stderr
     sample = tmp_path / "data" / "unet-gui" / "sample"
     assert (sample / "image" / "00.png").is_file()

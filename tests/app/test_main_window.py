@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QToolButton
+from PySide6.QtWidgets import QApplication, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import SHAPE, drag, on_disk, paint, saved, write_folder
@@ -376,6 +376,20 @@ def test_what_is_done_all_day_is_in_sight_in_a_small_window(
     qtbot.waitUntil(lambda: min(classes + 1, 4) * row <= rows.height() < 8 * row)
     window.resize(1200, 1000)
     qtbot.waitUntil(lambda: rows.height() >= min(classes + 1, 8) * row)
+
+
+def test_the_quick_actions_stay_on_a_narrow_canvas(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    stage, bar = window.stage, window.stage.bar
+    assert "Done and next   Ctrl+" in [button.text()[:21] for button in bar.findChildren(QPushButton)]
+    wide = window.width()
+    window.resizeDocks([window.images_dock], [2000], Qt.Orientation.Horizontal)
+    qtbot.waitUntil(lambda: stage.width() < 300)
+    assert stage.rect().contains(bar.geometry())
+    assert [button.text() for button in bar.findChildren(QPushButton)] == ["Take over", "Doubtful", "Done"]
+    window.resizeDocks([window.images_dock], [10], Qt.Orientation.Horizontal)
+    qtbot.waitUntil(lambda: any("Ctrl+" in button.text() for button in bar.findChildren(QPushButton)))
+    assert window.width() == wide
 
 
 def test_the_panel_of_images_stays_wide_enough_for_names(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

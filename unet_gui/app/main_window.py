@@ -17,6 +17,7 @@ from unet_gui.app.dialogs.desk import DialogDesk
 from unet_gui.app.exchange_desk import ExchangeDesk
 from unet_gui.app.folder_desk import FolderDesk
 from unet_gui.app.garbage import GarbageCollector
+from unet_gui.app.guide_desk import GuideDesk
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.memory import Memory
 from unet_gui.app.menus import fill_recent
@@ -24,7 +25,6 @@ from unet_gui.app.messages import Message
 from unet_gui.app.meter import Meter
 from unet_gui.app.model_desk import ModelDesk, Progress
 from unet_gui.app.navigator import Navigator
-from unet_gui.app.panels.guide import Guide
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.app.touch_up import TouchUp
@@ -85,7 +85,7 @@ class MainWindow(WindowFrame):
             self.session, self.stage, self.classes, self.layers, self.status, self.actions_by_id, self
         )
         self.memory = Memory(self.session, self.stage.canvas, self.link, settings, self)
-        self.guide: Guide | None = None
+        self.guides = GuideDesk(self.session, self.desk, self.stage, self.actions_by_id, settings, self)
         self._closing = False
         self._place: tuple[str, Rect | None] = ("", None)
         self._ended = False
@@ -102,7 +102,7 @@ class MainWindow(WindowFrame):
         self.start.folder_chosen.connect(folders.open)
         folders.busy.connect(self.start.set_busy)
         folders.said.connect(self.show_message)
-        folders.sample_wanted.connect(self._on_sample_wanted)
+        folders.sample_wanted.connect(self.guides.want)
         session.folder_changed.connect(self._on_folder)
         session.image_opening.connect(self._on_opening)
         session.image_changed.connect(self._on_image)
@@ -192,7 +192,7 @@ class MainWindow(WindowFrame):
             "load_model": dialogs.load_model,
             "model_settings": dialogs.model_settings,
             "shortcuts": dialogs.shortcuts,
-            "guide": self._on_guide,
+            "guide": self.guides.show,
             "about": dialogs.about,
             "pen_click": canvas.pen.click,
             "pen_down": canvas.pen.toggle,
@@ -235,22 +235,16 @@ class MainWindow(WindowFrame):
             return
         self.start.messages.clear()
         folder.pages_known.connect(self._on_pages)
-        folder.book.changed.connect(self._on_statuses)
         root = folder.dataset.root
         name = "/".join(part for part in (root.parent.name, root.name) if part)
         self.setWindowTitle(f"{name}[*] — unet-gui")
         self.status.set_idle("  ".join(folder.dataset.notes))
         self.folders.welcome(self.dialogs.labels_elsewhere)
         self.class_desk.changes.recover()
-        self.actions_by_id["guide"].setChecked(self.settings.get("guide"))
 
     @Slot(object)
     def _on_pages(self, stacks: dict[str, list[ImageRef]]) -> None:
         self.images.set_pages(stacks, self.navigator.current)
-
-    @Slot()
-    def _on_sample_wanted(self) -> None:
-        self.settings.set("guide", True)
 
     # --- image -----------------------------------------------------------------------------------------------------
 
@@ -290,8 +284,6 @@ class MainWindow(WindowFrame):
 
     @Slot(object)
     def _on_label(self, _rect: Rect) -> None:
-        if self.guide is not None:
-            self.guide.tick("paint")
         if not self.isWindowModified():
             self.setWindowModified(True)
 
@@ -378,15 +370,8 @@ class MainWindow(WindowFrame):
 
     @Slot(object)
     def _on_trained(self, _path: Path) -> None:
-        if self.guide is not None:
-            self.guide.tick("train")
         if not self._closing:
             self._predict()  # so that there is something to correct at once
-
-    @Slot(object)
-    def _on_statuses(self, _keys: object) -> None:
-        if self.guide is not None and self.session.folder and self.session.folder.book.predictions > 1:
-            self.guide.tick("correct")
 
     # --- around it -------------------------------------------------------------------------------------------------
 
@@ -407,22 +392,6 @@ class MainWindow(WindowFrame):
     def show_fault(self, error: BaseException) -> None:
         """Show a fault of the program itself; work goes on, and what is saved is safe."""
         self.show_message(Message.of(error, topic="fault"))
-
-    def _on_guide(self, on: bool) -> None:
-        self.settings.set("guide", on)
-        if on and self.guide is None:
-            self.guide = Guide(self.actions_by_id, self.stage)
-            self.guide.closed.connect(self._on_guide_closed)
-            self.stage.set_guide(self.guide)
-        elif not on and self.guide is not None:
-            guide, self.guide = self.guide, None
-            self.stage.set_guide(None)
-            guide.hide()
-            guide.deleteLater()
-
-    @Slot()
-    def _on_guide_closed(self) -> None:
-        self.actions_by_id["guide"].setChecked(False)
 
     @Slot(str)
     def _apply_settings(self, name: str) -> None:

@@ -15,6 +15,8 @@ from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo
 
 _EDGE = 12
+WIDE = 560
+"""Width from which the buttons have long texts."""
 
 
 OPTIONS: dict[str, tuple[str, str, tuple[float, ...]]] = {
@@ -194,24 +196,27 @@ class ActionBar(QFrame):
             actions[name].changed.connect(self._follow)
             self._buttons[name] = (widget, text, short)
             layout.addWidget(widget)
-        self._narrow = False
+        self._room = 2000
         actions.keys_changed.connect(self._follow)
         self._follow()
 
-    def set_narrow(self, narrow: bool) -> None:
-        """Use short texts where there is little room."""
-        if narrow != self._narrow:
-            self._narrow = narrow
+    def set_room(self, room: int) -> None:
+        """Use short texts, and leave keys out, where they do not fit into so many pixels."""
+        if room != self._room:
+            self._room = room
             self._follow()
 
     def _follow(self) -> None:
-        for name, (widget, text, short) in self._buttons.items():
-            keys = self._actions.shown_keys(name).replace("Return", "⏎")
-            shown = short if self._narrow else text
-            widget.setText(f"{shown}   {keys}" if keys else shown)
+        for name, (widget, _, _) in self._buttons.items():
             widget.setEnabled(self._actions[name].isEnabled())
             explain(widget, self._actions[name])
-        self.adjustSize()
+        for long, with_keys in ((self._room >= WIDE, True), (False, True), (False, False)):
+            for name, (widget, text, short) in self._buttons.items():
+                keys = self._actions.shown_keys(name).replace("Return", "⏎") if with_keys else ""
+                widget.setText(f"{text if long else short}   {keys}".strip())
+            self.adjustSize()
+            if self.sizeHint().width() <= self._room:
+                break
 
 
 class Stage(QWidget):
@@ -253,7 +258,7 @@ class Stage(QWidget):
         self.canvas.setGeometry(0, 0, width, height)
         self.chips.set_room(width - 2 * _EDGE)
         self.chips.move(_EDGE, _EDGE)
-        self.bar.set_narrow(width < 560)
+        self.bar.set_room(width)
         self.bar.adjustSize()
         self.bar.move(max(0, (width - self.bar.width()) // 2), height - self.bar.height() - 14)
         room = max(200, min(620, width - 2 * _EDGE))

@@ -280,8 +280,17 @@ def test_memory_budget_drops_and_reads_again(make_folder: Callable[..., Dataset]
     assert all(np.array_equal(a, b) for a, b in zip(again.points, first.points, strict=True))
 
 
+def test_a_score_that_says_nothing_is_said(make_folder: Callable[..., Dataset]) -> None:
+    dataset = make_folder(count=4, size=(96, 96))
+    label = np.zeros((96, 96), np.uint8)
+    dataset.save_label(dataset.images[2], label)
+    events = list(prepare(dataset, TrainConfig(val="2"), CPU))
+    said = [event.text for event in events if isinstance(event, Warned)]
+    assert any("shows only" in text and "says nothing" in text for text in said)
+
+
 def test_two_images_with_a_class_each_are_learned_from(make_folder: Callable[..., Dataset]) -> None:
-    """Holding one of them back would leave a single class; a part of one is held back instead."""
+    """Holding one of them back would leave a single class; a part of each is held back instead."""
     dataset = make_folder(count=2, size=(96, 96))
     dataset.set_encoding(INDEX)
     for ref, first in zip(dataset.images, (0, 1), strict=True):
@@ -290,10 +299,12 @@ def test_two_images_with_a_class_each_are_learned_from(make_folder: Callable[...
         dataset.save_label(ref, label)
     got = prepared(dataset)
     assert len(got.train) == 2
-    assert len(got.val) == 1
+    assert len(got.val) == 2
+    held = np.sum([picture.counts for picture in got.held_back], axis=0)
+    assert held.all(), "one class alone would be a perfect score"
     counts = np.sum([got.pictures.load(e).counts for e in got.train], axis=0)
     assert (counts > 0).all()
-    assert any("a class that others do not" in line for line in got.words)
+    assert any("a part of 0.png and of 1.png" in line for line in got.words)
 
 
 def test_a_large_image_is_tried_through_windows(make_folder: Callable[..., Dataset]) -> None:

@@ -81,11 +81,11 @@ def test_part_of_one_image_shows_all_classes_on_both_sides() -> None:
 
 
 def test_no_class_is_held_back_as_a_whole() -> None:
-    """The block moves as little as needed; where every image has a class of its own, a part of one is held back."""
+    """The block moves as little as needed; where every image has a class of its own, parts are held back."""
     refs = STACK[:10]
-    counts = [[100, 0] for _ in refs]
+    counts = [[100, 100, 0] for _ in refs]
     usual = choose(refs, None).val
-    counts[usual[0]][1] = 5
+    counts[usual[0]][2] = 5
     moved = choose(refs, None, counts).val
     assert len(moved) == len(usual)
     assert usual[0] not in moved
@@ -93,8 +93,23 @@ def test_no_class_is_held_back_as_a_whole() -> None:
     assert choose(refs, [refs[usual[0]].rel], counts).val == usual[:1], "as asked"
     two = choose(refs[:2], None, [[50, 0], [0, 50]])
     assert two.train == (0, 1)
-    assert len(two.val) == 1
-    assert "a part of" in two.why
+    assert two.val == (0, 1)
+    assert "a part of 0.png and of 1.png" in two.why
+
+
+def test_what_is_held_back_shows_two_classes() -> None:
+    """On one class alone, a model that says it everywhere has a perfect score."""
+    refs = STACK[:10]
+    objects_alone = [[0, 100] for _ in refs]
+    for both in (3, 7):
+        objects_alone[both] = [50, 50]
+    assert set(choose(refs, None, objects_alone).val) & {3, 7}
+    halves = [[10, 0]] * 2 + [[0, 10]] * 2
+    assert choose(refs[:4], None, halves).val == (1, 2), "two images in the place of one"
+    first = [[50, 50]] + [[0, 100]] * 5
+    split = choose(refs[:6], None, first)
+    assert (split.train, split.val) == (tuple(range(6)), (0,))
+    assert refs[0].key in split.why
 
 
 def test_a_part_without_a_class_that_is_nowhere_else() -> None:

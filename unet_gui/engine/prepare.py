@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError, is_out_of_memory
@@ -27,6 +28,7 @@ from unet_gui.engine.data import (
     Picture,
     Pictures,
     effective,
+    histogram,
     labelled_images,
     windows_of,
 )
@@ -171,6 +173,7 @@ def prepare(
     shown = _some_of(val, pictures, pixels)
     held_back = [w for e in shown for w in windows_of(pictures.load(e), e.only, pixels // len(shown))]
     strokes = are_strokes([picture.label for picture in held_back])
+    yield from _check_held_back(dataset, [picture.label for picture in held_back])
     return Prepared(
         pictures,
         tuple(train),
@@ -284,7 +287,7 @@ def _as_begun(usable: list[tuple[Entry, Traits]], begun: Begun) -> Split | None:
     """Return the split that holds back what was held back before; None when nothing of that is there any more."""
     val = tuple(i for i, (entry, _) in enumerate(usable) if entry.key in begun.held_back)
     train = tuple(i for i in range(len(usable)) if begun.part or i not in val)
-    if not val or not train or (begun.part and len(val) > 1):
+    if not val or not train:
         return None
     return Split(train, val, "The same images as before are held back to choose the best model on.")
 
@@ -296,15 +299,19 @@ def _divide(
     train = [usable[i][0] for i in split.train]
     if not set(split.train) & set(split.val):
         return train, [usable[i][0] for i in split.val], split.why
-    (divided,) = split.val
-    entry = usable[divided][0]
-    part = hold_back_part(pictures.load(entry).label)
-    rest, val = Entry(entry.ref, hidden=part), Entry(entry.ref, only=part)
-    left = [pictures.load(rest).counts if i == divided else usable[i][1].counts for i in split.train]
-    lost = (np.sum([t.counts for _, t in usable], axis=0) > 0) & (np.sum(left, axis=0) == 0)
-    if not sum(pictures.load(val).counts) or lost.any():
+    rest, val = list(train), []
+    everything = np.sum([t.counts for _, t in usable], axis=0)
+    held = np.zeros_like(everything)
+    for divided in split.val:
+        entry = usable[divided][0]
+        part = hold_back_part(pictures.load(entry).label)
+        rest[split.train.index(divided)] = Entry(entry.ref, hidden=part)
+        val.append(Entry(entry.ref, only=part))
+        held = held + pictures.load(val[-1]).counts
+    lost = (everything > 0) & (everything == held)
+    if np.count_nonzero(held) < 2 or lost.any():
         return train, [], "Too little is labelled to hold anything back: the last model is kept, without a score."
-    return [rest if i == divided else e for i, e in zip(split.train, train, strict=True)], [val], split.why
+    return rest, val, split.why
 
 
 def _check_classes(dataset: Dataset, train: list[Traits], everything: list[Traits]) -> Generator[Event, None, None]:
@@ -326,6 +333,14 @@ def _check_classes(dataset: Dataset, train: list[Traits], everything: list[Trait
         elif not count:
             held = ", ".join(t.key for t in everything if t.counts[i])
             yield Warned(f"“{name}” is labelled only in images that are held back ({held}).")
+
+
+def _check_held_back(dataset: Dataset, labels: list[NDArray[np.uint8]]) -> Generator[Event, None, None]:
+    """Tell when the score will say nothing, as may be where somebody chose what is held back."""
+    counts = np.sum([histogram(label)[:UNLABELLED] for label in labels], axis=0) if labels else np.zeros(1)
+    if np.count_nonzero(counts) == 1:
+        only = dataset.classes[int(counts.argmax())].name
+        yield Warned(f"What is held back shows only “{only}”: the score says nothing about the model.")
 
 
 def _score(

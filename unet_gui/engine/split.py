@@ -133,11 +133,14 @@ def choose(
         why = "Only one image is labelled: a part of it is held back to choose the best model on."
         return Split((0,), (0,), why)
     shown = np.asarray(counts) > 0 if counts is not None else np.ones((n, 1), bool)
-    val = _keeping_classes(_blocks(n, fraction), shown)
+    count = min(max(1, round(n * fraction)), n - 1)
+    tries = (_keeping_classes(_blocks(n, more), shown) for more in range(count, max(count, min(count + 3, n // 2)) + 1))
+    val = next(filter(None, tries), [])
     if not val:
-        best = int(np.asarray(counts).astype(bool).sum(1).argmax())
-        why = f"Every image shows a class that others do not: a part of {refs[best].key} is held back to choose on."
-        return Split(tuple(range(n)), (best,), why)
+        parts = _richest(np.asarray(counts))
+        names = " and of ".join(refs[i].key for i in parts)
+        why = f"No image can be spared, for the classes it shows: a part of {names} is held back to choose on."
+        return Split(tuple(range(n)), tuple(parts), why)
     train = [i for i in range(n) if i not in set(val)]
     why = f"{_names(refs, val)} held back to choose the best model on, in blocks, as neighbours may look alike."
     return Split(tuple(train), tuple(val), why)
@@ -159,9 +162,8 @@ def _fraction(wish: str | float | Sequence[str] | None) -> float | None:
     return None
 
 
-def _blocks(n: int, fraction: float) -> list[int]:
-    """Return positions in one to four blocks spread over the list."""
-    count = min(max(1, round(n * fraction)), n - 1)
+def _blocks(n: int, count: int) -> list[int]:
+    """Return so many positions in one to four blocks spread over the list."""
     blocks = min(4, max(1, count // 5))
     edges = np.linspace(0, n, blocks + 1)
     chosen: list[int] = []
@@ -175,6 +177,8 @@ def _blocks(n: int, fraction: float) -> list[int]:
 def _keeping_classes(val: list[int], shown: NDArray[np.bool_]) -> list[int]:
     """Move the positions held back as little as needed, so that each class stays among the others; nothing if none do.
 
+    Those held back show two classes at least: whoever says the same everywhere would have a perfect score on one.
+
     Parameters
     ----------
     val : list of int
@@ -184,9 +188,17 @@ def _keeping_classes(val: list[int], shown: NDArray[np.bool_]) -> list[int]:
     n, needed = len(shown), shown.any(0)
     for shift in sorted(range(-(n // 2), n - n // 2), key=abs):
         moved = sorted((position + shift) % n for position in val)
-        if (np.delete(shown, moved, axis=0).any(0) >= needed).all():
+        both = shown[moved].any(0).sum() >= min(2, needed.sum())
+        if both and (np.delete(shown, moved, axis=0).any(0) >= needed).all():
             return moved
     return []
+
+
+def _richest(counts: NDArray[np.int64]) -> list[int]:
+    """Return the image with most classes, and where that is a single one the image with most of another."""
+    best = int((counts > 0).sum(1).argmax())
+    others = np.where(counts[best] > 0, 0, counts).sum(1)
+    return [best] if np.count_nonzero(counts[best]) > 1 else sorted({best, int(others.argmax())})
 
 
 def _names(refs: Sequence[ImageRef], chosen: Sequence[int]) -> str:

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from tests.core.files import open_folder, pattern, without_rights
+from unet_gui.core import label_stack
 from unet_gui.core.atomic import atomic_path, write_error
 from unet_gui.core.errors import UserError
+from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.store import BINARY, INDEX, atomic_write, read_label, write_label
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +86,31 @@ def test_a_full_disk_leaves_the_old_stack(small_disk: Path) -> None:
         write_label(path, 1 - noise, BINARY, page=1, pages=3)
     assert path.read_bytes() == before
     assert sorted(entry.name for entry in small_disk.iterdir()) == ["other", "stack.tif"]
+
+
+def test_a_disk_that_is_full_while_pages_wait_leaves_the_old_stack(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be room again a moment later: what did not find any must not be written as if it had."""
+    path = small_disk / "stack.tif"
+    old, new = ((pattern((40, 40), seed=i) % 2).astype(np.uint8) for i in range(2))
+    for page in range(3):
+        write_label(path, old, INDEX, page=page, pages=3)
+    other = small_disk / "other"
+    other.write_bytes(bytes(230 * 1024 - path.stat().st_size))
+    noise = np.random.default_rng(0).integers(0, 2, (1200, 1200)).astype(np.uint8)
+    monkeypatch.setattr(label_stack, "_IN_MEMORY", 1)
+    told = []
+    with pytest.raises(UserError, match="disk is full"), StackWriter(anew=True) as stack:  # noqa: PT012 - at its end
+        for page, ids in enumerate((new, noise, new)):
+            try:
+                stack.put(path, ids, INDEX, page, 3)
+            except UserError as error:
+                told.append((page, error.message))
+                other.unlink(missing_ok=True)
+    assert [page for page, _ in told] == [1, 2]
+    for page in range(3):
+        np.testing.assert_array_equal(read_label(path, INDEX, page=page), old)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of this kind are unknown there")

@@ -30,6 +30,8 @@ def test_what_waits_is_written_at_once(tmp_path: Path) -> None:
         files.append(out.name)
         begun.set()
         assert may_begin.wait(30)
+        if out.name == "open.tif":
+            raise PermissionError("another program has it open")
 
     def write(item: SegmentItem, prediction: Prediction, stack: StackWriter) -> None:
         if (item.out.name, item.page) == ("a.tif", 3):
@@ -40,22 +42,23 @@ def test_what_waits_is_written_at_once(tmp_path: Path) -> None:
     behind = StacksBehind(write, begin)
     try:
         told = {}
-        for name, page in [("a.tif", 0), *(("a.tif", n) for n in range(1, PAGES)), ("closed.tif", 0), ("b.tif", 1)]:
+        others = [("closed.tif", 0), ("open.tif", 2), ("b.tif", 1)]
+        for name, page in [*(("a.tif", n) for n in range(PAGES)), *others]:
             item = SegmentItem(tmp_path / "image.tif", page, tmp_path / name, pages=PAGES)
             told[name, page] = behind.submit(item, answer(page))
             if len(told) == 1:
                 assert begun.wait(30), "the first page does not wait for others"
         may_begin.set()
         for key, done in told.items():
-            if key in (("a.tif", 3), ("closed.tif", 0)):
-                with pytest.raises(UserError):
+            if key in (("a.tif", 3), ("closed.tif", 0), ("open.tif", 2)):
+                with pytest.raises((UserError, PermissionError)):
                     done.result(30)
             else:
                 done.result(30)
     finally:
         may_begin.set()
         behind.close()
-    assert files == ["a.tif", "a.tif", "closed.tif", "b.tif"], "each writing is a copy of the whole file"
+    assert files == ["a.tif", "a.tif", "closed.tif", "open.tif", "b.tif"], "each writing is a copy of the whole file"
     for page in range(PAGES):
         written = read_label(tmp_path / "a.tif", INDEX, page=page)
         assert (written == (255 if page == 3 else page)).all()

@@ -8,6 +8,7 @@ never the stack.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import struct
@@ -128,6 +129,7 @@ class StackWriter:
         self._old: TiffPages | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._spool: IO[bytes] | None = None
+        self._lost: OSError | None = None  # what waited is not all there: nothing of it is written
 
     def __enter__(self) -> StackWriter:
         return self
@@ -160,19 +162,24 @@ class StackWriter:
         _, raw, marked = fitting(ids, encoding)
         strip = _Strip.of(raw, marked, maker)
         try:
+            if self._lost is not None:
+                raise self._lost
             if self._spool is None:
                 near = next(folder for folder in path.absolute().parents if folder.is_dir())
                 self._spool = SpooledTemporaryFile(_IN_MEMORY, dir=os.fspath(near))  # noqa: SIM115 - see `_forget`
-            self._spool.seek(0, os.SEEK_END)
-            self._waiting[page] = _Waiting(ids.shape, replace(strip, data=b""), self._spool.tell(), len(strip.data))
+            start = self._spool.seek(0, os.SEEK_END)
             self._spool.write(strip.data)
+            self._waiting[page] = _Waiting(ids.shape, replace(strip, data=b""), start, len(strip.data))
         except OSError as error:
+            self._lost = error
             raise write_error(path, error) from error
 
     def write(self) -> None:
         """Write what has been put, in one piece. Threads take turns: what another one wrote would be lost."""
         path = self._path
         try:
+            if path is not None and self._lost is not None:
+                raise write_error(path, self._lost)
             if path is not None and self._waiting:
                 with _TURN:
                     if self._anew or not path.exists():
@@ -183,10 +190,11 @@ class StackWriter:
             self._forget()
 
     def _forget(self) -> None:
-        for file in (self._spool, self._old):
-            if file is not None:
+        files = [file for file in (self._spool, self._old) if file is not None]
+        self._path, self._spool, self._old, self._waiting, self._lost = None, None, None, {}, None
+        for file in files:
+            with contextlib.suppress(OSError):  # what a full disk did not take is not wanted any more
                 file.close()
-        self._path, self._spool, self._old, self._waiting = None, None, None, {}
 
     def _strip(self, page: int) -> _Strip:
         waiting = self._waiting[page]

@@ -179,22 +179,26 @@ class StacksBehind:
     def _write_waiting(self) -> None:
         pages = [self._waiting.popleft() for _ in range(len(self._waiting))]
         for out, group in itertools.groupby(pages, key=lambda page: page[0].out):
-            put: list[Future[None]] = []
-            try:
-                self._begin(out)
-                with StackWriter() as stack:
-                    for item, prediction, done in group:
-                        try:
-                            self._write(item, prediction, stack)
-                            put.append(done)
-                        except Exception as error:  # noqa: BLE001 - told of this page alone
-                            done.set_exception(error)
-            except Exception as error:  # noqa: BLE001 - told of each page
-                for done in put:
+            self._write_one(out, list(group))
+
+    def _write_one(self, out: Path, pages: Sequence[tuple[SegmentItem, Prediction, Future[None]]]) -> None:
+        put: list[Future[None]] = []
+        try:
+            self._begin(out)
+            with StackWriter() as stack:
+                for item, prediction, done in pages:
+                    try:
+                        self._write(item, prediction, stack)
+                        put.append(done)
+                    except Exception as error:  # noqa: BLE001 - told of this page alone
+                        done.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - told of each page, or somebody would wait for it for ever
+            for _, _, done in pages:
+                if not done.done():
                     done.set_exception(error)
-            else:
-                for done in put:
-                    done.set_result(None)
+        else:
+            for done in put:
+                done.set_result(None)
 
 
 class Files:

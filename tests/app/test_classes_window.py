@@ -289,7 +289,7 @@ def test_stopped_in_the_middle_the_person_chooses(
     assert before[1] is not None
     assert not (on_disk(window.session, 0) == 2).any()
     np.testing.assert_array_equal(on_disk(window.session, 1), before[1])
-    message = next(m for m in window.stage.messages.messages if m.text.startswith("Stopped."))
+    message = next(m for m in window.stage.messages.messages if "stopped. Some labels" in m.text)
     next(offer for offer in message.offers if offer.text == answer).act()
     idle(qtbot, window)
     gone = answer == "Go on"

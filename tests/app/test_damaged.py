@@ -81,3 +81,19 @@ def test_an_image_of_which_a_part_can_be_read_is_shown_and_said(
     assert said.text.startswith("Only a part of “5.tif” can be read: it ")
     assert window.session.document is not None
     assert state(window, "5.tif") == ("problem", f"5.tif\n{said.text}")
+
+
+def test_a_damaged_label_is_no_damaged_image(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", images=2, labels=2)
+    path = folder / "labels" / "1.png"
+    good = path.read_bytes()
+    path.write_bytes(b"junk")
+    window = open_window(folder)
+    window.session.open_image(window.session.dataset.images[1])  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: any(message.kind == "error" for message in window.stage.messages.messages))
+    assert state(window, "1.png")[0] == "problem"
+    path.write_bytes(good)
+    go_to(qtbot, window.session, 0)
+    assert window.session.folder is not None
+    window.session.folder.book.scan(window.session.folder.images())
+    qtbot.waitUntil(lambda: state(window, "1.png")[0] != "problem")

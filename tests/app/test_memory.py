@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
@@ -196,3 +197,21 @@ def test_the_settings_know_the_last_folders_only(tmp_path: Path) -> None:
     again = Settings()
     assert again.left(tmp_path / "\udcff, 4") == {}
     assert again.left(tmp_path / "\udcff, 5") == {"image": "5.png"}
+
+
+def test_a_page_that_is_gone_opens_the_first_one(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    pages = np.stack([picture(n) for n in range(5)])
+    tifffile.imwrite(folder / "s.tif", pages, photometric="minisblack")
+    window = open_window(folder)
+    qtbot.waitUntil(lambda: window.session.folder is not None and bool(window.session.folder.pages))
+    assert window.session.folder is not None
+    window.session.open_image(window.session.folder.images()[4])
+    qtbot.waitUntil(lambda: window.session.key == "s.tif#4" and window.session.document is not None)
+    window.session.close_folder()
+    tifffile.imwrite(folder / "s.tif", pages[:3], photometric="minisblack")
+    window.open_path(folder)
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert window.session.key in ("s.tif#0", "s.tif")
+    assert not any(message.kind == "error" for message in window.stage.messages.messages)

@@ -286,3 +286,29 @@ def test_escape_on_the_start_page(open_window: Open) -> None:
     window.show_message(Message("error", "It failed."))
     QTest.keyClick(window, Qt.Key.Key_Escape)
     assert texts(window.start.messages) == []
+
+
+def test_a_question_outlasts_news_and_esc(stack: MessageStack) -> None:
+    done: list[str] = []
+    for what in ("one", "two"):
+        offer = Offer("Go on", lambda what=what: done.append(what))  # type: ignore[misc]
+        stack.show_message(Message("warning", "Stopped half-way.", topic="half", offers=(offer,)))
+    for number in range(MOST):
+        stack.show_message(Message("good", f"News {number}", topic=f"{number}", passing=True))
+    assert "Stopped half-way." in [message.text for message in stack.messages]
+    while stack.close_newest():
+        pass
+    assert [message.text for message in stack.messages] == ["Stopped half-way."]
+    (button,) = [each for each in stack.findChildren(QPushButton) if each.text() == "Go on" and each.isVisibleTo(stack)]
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert done == ["two"], "what was asked last"
+
+
+def test_what_is_said_again_stays_as_long_again(stack: MessageStack) -> None:
+    message = Message("info", "Try again in a moment.", topic="held", passing=True)
+    stack.show_message(message)
+    (banner,) = stack._banners
+    banner.timer.start(5)
+    stack.show_message(message)
+    assert banner.timer.remainingTime() > 1000
+    stack.clear()

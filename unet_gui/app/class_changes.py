@@ -117,6 +117,7 @@ class ClassChanges(QObject):
         self._done: list[Change] = []
         self._undone: list[Change] = []
         self._number = 0
+        self._half: set[str] = set()  # topics of changes that were interrupted
         self._moving = False  # a change is being taken back or made again, or waits for that
         self._counted_at = 0  # changes of labels when counting began: what is painted meanwhile is not counted
         self._broom = Chores(1, self)
@@ -179,7 +180,15 @@ class ClassChanges(QObject):
         turned = replace(change, pixels=_turned(change.pixels, undoing))
         self._moving = True
         verb = "Undo" if undoing else "Redo"
-        self._run(f"{verb} {change.text}", lambda: turned if of and of[-1] is change else None, over, over)
+
+        def still() -> Change | None:
+            if of and of[-1] is change:
+                return turned
+            text = f"“{verb} {change.text}” was not done: the classes were changed in another way meanwhile."
+            self.said.emit(Message("warning", text, topic="classes"))
+            return None
+
+        self._run(f"{verb} {change.text}", still, over, over)
 
     def _undo_list(self, change: Change, touched: Touched) -> None:
         """Give the list back as it was, unless a class that would go is in use."""
@@ -350,6 +359,7 @@ class ClassChanges(QObject):
         folder = self._session.folder
         if folder is None or folder.read_only:
             self._session.say_read_only()
+            work.given_up()
             return
         if self._session.must_recover():
             work.given_up()
@@ -357,14 +367,16 @@ class ClassChanges(QObject):
 
         def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
             def saved() -> None:
-                work.made = work.make() if self._session.dataset is work.dataset else None
+                wanted = not job.stop.is_set() and self._session.dataset is work.dataset
+                work.made = work.make() if wanted else None
                 (go if work.made else give_up)()
 
-            self._session.when_saved(saved, give_up, alone=True)
+            self._session.when_saved(saved, give_up, alone=True, patient=True)
 
         # also while a training is under way, which has read its labels long ago
         urgent = self._runner.has_only("train", "predict")
-        self._runner.submit(Job(kind, title, work, urgent=urgent, prepare=prepare))
+        job = Job(kind, title, work, urgent=urgent, prepare=prepare)
+        self._runner.submit(job)
         self.changed.emit()
 
     # --- ends ------------------------------------------------------------------------------------------------------
@@ -429,7 +441,9 @@ class ClassChanges(QObject):
         offers = [Offer("Go on", lambda: self._run(f"Go on: {on.text}", lambda: on, later))]
         if change.keep is not None:
             offers.append(Offer("Take it back", lambda: self._run(f"Undo {on.text}", lambda: back, later)))
-        self.said.emit(Message("warning", text, topic="half changed", offers=tuple(offers)))
+        self._half.add(topic := f"half changed {change.keep or what.old}")
+        text = f"{change.text[:1].upper()}{change.text[1:]}: {text[:1].lower()}{text[1:]}"
+        self.said.emit(Message("warning", text, topic=topic, offers=tuple(offers)))
 
     # --- folder ----------------------------------------------------------------------------------------------------
 
@@ -438,7 +452,7 @@ class ClassChanges(QObject):
         """Forget what could be taken back: it belongs to another folder, or to labels that are no more."""
         self._done.clear()
         self._undone.clear()
-        for topic in ("classes", DONE, "half changed"):
+        for topic in ("classes", DONE, *self._half):
             self._session.settled.emit(topic)
 
     def recover(self) -> None:

@@ -25,17 +25,31 @@ class Deed:
         more because the folder is being closed. All but the last has been said.
     alone : bool
         It changes labels itself: a gesture under way ends, and nobody paints until then.
+    patient : bool
+        Waits while something else holds labels, in the place of being refused.
     """
 
-    def __init__(self, session: Session, act: Callable[[], object], refused: Callable[[], object], alone: bool) -> None:
-        self._session, self._do, self._refused, self._alone = session, act, refused, alone
+    def __init__(
+        self,
+        session: Session,
+        act: Callable[[], object],
+        refused: Callable[[], object],
+        alone: bool,
+        patient: bool = False,
+    ) -> None:
+        self._session, self._do, self._refused, self._alone, self._patient = session, act, refused, alone, patient
+        self._folder = session.folder
         self._wanted: list[tuple[Document, int]] = []
 
     def begin(self) -> None:
         """Begin to save, and wait."""
         session = self._session
-        if session.folder is None or session.held:
-            if session.held:
+        here = session.folder is not None and session.folder is self._folder
+        if here and session.held and self._patient:
+            session.wait_for_labels(self)
+            return
+        if session.folder is None or not here or session.held:
+            if here and session.held:
                 session.said.emit(Message("info", session.held, topic="held", passing=True))
             self._refused()
             return
@@ -57,6 +71,10 @@ class Deed:
             if self._alone:
                 self._session.held = ""
             self._do()
+
+    def drop(self) -> None:
+        """Do not act any more, before it has begun."""
+        self._refused()
 
     def _give_up(self) -> None:
         if self._alone:

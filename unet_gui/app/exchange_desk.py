@@ -123,15 +123,16 @@ class ExchangeDesk(QObject):
 
         def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
             def saved() -> None:
-                (go if self._still_right(work, meant) else give_up)()
+                (go if not job.stop.is_set() and self._still_right(work, meant) else give_up)()
 
             def not_saved() -> None:
                 self._not_saved(title)
                 give_up()
 
-            self._session.when_saved(saved, not_saved, alone=importing)
+            self._session.when_saved(saved, not_saved, alone=importing, patient=True)
 
-        self._runner.submit(Job("exchange", title, work, prepare=prepare))
+        job = Job("exchange", title, work, prepare=prepare)
+        self._runner.submit(job)
 
     def _still_right(self, work: ExchangeJob, meant: list[ClassInfo]) -> bool:
         """Whether the classes that were chosen are still there; else it is said."""

@@ -87,7 +87,9 @@ def open_folder(
         wanted = next((ref for ref in dataset.images if dataset.image_path(ref).resolve() == name), None)
     else:
         last = ImageRef.parse(first)
-        wanted = next((last for ref in dataset.images if ref.rel == last.rel), None)
+        wanted = next((ref for ref in dataset.images if ref.rel == last.rel), None)
+        if wanted is not None and last.page is not None and last in expand(dataset, [wanted]).get(wanted.rel, ()):
+            wanted = last
     stacks = tuple(ref for ref in dataset.images if ref.rel.lower().endswith(STACK_SUFFIXES))
     holder, read_only = "", dataset.read_only
     try:

@@ -102,7 +102,7 @@ class Job:
         also while a training of ten minutes is under way.
     prepare : callable or None
         Called on the window's thread when the job's turn has come, with two callables, of which it calls one, now or
-        later: the job goes on, or it is given up.
+        later: the job goes on, or it is given up. Looks at ``stop`` before it changes anything for the job.
     id : int
         Given by the program.
     """
@@ -238,6 +238,7 @@ class JobRunner(QObject):
         # those that wait; the worker has one of each kind at a time, so that a job is prepared when its turn has come
         self._queues: dict[bool, deque[Job]] = {False: deque(), True: deque()}
         self._turn: dict[bool, Job | None] = {False: None, True: None}
+        self._preparing: set[int] = set()  # jobs whose turn has come, while the window makes ready for them
         self._closed = False
         self._thread = QThread(self)
         self._thread.setObjectName("engine jobs")
@@ -290,6 +291,9 @@ class JobRunner(QObject):
             if each in self._queues[each.urgent]:
                 self._queues[each.urgent].remove(each)
                 self._on_cancelled(each)
+            elif each.id in self._preparing:  # what prepares it finds that it is stopped, and gives it up
+                self._preparing.discard(each.id)
+                self._on_cancelled(each)
 
     def _next(self, urgent: bool) -> None:
         """Give the worker the job whose turn has come."""
@@ -299,8 +303,13 @@ class JobRunner(QObject):
         self._turn[urgent] = job
         if job.prepare is None:
             self._hand_over(job)
-        else:
+            return
+        self._preparing.add(job.id)
+        try:
             job.prepare(partial(self._hand_over, job), partial(self._give_up, job))
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the jobs behind it are not to wait for ever
+            self._preparing.discard(job.id)
+            self._on_failed(job, JobError.of(error))
 
     def _end_turn(self, job: Job) -> None:
         """Go on with the next job; everybody has heard of the end of this one, and nothing is held any more."""
@@ -309,12 +318,14 @@ class JobRunner(QObject):
             self._next(job.urgent)
 
     def _give_up(self, job: Job) -> None:
-        if job.id in self._open:  # else its end has been told when the thread was shut down
+        if job.id in self._open:  # else its end has been told when it was stopped, or the thread was shut down
+            self._preparing.discard(job.id)
             self._on_cancelled(job)
 
     def _hand_over(self, job: Job) -> None:
-        if self._closed:
+        if self._closed or job.id not in self._open:
             return
+        self._preparing.discard(job.id)
         if job.urgent:
             self._worker.urgent.append(job)
         self._handed_over.emit(job)

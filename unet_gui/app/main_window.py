@@ -454,8 +454,8 @@ class MainWindow(WindowFrame):
         self.stage.canvas.finish()
         if self.runner.busy:  # it stops at its next step or tile, then the window closes by itself
             self._closing = True
+            self.runner.cancel()  # first: what is given up would make room for what waits
             self.session.drop_waiting()
-            self.runner.cancel()
             self.status.set_job("Stopping", "the window closes when the work has come to an end")
             event.ignore()
             return

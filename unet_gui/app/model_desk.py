@@ -307,7 +307,7 @@ class ModelDesk(QObject):
                 self._on_masks_refused()
                 give_up()
 
-            self._session.when_saved(go, refused)
+            self._session.when_saved(go, refused, patient=True)
 
         job = Job("masks", "Saving masks", MasksJob(dataset, refs, out), prepare=prepare)
         self._refs[job.id] = refs

@@ -19,7 +19,7 @@ from unet_gui.app.document import Document, first_page, load
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.history import Delta
 from unet_gui.core.images import ImageRef, ImageSource
@@ -47,8 +47,6 @@ class Session(QObject):
     autosave : bool
     auto_contrast : bool
         Images of 8 bit are shown with a contrast window of their own, too.
-    held : str
-        Why labels cannot be changed for a while; empty when they can.
     balance : int
         Grows with every change of a label and with redo, shrinks with undo: tells whether anything was done since.
     changes : int
@@ -98,7 +96,8 @@ class Session(QObject):
         self.key = ""
         self.autosave = True
         self.auto_contrast = False
-        self.held = ""
+        self._held = ""
+        self._patient: list[Deed] = []
         self.balance = self.changes = 0
         self._active_class = 1
         self._over = Over.ALL
@@ -305,7 +304,8 @@ class Session(QObject):
             said = Message.of(error, topic="image", image=subject.key)
             self.said.emit(said)
             if self.folder is not None:
-                self.folder.book.set_damaged(subject.key, said.text)
+                if not isinstance(error, LabelError):  # that is seen when labels are looked at
+                    self.folder.book.set_damaged(subject.key, said.text)
                 self.folder.look()
         else:
             self.said.emit(Message.of(error, topic="prediction", image=subject.key))
@@ -480,14 +480,43 @@ class Session(QObject):
             if document.dirty:
                 self.folder.saver.save(document)
 
+    @property
+    def held(self) -> str:
+        """Why labels cannot be changed for a while; empty when they can."""
+        return self._held
+
+    @held.setter
+    def held(self, reason: str) -> None:
+        self._held = reason
+        if self._patient and not reason:
+            QTimer.singleShot(0, self, self._go_on)
+
     def when_saved(
-        self, act: Callable[[], object], refused: Callable[[], object] = lambda: None, *, alone: bool = False
+        self,
+        act: Callable[[], object],
+        refused: Callable[[], object] = lambda: None,
+        *,
+        alone: bool = False,
+        patient: bool = False,
     ) -> None:
         """Save what is painted by now, then act on the labels on disk: see `Deed`."""
-        Deed(self, act, refused, alone).begin()
+        Deed(self, act, refused, alone, patient).begin()
+
+    def wait_for_labels(self, deed: Deed) -> None:
+        """Begin it when nothing holds labels any more."""
+        self._patient.append(deed)
+
+    @Slot()
+    def _go_on(self) -> None:
+        waiting, self._patient = self._patient, []
+        for deed in waiting:
+            deed.begin()  # which waits again if labels are held by then
 
     def drop_waiting(self) -> None:
-        """Do nothing of what waits for labels to be saved."""
+        """Do nothing of what waits for labels to be saved, or to be free."""
+        waiting, self._patient = self._patient, []
+        for deed in waiting:
+            deed.drop()
         if self.folder is not None:
             self.folder.saver.drop()
 
@@ -611,7 +640,7 @@ class Session(QObject):
         if self.must_recover():
             refused()
         else:
-            self.when_saved(act, refused, alone=True)
+            self.when_saved(act, refused, alone=True, patient=True)
 
     def _set_encoding(self, encoding: Encoding) -> None:
         if self.folder is None:

@@ -30,6 +30,17 @@ _NAMES = {"info": "Information", "good": "Done", "warning": "Warning", "error": 
 _ROLES = {"info": "accent", "good": "good", "warning": "attention", "error": "bad"}
 
 
+_ASKING = 3
+
+
+def _weight(message: Message) -> int:
+    """Return how much would be lost with a message: good news, a sentence, an error, a question, one about an error."""
+    bad = message.kind == "error"
+    if message.offers and message.kind in ("warning", "error"):
+        return _ASKING + bad
+    return 0 if message.passes else 1 + bad
+
+
 class Banner(QFrame):
     """One message.
 
@@ -143,11 +154,13 @@ class MessageStack(QWidget):
     def show_message(self, message: Message) -> None:
         """Show a message; one of the same topic goes."""
         if message.topic:
-            if any(message == banner.message for banner in self._banners):
+            same = next((each for each in self._banners if each.message == message), None)
+            if same is not None and not message.offers:  # offers look alike, and may be about something else
+                same.pass_by()
                 return
             self.settle(message.topic)
         while len(self._banners) >= MOST:
-            self._drop(next((each for each in self._banners if each.message.kind != "error"), self._banners[0]))
+            self._drop(min(self._banners, key=lambda each: _weight(each.message)))
         banner = Banner(message, self)
         banner.closed.connect(self._on_closed)
         self._banners.append(banner)
@@ -170,11 +183,11 @@ class MessageStack(QWidget):
             self._drop(banner)
 
     def close_newest(self) -> bool:
-        """Take the newest message away; return whether there was one."""
-        if self._banners:
-            self._drop(self._banners[-1])
-            return True
-        return False
+        """Take the newest message away, but for one that has to be answered; return whether there was one."""
+        newest = next((each for each in reversed(self._banners) if _weight(each.message) < _ASKING), None)
+        if newest is not None:
+            self._drop(newest)
+        return newest is not None
 
     def clear(self) -> None:
         """Take everything away."""

@@ -121,6 +121,7 @@ class ClassChanges(QObject):
         self._counted_at = 0  # changes of labels when counting began: what is painted meanwhile is not counted
         self._broom = Chores(1, self)
         session.folder_changed.connect(self.forget)
+        session.encoding_changed.connect(self.forget)
         session.history_changed.connect(self.changed)
         runner.finished.connect(self._on_finished)
         for over in (runner.failed, runner.cancelled):

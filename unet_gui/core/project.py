@@ -138,6 +138,9 @@ class Dataset:
         if text:
             self.notes.append(text)
 
+    def _stored(self) -> str:
+        return f"Labels: {self.encoding.describe()}."
+
     def _list(self) -> None:
         try:
             names = list_images(self.image_root)
@@ -190,9 +193,7 @@ class Dataset:
                 self.notes.append(f"The labels in {self.label_root.name} cannot be used: they {error}")
             else:
                 self.encoding, found = detected.encoding, detected.class_ids
-                self.notes.append(
-                    f"Labels: {self.encoding.describe()}." + (f" {detected.note}" if detected.note else "")
-                )
+                self._note(f"{self._stored()} {detected.note}".strip())
         self.classes = list(project.classes or _found_classes(found))
 
     # ------------------------------------------------------------------ images
@@ -398,7 +399,9 @@ class Dataset:
         """
         gone = _became_unlabelled(self.encoding, encoding)
         self.classes = [info for info in self.classes if info.id != gone]
+        before = self._stored()
         self.encoding = encoding
+        self.notes = [self._stored(), *(note for note in self.notes if not note.startswith(before))]
         self._labels.forget()
 
     def save(self) -> None:

@@ -397,7 +397,7 @@ class ModelDesk(QObject):
     # --- ends ------------------------------------------------------------------------------------------------------
 
     @Slot(object, object)
-    def _on_finished(self, job: Job, _result: Any) -> None:
+    def _on_finished(self, job: Job, result: Any) -> None:
         self._say_failures(job)
         if job.kind == "train":
             self._on_trained(job, stopped=False)
@@ -410,9 +410,17 @@ class ModelDesk(QObject):
                 text = "Nothing to do: every prediction is of this model and newer than its image."
             self.said.emit(Message("good", text, topic="segment", passing=True))
         elif job.kind == "masks" and isinstance(job.start, MasksJob):
-            text = f"The masks are in “{job.start.out}”."
-            self.said.emit(Message("good", text, topic="masks", passing=True))
+            self._say_masks(job.start, result)
         self._end(job)
+
+    def _say_masks(self, work: MasksJob, unfilled: str) -> None:
+        """Tell where masks are, and which of them are nearly empty."""
+        text = f"The masks are in “{work.out}”."
+        if not unfilled:
+            self.said.emit(Message("good", text, topic="masks", passing=True))
+            return
+        offers = (Offer("Segment all", lambda: self.segment(work.refs)),) if self.model is not None else ()
+        self.said.emit(Message("warning", f"{text} {unfilled}", topic="masks", offers=offers))
 
     @Slot(object, object)
     def _on_failed(self, job: Job, error: JobError) -> None:

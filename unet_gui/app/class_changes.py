@@ -18,7 +18,7 @@ from unet_gui.app.model_jobs import CountJob, Events, RelabelJob
 from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
-from unet_gui.core.palette import ClassInfo
+from unet_gui.core.palette import ClassInfo, folded, names_twice
 from unet_gui.core.project import Dataset
 from unet_gui.core.relabel import CAP, Relabelling, Touched, forget, note, settle, unfinished
 
@@ -204,6 +204,12 @@ class ClassChanges(QObject):
         """Change the list; no pixel changes. ``say`` offers to take it back. Return whether it was possible."""
         before = tuple(self._session.classes)
         if tuple(classes) == before or self._is_held():
+            return False
+        twice = names_twice(classes) - names_twice(before)
+        if twice:
+            name = next(info.name for info in classes if folded(info.name) in twice)
+            refused = f"Two classes cannot both be called “{name}”. Choose another name."
+            self.said.emit(Message("warning", refused, topic="classes", passing=True))
             return False
         self._session.set_classes(list(classes))
         if tuple(self._session.classes) != tuple(classes):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 
 from unet_gui.core.labels import UNLABELLED, Over
-from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of
+from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, folded
 from unet_gui.core.project import Dataset
 
 ORDER = "class_order"
@@ -45,7 +46,9 @@ def new_class(classes: Sequence[ClassInfo]) -> ClassInfo | None:
         return None
     own = color_of(free)
     color = own if own not in colors else next(c for n in range(512) if (c := color_of(n)) not in colors)
-    return ClassInfo(free, f"class {free}", color)
+    names = {folded(info.name) for info in classes}
+    number = next(number for number in itertools.count(free) if f"class {number}" not in names)
+    return ClassInfo(free, f"class {number}", color)
 
 
 def still_active(classes: Sequence[ClassInfo], active: int) -> int:

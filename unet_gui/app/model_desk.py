@@ -20,7 +20,7 @@ from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.model_info import read_model_info
-from unet_gui.core.palette import ClassInfo, color_of
+from unet_gui.core.palette import ClassInfo, color_of, distinct
 from unet_gui.engine import events as ev
 from unet_gui.engine.recipe import SegmentConfig, TrainConfig
 
@@ -273,9 +273,9 @@ class ModelDesk(QObject):
         self._compare_names(theirs, known)
         new = [info for info in theirs if info.id not in known]
         if new:
-            names = ", ".join(info.name for info in new)
             colors = {info.color for info in ours}
-            added = [i if i.color not in colors else ClassInfo(i.id, i.name, color_of(i.id)) for i in new]
+            added = distinct([i if i.color not in colors else replace(i, color=color_of(i.id)) for i in new], ours)
+            names = ", ".join(info.name for info in added)
             self._session.set_classes([*ours, *added])
             self.said.emit(Message("info", f"The model knows classes that were added here: {names}.", topic="model"))
         return True

@@ -25,7 +25,7 @@ from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.listing import natural_key
-from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes
+from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes, distinct, folded
 from unet_gui.core.project import Dataset
 from unet_gui.core.text import utf8
 
@@ -133,7 +133,7 @@ def class_named(classes: Sequence[ClassInfo], wish: str) -> int:
         There is none.
     """
     for info in classes:
-        if info.name.casefold() == wish.casefold():
+        if folded(info.name) == folded(wish):
             return info.id
     if wish.isdecimal() and any(info.id == int(wish) for info in classes):
         return int(wish)
@@ -255,9 +255,9 @@ class ClassBook:
     def id_of(self, name: str) -> int:
         """Return the class id for a name; a new class is added to the folder."""
         classes = self._dataset.classes
-        wanted = "background" if name.casefold() == "_background_" else name.casefold()
+        wanted = "background" if folded(name) == "_background_" else folded(name)
         for info in classes:
-            if info.name.casefold() == wanted and not (self._fresh and info.id >= self._kept):
+            if folded(info.name) == wanted and not (self._fresh and info.id >= self._kept):
                 return info.id
         if self._fresh:
             classes = classes[: self._kept]
@@ -271,8 +271,8 @@ class ClassBook:
     def adopt(self, classes: Sequence[ClassInfo]) -> None:
         """Take the source's classes over as they are, with ids and colours, in a folder that nobody has worked on."""
         if self._fresh and classes:
-            self._dataset.set_classes(classes)
-            self.added += [info.name for info in classes]
+            self._dataset.set_classes(distinct(classes))
+            self.added += [info.name for info in self._dataset.classes]
             self._fresh = False
 
     def know(self, ids: Ids, colors: dict[int, str] | None = None, names: dict[int, str] | None = None) -> None:
@@ -281,7 +281,8 @@ class ClassBook:
             if class_id != UNLABELLED and all(info.id != class_id for info in self._dataset.classes):
                 name = (names or {}).get(class_id, f"class {class_id}")
                 color = (colors or {}).get(class_id, color_of(class_id))
-                self._add([*self._dataset.classes, ClassInfo(class_id, name, color)], name)
+                (info,) = distinct([ClassInfo(class_id, name, color)], self._dataset.classes)
+                self._add([*self._dataset.classes, info], info.name)
 
     def _add(self, classes: list[ClassInfo], name: str) -> None:
         self._dataset.set_classes(sorted(classes, key=lambda info: info.id))

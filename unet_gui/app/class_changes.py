@@ -234,7 +234,7 @@ class ClassChanges(QObject):
         active = self._session.active_class
         if all(info.id != active for info in classes) and change.into != UNLABELLED:
             self._session.active_class = change.into
-        self._session.set_classes(list(classes))
+        self._session.set_classes(list(classes), change.into)
         return replace(change, active=active)
 
     def _paint_again(self, change: Change) -> None:
@@ -490,7 +490,7 @@ class ClassChanges(QObject):
             classes = tuple(folder.dataset.classes)
             before = classes if any(info.id == what.old for info in classes) else (*classes, what.info)
             after = tuple(info for info in before if info.id != what.old)
-            change = Change(f"remove “{what.info.name}”", before, after, what, place)
+            change = Change(f"remove “{what.info.name}”", before, after, what, place, into=what.new)
             text = f"The program ended while the class “{what.info.name}” was being changed in all labels."
             self._offer(change, text)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, folded
+from unet_gui.core.predictions import GONE
 from unet_gui.core.project import Dataset
 
 ORDER = "class_order"
@@ -35,6 +36,20 @@ def put_classes(dataset: Dataset, classes: Sequence[ClassInfo]) -> None:
         dataset.settings.pop(ORDER, None)
     else:
         dataset.settings[ORDER] = ids
+
+
+def note_gone(dataset: Dataset, classes: Sequence[ClassInfo], into: int) -> None:
+    """Note that classes were taken off the list, for models that know them still; 255: their pixels are unlabelled."""
+    ids = {info.id for info in classes}
+    noted = dataset.settings.get(GONE)
+    others = [each for each in noted if each[:1] not in [[old] for old in ids]] if isinstance(noted, list) else []
+    dataset.settings[GONE] = [*others, *([info.id, info.name, into] for info in classes)]
+
+
+def is_gone(dataset: Dataset, info: ClassInfo) -> bool:
+    """Whether somebody has taken this class off the list."""
+    noted = dataset.settings.get(GONE)
+    return any(each[:2] == [info.id, info.name] for each in noted) if isinstance(noted, list) else False
 
 
 def new_class(classes: Sequence[ClassInfo]) -> ClassInfo | None:

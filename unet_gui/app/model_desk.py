@@ -11,9 +11,10 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app.class_list import is_gone
 from unet_gui.app.jobs import Job, JobError, JobRunner
 from unet_gui.app.messages import Message, Offer, in_words
-from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of
+from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of, modified
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
 from unet_gui.app.panels.model import ModelFacts
 from unet_gui.app.session import Session
@@ -112,7 +113,7 @@ class ModelDesk(QObject):
     def refresh_models(self) -> None:
         """Look again at what models there are."""
         folder = self._models_dir
-        paths = sorted(folder.glob("*.safetensors"), key=_modified, reverse=True) if folder else []
+        paths = sorted(folder.glob("*.safetensors"), key=modified, reverse=True) if folder else []
         if self.model is not None and self.model not in paths:
             paths.append(self.model)
         self.models = [self._facts_of(path) for path in paths if path.exists()]
@@ -123,7 +124,7 @@ class ModelDesk(QObject):
         self.models_changed.emit()
 
     def _facts_of(self, path: Path) -> ModelFacts:
-        stamp = _modified(path)
+        stamp = modified(path)
         known = self._facts.get(path)
         if known is None or known[0] != stamp:
             known = stamp, facts_of(path)
@@ -261,7 +262,8 @@ class ModelDesk(QObject):
 
     def _fits(self, model: Path) -> bool:
         """Make sure that the folder knows the model's classes."""
-        if model.suffix != ".safetensors":
+        dataset = self._session.dataset
+        if dataset is None or model.suffix != ".safetensors":
             return True
         try:
             theirs = read_model_info(model).classes
@@ -272,6 +274,11 @@ class ModelDesk(QObject):
         known = {info.id: info.name for info in ours}
         self._compare_names(theirs, known)
         new = [info for info in theirs if info.id not in known]
+        gone = [info for info in new if is_gone(dataset, info)]
+        if gone:
+            names = " and ".join(f"“{info.name}”" for info in gone)
+            self._say_once(f"The model knows {names} still. What was removed here, or merged, does not come back.")
+        new = [info for info in new if info not in gone]
         if new:
             colors = {info.color for info in ours}
             added = distinct([i if i.color not in colors else replace(i, color=color_of(i.id)) for i in new], ours)
@@ -291,10 +298,12 @@ class ModelDesk(QObject):
             and not plain.fullmatch(known[info.id])
         ]
         if other:
-            text = f"The model calls classes by other names: what it knows as {', '.join(other)}."
-            if text not in self._told_names:
-                self._told_names.add(text)
-                self.said.emit(Message("warning", text, topic="names"))
+            self._say_once(f"The model calls classes by other names: what it knows as {', '.join(other)}.", "warning")
+
+    def _say_once(self, text: str, kind: str = "info") -> None:
+        if text not in self._told_names:
+            self._told_names.add(text)
+            self.said.emit(Message(kind, text, topic="names"))
 
     def save_masks(self, refs: tuple[ImageRef, ...], out: Path) -> None:
         """Write the mask of every image to a folder."""
@@ -484,10 +493,3 @@ class ModelDesk(QObject):
         self._status[job.id] = progress
         if job is self._runner.current:
             self.progressed.emit(progress)
-
-
-def _modified(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
-from unet_gui.app.class_list import classes_of, put_classes, still_active, still_over
+from unet_gui.app.class_list import classes_of, note_gone, put_classes, still_active, still_over
 from unet_gui.app.deed import Deed
 from unet_gui.app.document import Document, first_page, load
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
@@ -567,16 +567,16 @@ class Session(QObject):
         """The classes of the folder, in the person's order."""
         return classes_of(self.folder.dataset) if self.folder else []
 
-    def set_classes(self, classes: list[ClassInfo]) -> None:
-        """Give the folder these classes, in this order, and keep them."""
+    def set_classes(self, classes: list[ClassInfo], into: int = UNLABELLED) -> None:
+        """Give the folder these classes, in this order, and keep them; what others predict becomes ``into``."""
         if self.folder is None:
             return
         if self.folder.read_only:
             self.say_read_only()
             return
-        self._put_classes(self.classes, classes)
+        self._put_classes(self.classes, classes, into)
 
-    def _put_classes(self, before: list[ClassInfo], classes: list[ClassInfo]) -> None:
+    def _put_classes(self, before: list[ClassInfo], classes: list[ClassInfo], into: int = UNLABELLED) -> None:
         """Put classes in the place of others, and let go of what belongs to those that are no more."""
         assert self.folder is not None
         try:
@@ -584,7 +584,10 @@ class Session(QObject):
         except UserError as error:
             self.said.emit(Message.of(error, topic="classes"))
             return
-        if {info.id for info in before} - {info.id for info in classes}:
+        left = {info.id for info in classes}
+        gone = [info for info in before if info.id not in left]
+        if gone:
+            note_gone(self.folder.dataset, gone, into)
             self._forget_classes()
         self.settings_to_disk()
         self.classes_replaced()

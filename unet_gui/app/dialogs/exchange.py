@@ -187,7 +187,7 @@ class ImportDialog(_ExchangeDialog):
     def __init__(self, formats: list[str], classes: Sequence[ClassInfo] = (), parent: QWidget | None = None) -> None:
         words = "File or folder", IMPORT_NAMES["overwrite"]
         super().__init__("Import labels", formats, classes, words, IMPORT_OPTIONS, parent)
-        auto = [("auto", "as the file says, else background"), ("none", "unlabelled")]
+        auto = [("auto", "as the file says, else class 0 if it is called background"), ("none", "unlabelled")]
         tip = "What they become. Where the file does not say it: class 0 if it is called background, else unlabelled"
         self.option("background", self.class_combo(IMPORT_NAMES["background"], auto, tip))
         self.option(

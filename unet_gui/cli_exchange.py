@@ -37,7 +37,7 @@ _CALLED = {
     "foreground": "--class",
 }
 """What messages call the options."""
-_BACKGROUND = "class of the pixels in no object: a name, a number, none or auto (default: class 0 if called background)"
+_BACKGROUND = "class of the pixels in no object: a name, a number, none or auto (default: class 0 if called background"
 
 
 def _describe(sub: argparse.ArgumentParser, formats: Iterable[str], example: str) -> None:
@@ -56,7 +56,7 @@ def add_export(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
     sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
     sub.add_argument("--only-labels", action="store_true", help="leave predictions and images without label out")
-    sub.add_argument("--background", default="auto", metavar="CLASS", help=_BACKGROUND)
+    sub.add_argument("--background", default="auto", metavar="CLASS", help=f"{_BACKGROUND})")
     sub.add_argument(
         "--class", dest="foreground", default="", metavar="CLASS", help="binary: the class that becomes 255"
     )
@@ -80,7 +80,9 @@ def add_import(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--labels", type=Path, metavar="DIR", help="folder of the labels, where it cannot be guessed")
     sub.add_argument("--suffix", default="", metavar="_mask", help="what names have behind the image's")
     sub.add_argument("--unlabelled", type=int, metavar="VALUE", help="pixel value that means unlabelled")
-    sub.add_argument("--background", default="auto", metavar="CLASS", help=_BACKGROUND)
+    sub.add_argument(
+        "--background", default="auto", metavar="CLASS", help=f"{_BACKGROUND}; our own files say it themselves)"
+    )
     sub.add_argument(
         "--class", dest="object_class", default="", metavar="NAME", help="class of objects that come without one"
     )

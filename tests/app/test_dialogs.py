@@ -64,6 +64,21 @@ def test_the_dialog_is_high_enough_for_what_it_says(qtbot: QtBot, tmp_path: Path
     qtbot.waitUntil(lambda: dialog.height() == before)
 
 
+def test_the_dialog_shrinks_when_a_format_has_fewer_fields(qtbot: QtBot) -> None:
+    dialog = ImportDialog(["coco", "masks", "instances"])
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitExposed(dialog)
+    before = dialog.height()
+    for kind in ("instances", "masks"):
+        dialog.format.setCurrentIndex(dialog.format.findData(kind))
+        qtbot.waitUntil(lambda: dialog.height() > before)
+    dialog.format.setCurrentIndex(dialog.format.findData("coco"))
+    qtbot.waitUntil(lambda: dialog.height() == before)
+    lowest = max(text.geometry().bottom() for text in dialog.findChildren(QLabel) if text.isVisible())
+    assert dialog.buttons.geometry().top() - lowest < 20
+
+
 def test_a_class_that_would_be_none_any_more_is_named(qtbot: QtBot, tmp_path: Path) -> None:
     dialog = dialog_of(qtbot, tmp_path / "x", 3)
     dialog._unlabelled.setValue(2)

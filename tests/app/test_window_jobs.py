@@ -14,7 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import paint, picture, truth, write_folder
+from tests.app.kit import go_to, paint, picture, truth, write_folder
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.model_jobs import RelabelJob
 from unet_gui.app.settings import Settings
@@ -117,6 +117,31 @@ def test_masks_hold_what_was_painted_a_moment_ago(qtbot: QtBot, open_window: Ope
     mask = Dataset.open(tmp_path / "x", labels=tmp_path / "masks").load_label(window.images.model.everything()[0])
     assert mask is not None
     assert (mask == 1).sum() == 400
+
+
+def test_masks_that_are_nearly_empty_are_told(qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=3, labels=1))
+    refs = tuple(window.images.model.everything())
+    for n in (1, 2):
+        go_to(qtbot, window.session, n)
+        paint(window.session, Rect(10, 10, 20, 20), 1)
+    window.desk.save_masks(refs, tmp_path / "masks")
+    idle(qtbot, window)
+    told = "2 of 3 images have no prediction; their masks hold only what is painted."
+    said = next(message for message in window.stage.messages.messages if told in message.text)
+    assert said.text.startswith("The masks are in")
+    assert not said.offers, "there is no model"
+    window.desk.use_model(model)
+    window.desk.save_masks(refs, tmp_path / "masks")
+    idle(qtbot, window)
+    said = next(message for message in window.stage.messages.messages if told in message.text)
+    assert [offer.text for offer in said.offers] == ["Segment all"]
+    said.offers[0].act()
+    qtbot.waitUntil(lambda: window.session.folder is not None and window.session.folder.book.predictions == 3)
+    idle(qtbot, window)
+    window.desk.save_masks(refs, tmp_path / "masks")
+    idle(qtbot, window)
+    assert "no prediction" not in texts(window)
 
 
 def test_the_window_and_the_command_line_segment_alike(

@@ -261,6 +261,39 @@ def test_unlabelled_beside_background_is_kept(kind: str, tmp_path: Path) -> None
     assert round_trip_dice(partial(tmp_path), kind, tmp_path) == 1.0
 
 
+@pytest.mark.parametrize("kind", OUTLINES)
+@pytest.mark.parametrize("rest", ["ground", "none"])
+def test_our_own_files_say_what_pixels_in_no_object_are(kind: str, rest: str, tmp_path: Path) -> None:
+    """A new folder begins with a class called background, which the file knows nothing of."""
+    dataset = partial(tmp_path)
+    dataset.set_classes([ClassInfo(0, "ground", "#000000"), ClassInfo(1, "cell ü", "#ff0000")])
+    if rest == "ground":
+        ids = dataset.load_label(dataset.images[0])
+        assert ids is not None
+        dataset.save_label(dataset.images[0], np.where(ids == 255, 0, ids).astype(np.uint8))
+    else:
+        export(dataset, kind, tmp_path / "auto")  # without any wish, too
+    assert export(dataset, kind, tmp_path / "out", ExportOptions(background=rest)).done == 1
+    truth = dataset.load_label(dataset.images[0])
+    for place in ["out"] if rest == "ground" else ["out", "auto"]:
+        back = other(dataset, tmp_path / f"new {place}")
+        told = "ground" if rest == "ground" else "unlabelled"
+        notes = import_labels(back, tmp_path / place, kind).notes
+        assert any(f"Pixels in no object became {told}, as the file says" in note for note in notes)
+        assert sorted(info.name for info in back.classes) == ["cell ü", "ground"]
+        number = {info.name: info.id for info in back.classes}
+        table = np.arange(256, dtype=np.uint8)
+        table[:2] = number["ground"], number["cell ü"]
+        np.testing.assert_array_equal(back.load_label(back.images[0]), table[truth])
+    known = other(dataset, tmp_path / "known")
+    known.set_classes([ClassInfo(0, "background", "#000000"), ClassInfo(1, "cell ü", "#ff0000")])
+    wish = ImportOptions(background="background")
+    assert import_labels(known, tmp_path / "out", kind, wish).done == 1
+    label = known.load_label(known.images[0])
+    assert label is not None
+    assert label[-1, -1] == 0, "what was asked for counts more than what the file says"
+
+
 @pytest.mark.parametrize("kind", ["yolo", "binary", "instances"])
 def test_unlabelled_that_a_format_cannot_hold_is_said(kind: str, tmp_path: Path) -> None:
     result = export(partial(tmp_path), kind, tmp_path / "out")

@@ -82,3 +82,18 @@ def test_advice_names_the_option_as_the_caller_does(tmp_path: Path, named: bool)
     ):
         before, after = words.split("{}")
         assert re.search(re.escape(before) + (" with <[a-z_]+>" if named else "") + re.escape(after), text), words
+
+
+def test_an_export_says_how_many_masks_are_nearly_empty(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "a.png", "b.png", "c.png")
+    full, strokes = np.zeros(SIZE, np.uint8), np.full(SIZE, 255, np.uint8)
+    strokes[3] = 1
+    for ref, ids in zip(dataset.images, (full, strokes, strokes), strict=True):
+        dataset.save_label(ref, ids)
+    told = "2 of 3 images have no prediction; their masks hold only what is painted."
+    assert f"{told} Segment the folder first to fill them." in export(dataset, "index", tmp_path / "out").notes
+    notes = export(dataset, "index", tmp_path / "labels", ExportOptions(only_labels=True)).notes
+    assert not any("prediction" in note for note in notes), "labels alone were wanted"
+    dataset.save_prediction(dataset.images[1], full)
+    told = "1 of 3 images has no prediction; its mask holds only what is painted. Segment the folder first to fill it."
+    assert told in export(dataset, "coco", tmp_path / "more").notes

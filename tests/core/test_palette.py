@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_gui.core.palette import OKABE_ITO, TAB20, ClassInfo, color_of, color_table, default_classes
+from unet_gui.core.palette import OKABE_ITO, TAB20, ClassInfo, color_of, color_table, default_classes, distinct
 
 
 def test_a_new_folder_has_background_and_object() -> None:
     assert [(info.id, info.name) for info in default_classes()] == [(0, "background"), (1, "object")]
+
+
+def test_classes_from_elsewhere_get_names_of_their_own() -> None:
+    known = [ClassInfo(0, "cell", "#000000")]
+    more = [ClassInfo(n, name, "#000000") for n, name in enumerate((" Cell", "wall", "cell 2", "wall"), 1)]
+    assert [info.name for info in distinct(more, known)] == [" Cell 2", "wall", "cell 2 2", "wall 2"]
 
 
 @given(st.integers(1, 255))

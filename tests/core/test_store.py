@@ -143,7 +143,7 @@ def test_json_without_sense_is_refused(data: object) -> None:
 def test_encodings_say_what_they_are() -> None:
     assert "255 = unlabelled" in INDEX.describe()
     assert "binary" in BINARY.describe()
-    assert CAMVID.describe() == "class ids, 11 = unlabelled"
+    assert CAMVID.describe() == "class numbers, 11 = unlabelled"
     assert COLORS.describe() == "colours for 3 classes, #ffffff = unlabelled"
     assert WIDE.describe() == "values for 3 classes"
 

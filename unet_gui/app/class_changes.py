@@ -10,6 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.histories import Kept
 from unet_gui.app.jobs import Job, JobRunner
@@ -18,7 +19,8 @@ from unet_gui.app.model_jobs import CountJob, Events, RelabelJob
 from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
-from unet_gui.core.palette import ClassInfo
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import ClassInfo, folded, names_twice
 from unet_gui.core.project import Dataset
 from unet_gui.core.relabel import CAP, Relabelling, Touched, forget, note, settle, unfinished
 
@@ -45,6 +47,10 @@ class Change:
         `Session.balance` when it was made: whether anything was done since.
     histories : dict
         Undo of the images, good again when the change has been taken back.
+    into : int
+        What pixels of a class that goes become, and who painted it paints then.
+    active : int
+        The class that was painted before it.
     """
 
     text: str
@@ -54,6 +60,8 @@ class Change:
     keep: Path | None = None
     balance: int = 0
     histories: Kept | None = None
+    into: int = UNLABELLED
+    active: int = UNLABELLED
 
 
 @dataclass(eq=False)
@@ -122,6 +130,7 @@ class ClassChanges(QObject):
         self._counted_at = 0  # changes of labels when counting began: what is painted meanwhile is not counted
         self._broom = Chores(1, self)
         session.folder_changed.connect(self.forget)
+        session.encoding_changed.connect(self.forget)
         session.history_changed.connect(self.changed)
         runner.finished.connect(self._on_finished)
         for over in (runner.failed, runner.cancelled):
@@ -165,8 +174,7 @@ class ClassChanges(QObject):
         change = self._undone[-1]
         if change.pixels is None:
             self._undone.pop()
-            self._session.set_classes(list(change.after))
-            self._push(change)
+            self._push(self._put(change, change.after))
         else:
             self._move(change, self._undone, undoing=False)
 
@@ -195,7 +203,7 @@ class ClassChanges(QObject):
         if not self._done or self._done[-1] is not change:
             return
         if touched.images:
-            text = f"{pixels(touched)} have a class that would go. Remove or merge it instead."
+            text = f"{words.pixels(touched)} have a class that would go. Remove or merge it instead."
             self.said.emit(Message("info", text, topic="classes", passing=True))
             return
         self._done.pop()
@@ -203,22 +211,45 @@ class ClassChanges(QObject):
         since = {info.id for info in change.after}
         newer = [info for info in self._session.classes if info.id not in since]
         self._session.set_classes([*change.before, *newer])
+        self._paint_again(change)
         self._undone.append(replace(change, balance=self._session.balance))
         self.changed.emit()
 
     # --- making changes --------------------------------------------------------------------------------------------
 
-    def set_list(self, text: str, classes: Sequence[ClassInfo], say: bool = False) -> bool:
-        """Change the list; no pixel changes. ``say`` offers to take it back. Return whether it was possible."""
+    def set_list(self, text: str, classes: Sequence[ClassInfo], say: bool = False, into: int = UNLABELLED) -> bool:
+        """Change the list; no pixel changes. Return whether it was possible.
+
+        ``say`` offers to take it back; who painted a class that goes paints ``into`` then.
+        """
         before = tuple(self._session.classes)
         if tuple(classes) == before or self._is_held():
             return False
-        self._session.set_classes(list(classes))
+        twice = names_twice(classes) - names_twice(before)
+        if twice:
+            name = next(info.name for info in classes if folded(info.name) in twice)
+            refused = f"Two classes cannot both be called “{name}”. Choose another name."
+            self.said.emit(Message("warning", refused, topic="classes", passing=True))
+            return False
+        change = self._put(Change(text, before, tuple(classes), into=into), classes)
         if tuple(self._session.classes) != tuple(classes):
             return False  # why has been said
         self._undone.clear()
-        self._push(Change(text, before, tuple(classes)), say)
+        self._push(change, say)
         return True
+
+    def _put(self, change: Change, classes: Sequence[ClassInfo]) -> Change:
+        """Give the folder the classes that a change leaves; return the change with the class that was painted."""
+        active = self._session.active_class
+        if all(info.id != active for info in classes) and change.into != UNLABELLED:
+            self._session.active_class = change.into
+        self._session.set_classes(list(classes), change.into)
+        return replace(change, active=active)
+
+    def _paint_again(self, change: Change) -> None:
+        """Paint the class again that had gone while it was painted, now that it is back."""
+        if change.active in {info.id for info in change.before} - {info.id for info in change.after}:
+            self._session.active_class = change.active
 
     def count(self, classes: set[int], counted: Callable[[Touched], object]) -> None:
         """Count the pixels of some classes in all labels and hand the result over."""
@@ -241,7 +272,7 @@ class ClassChanges(QObject):
         """Make a class another one, or unlabelled, in every label; then it goes from the list."""
         if touched == Touched() and self._session.changes == self._counted_at:
             before = tuple(self._session.classes)
-            self.set_list(text, [each for each in before if each.id != info.id], say=True)
+            self.set_list(text, [each for each in before if each.id != info.id], say=True, into=into)
             return
         dataset = self._session.dataset
         if dataset is None:
@@ -261,7 +292,7 @@ class ClassChanges(QObject):
             after = tuple(each for each in before if each.id != info.id)
             self._undone.clear()
             now = next(each for each in before if each.id == info.id)
-            return Change(text, before, after, Relabelling(info.id, into, now), keep)
+            return Change(text, before, after, Relabelling(info.id, into, now), keep, into=into)
 
         self._run(text[0].upper() + text[1:], make)
 
@@ -401,7 +432,8 @@ class ClassChanges(QObject):
             self._taken_back(change)
             return
         else:
-            self._session.set_classes([info for info in self._session.classes if info.id != change.pixels.old])
+            old = change.pixels.old
+            change = self._put(change, [info for info in self._session.classes if info.id != old])
             if change.keep is None:
                 self._done.clear()
             else:
@@ -413,6 +445,7 @@ class ClassChanges(QObject):
         if self._done and self._done[-1].keep == change.keep:
             self._done.pop()
         self._undone.append(replace(change, balance=self._session.balance))
+        self._paint_again(change)
         if change.keep is not None:
             self._broom.give(None, partial(forget, change.keep))
         self._look_again(change.histories)
@@ -471,17 +504,10 @@ class ClassChanges(QObject):
             classes = tuple(folder.dataset.classes)
             before = classes if any(info.id == what.old for info in classes) else (*classes, what.info)
             after = tuple(info for info in before if info.id != what.old)
-            change = Change(f"remove “{what.info.name}”", before, after, what, place)
+            change = Change(f"remove “{what.info.name}”", before, after, what, place, into=what.new)
             text = f"The program ended while the class “{what.info.name}” was being changed in all labels."
             self._offer(change, text)
 
 
 def _turned(what: Relabelling | None, undoing: bool) -> Relabelling | None:
     return None if what is None else replace(what, undoing=undoing)
-
-
-def pixels(touched: Touched) -> str:
-    """Return how many pixels in how many images, for people."""
-    count = f"{touched.pixels:,}".replace(",", "\u202f")
-    one, several = touched.pixels == 1, touched.images != 1
-    return f"{count} pixel{'' if one else 's'} in {touched.images} image{'s' if several else ''}"

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QPoint, Qt, Signal, Slot
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
-from unet_gui.app.class_changes import ClassChanges, pixels
+from unet_gui.app.class_changes import ClassChanges
 from unet_gui.app.class_list import new_class
 from unet_gui.app.dialogs.desk import DialogDesk
 from unet_gui.app.jobs import JobRunner
@@ -21,6 +21,7 @@ from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.app.widgets import swatch
+from unet_gui.app.words import pixels
 from unet_gui.core.class_file import joined, read_class_list, write_class_list
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 
 from unet_gui.core.labels import UNLABELLED, Over
-from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of
+from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, folded
+from unet_gui.core.predictions import GONE
 from unet_gui.core.project import Dataset
 
 ORDER = "class_order"
@@ -36,6 +38,20 @@ def put_classes(dataset: Dataset, classes: Sequence[ClassInfo]) -> None:
         dataset.settings[ORDER] = ids
 
 
+def note_gone(dataset: Dataset, classes: Sequence[ClassInfo], into: int) -> None:
+    """Note that classes were taken off the list, for models that know them still; 255: their pixels are unlabelled."""
+    ids = {info.id for info in classes}
+    noted = dataset.settings.get(GONE)
+    others = [each for each in noted if each[:1] not in [[old] for old in ids]] if isinstance(noted, list) else []
+    dataset.settings[GONE] = [*others, *([info.id, info.name, into] for info in classes)]
+
+
+def is_gone(dataset: Dataset, info: ClassInfo) -> bool:
+    """Whether somebody has taken this class off the list."""
+    noted = dataset.settings.get(GONE)
+    return any(each[:2] == [info.id, info.name] for each in noted) if isinstance(noted, list) else False
+
+
 def new_class(classes: Sequence[ClassInfo]) -> ClassInfo | None:
     """Return a class with the next free number, None when there are 255."""
     used = {info.id for info in classes}
@@ -45,7 +61,9 @@ def new_class(classes: Sequence[ClassInfo]) -> ClassInfo | None:
         return None
     own = color_of(free)
     color = own if own not in colors else next(c for n in range(512) if (c := color_of(n)) not in colors)
-    return ClassInfo(free, f"class {free}", color)
+    names = {folded(info.name) for info in classes}
+    number = next(number for number in itertools.count(free) if f"class {number}" not in names)
+    return ClassInfo(free, f"class {number}", color)
 
 
 def still_active(classes: Sequence[ClassInfo], active: int) -> int:

@@ -104,6 +104,7 @@ class MainWindow(WindowFrame):
         folders.said.connect(self.show_message)
         folders.sample_wanted.connect(self.guides.want)
         session.folder_changed.connect(self._on_folder)
+        session.encoding_changed.connect(self._show_notes)
         session.image_opening.connect(self._on_opening)
         session.image_changed.connect(self._on_image)
         session.history_changed.connect(self._on_history)
@@ -238,9 +239,14 @@ class MainWindow(WindowFrame):
         root = folder.dataset.root
         name = "/".join(part for part in (root.parent.name, root.name) if part)
         self.setWindowTitle(f"{name}[*] — unet-gui")
-        self.status.set_idle("  ".join(folder.dataset.notes))
+        self._show_notes()
         self.folders.welcome(self.dialogs.labels_elsewhere)
         self.class_desk.changes.recover()
+
+    @Slot()
+    def _show_notes(self) -> None:
+        if self.session.dataset is not None:
+            self.status.set_idle("  ".join(self.session.dataset.notes))
 
     @Slot(object)
     def _on_pages(self, stacks: dict[str, list[ImageRef]]) -> None:

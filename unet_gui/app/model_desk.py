@@ -11,16 +11,17 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app.class_list import is_gone
 from unet_gui.app.jobs import Job, JobError, JobRunner
 from unet_gui.app.messages import Message, Offer, in_words
-from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of
+from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of, modified
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
 from unet_gui.app.panels.model import ModelFacts
 from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.model_info import read_model_info
-from unet_gui.core.palette import ClassInfo, color_of
+from unet_gui.core.palette import ClassInfo, color_of, distinct
 from unet_gui.engine import events as ev
 from unet_gui.engine.recipe import SegmentConfig, TrainConfig
 
@@ -112,7 +113,7 @@ class ModelDesk(QObject):
     def refresh_models(self) -> None:
         """Look again at what models there are."""
         folder = self._models_dir
-        paths = sorted(folder.glob("*.safetensors"), key=_modified, reverse=True) if folder else []
+        paths = sorted(folder.glob("*.safetensors"), key=modified, reverse=True) if folder else []
         if self.model is not None and self.model not in paths:
             paths.append(self.model)
         self.models = [self._facts_of(path) for path in paths if path.exists()]
@@ -123,7 +124,7 @@ class ModelDesk(QObject):
         self.models_changed.emit()
 
     def _facts_of(self, path: Path) -> ModelFacts:
-        stamp = _modified(path)
+        stamp = modified(path)
         known = self._facts.get(path)
         if known is None or known[0] != stamp:
             known = stamp, facts_of(path)
@@ -261,7 +262,8 @@ class ModelDesk(QObject):
 
     def _fits(self, model: Path) -> bool:
         """Make sure that the folder knows the model's classes."""
-        if model.suffix != ".safetensors":
+        dataset = self._session.dataset
+        if dataset is None or model.suffix != ".safetensors":
             return True
         try:
             theirs = read_model_info(model).classes
@@ -272,10 +274,15 @@ class ModelDesk(QObject):
         known = {info.id: info.name for info in ours}
         self._compare_names(theirs, known)
         new = [info for info in theirs if info.id not in known]
+        gone = [info for info in new if is_gone(dataset, info)]
+        if gone:
+            names = " and ".join(f"“{info.name}”" for info in gone)
+            self._say_once(f"The model knows {names} still. What was removed here, or merged, does not come back.")
+        new = [info for info in new if info not in gone]
         if new:
-            names = ", ".join(info.name for info in new)
             colors = {info.color for info in ours}
-            added = [i if i.color not in colors else ClassInfo(i.id, i.name, color_of(i.id)) for i in new]
+            added = distinct([i if i.color not in colors else replace(i, color=color_of(i.id)) for i in new], ours)
+            names = ", ".join(info.name for info in added)
             self._session.set_classes([*ours, *added])
             self.said.emit(Message("info", f"The model knows classes that were added here: {names}.", topic="model"))
         return True
@@ -291,10 +298,12 @@ class ModelDesk(QObject):
             and not plain.fullmatch(known[info.id])
         ]
         if other:
-            text = f"The model calls classes by other names: what it knows as {', '.join(other)}."
-            if text not in self._told_names:
-                self._told_names.add(text)
-                self.said.emit(Message("warning", text, topic="names"))
+            self._say_once(f"The model calls classes by other names: what it knows as {', '.join(other)}.", "warning")
+
+    def _say_once(self, text: str, kind: str = "info") -> None:
+        if text not in self._told_names:
+            self._told_names.add(text)
+            self.said.emit(Message(kind, text, topic="names"))
 
     def save_masks(self, refs: tuple[ImageRef, ...], out: Path) -> None:
         """Write the mask of every image to a folder."""
@@ -397,7 +406,7 @@ class ModelDesk(QObject):
     # --- ends ------------------------------------------------------------------------------------------------------
 
     @Slot(object, object)
-    def _on_finished(self, job: Job, _result: Any) -> None:
+    def _on_finished(self, job: Job, result: Any) -> None:
         self._say_failures(job)
         if job.kind == "train":
             self._on_trained(job, stopped=False)
@@ -410,9 +419,17 @@ class ModelDesk(QObject):
                 text = "Nothing to do: every prediction is of this model and newer than its image."
             self.said.emit(Message("good", text, topic="segment", passing=True))
         elif job.kind == "masks" and isinstance(job.start, MasksJob):
-            text = f"The masks are in “{job.start.out}”."
-            self.said.emit(Message("good", text, topic="masks", passing=True))
+            self._say_masks(job.start, result)
         self._end(job)
+
+    def _say_masks(self, work: MasksJob, unfilled: str) -> None:
+        """Tell where masks are, and which of them are nearly empty."""
+        text = f"The masks are in “{work.out}”."
+        if not unfilled:
+            self.said.emit(Message("good", text, topic="masks", passing=True))
+            return
+        offers = (Offer("Segment all", lambda: self.segment(work.refs)),) if self.model is not None else ()
+        self.said.emit(Message("warning", f"{text} {unfilled}", topic="masks", offers=offers))
 
     @Slot(object, object)
     def _on_failed(self, job: Job, error: JobError) -> None:
@@ -476,10 +493,3 @@ class ModelDesk(QObject):
         self._status[job.id] = progress
         if job is self._runner.current:
             self.progressed.emit(progress)
-
-
-def _modified(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

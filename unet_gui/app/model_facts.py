@@ -113,3 +113,11 @@ def _weights(path: Path) -> int:
 def count_of(count: int) -> str:
     """Return how many images, for people."""
     return f"{count} image{'s' * (count != 1)}"
+
+
+def modified(path: Path) -> int:
+    """Return when a file was written last, 0 when it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -67,19 +67,23 @@ class SegmentJob:
 
 @dataclass(frozen=True)
 class MasksJob:
-    """Write the mask of every image to a folder."""
+    """Write the mask of every image to a folder; the result is what the person should know of them."""
 
     dataset: Dataset
     refs: tuple[ImageRef, ...]
     out: Path
 
     def __call__(self) -> Events:
-        from unet_gui.core.exchange import export_masks
+        from unet_gui.core.exchange import export_masks, say_unfilled
+
+        unfilled = 0
 
         def work(ref: ImageRef, stack: StackWriter) -> None:
-            export_masks(self.dataset, ref, self.out, stack)
+            nonlocal unfilled
+            unfilled += export_masks(self.dataset, ref, self.out, stack)
 
-        return (yield from _each(self.dataset, self.refs, work, anew=True))[0]
+        number, failed = yield from _each(self.dataset, self.refs, work, anew=True)
+        return say_unfilled(unfilled, number - failed)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
-from unet_gui.app.class_list import classes_of, put_classes, still_active, still_over
+from unet_gui.app.class_list import classes_of, note_gone, put_classes, still_active, still_over
 from unet_gui.app.deed import Deed
 from unet_gui.app.document import Document, first_page, load
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
@@ -70,6 +70,8 @@ class Session(QObject):
     prediction_changed(), prediction_written(key)
         The open image has another prediction; a job has just predicted this image.
     classes_changed(), active_class_changed(int), over_changed(Over)
+    encoding_changed()
+        The same label files mean something else now.
     said(Message), settled(topic)
         Something for the person; it is over.
     """
@@ -84,6 +86,7 @@ class Session(QObject):
     prediction_changed = Signal()
     prediction_written = Signal(str)
     classes_changed = Signal()
+    encoding_changed = Signal()
     active_class_changed = Signal(int)
     over_changed = Signal(object)
     said = Signal(object)
@@ -339,9 +342,11 @@ class Session(QObject):
 
     @active_class.setter
     def active_class(self, class_id: int) -> None:
-        if class_id != self._active_class and class_id in {info.id for info in self.classes}:
+        if class_id == self._active_class:
+            return
+        if class_id in {info.id for info in self.classes}:
             self._active_class = class_id
-            self.active_class_changed.emit(class_id)
+        self.active_class_changed.emit(self._active_class)  # also where it was refused, to whoever shows it already
 
     @property
     def over(self) -> Over:
@@ -591,20 +596,27 @@ class Session(QObject):
         """The classes of the folder, in the person's order."""
         return classes_of(self.folder.dataset) if self.folder else []
 
-    def set_classes(self, classes: list[ClassInfo]) -> None:
-        """Give the folder these classes, in this order, and keep them."""
+    def set_classes(self, classes: list[ClassInfo], into: int = UNLABELLED) -> None:
+        """Give the folder these classes, in this order, and keep them; what others predict becomes ``into``."""
         if self.folder is None:
             return
         if self.folder.read_only:
             self.say_read_only()
             return
-        before = {info.id for info in self.classes}
+        self._put_classes(self.classes, classes, into)
+
+    def _put_classes(self, before: list[ClassInfo], classes: list[ClassInfo], into: int = UNLABELLED) -> None:
+        """Put classes in the place of others, and let go of what belongs to those that are no more."""
+        assert self.folder is not None
         try:
             put_classes(self.folder.dataset, classes)
         except UserError as error:
             self.said.emit(Message.of(error, topic="classes"))
             return
-        if before - {info.id for info in classes}:
+        left = {info.id for info in classes}
+        gone = [info for info in before if info.id not in left]
+        if gone:
+            note_gone(self.folder.dataset, gone, into)
             self._forget_classes()
         self.settings_to_disk()
         self.classes_replaced()
@@ -646,12 +658,10 @@ class Session(QObject):
         if self.folder is None:
             return
         dataset = self.folder.dataset
-        gone = lost_classes(dataset.encoding, encoding)
-        dataset.set_encoding(encoding)
-        left = [info for info in self.classes if info.id not in gone]
-        if left and len(left) < len(dataset.classes):
-            self.set_classes(left)
-        self.settings_to_disk()
+        before, gone = self.classes, lost_classes(dataset.encoding, encoding)
+        dataset.set_encoding(encoding)  # which takes a class off the list already
+        self._put_classes(before, [info for info in before if info.id not in gone] or before)
+        self.encoding_changed.emit()
         self.folder.book.scan(self.folder.images())
         self.reopen()  # the same file means something else now
 

@@ -1,4 +1,4 @@
-"""What the session says, in the person's words."""
+"""What the session and its helpers say, in the person's words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from unet_gui.app.messages import Message, Offer, in_words
 from unet_gui.core.errors import UserError
+from unet_gui.core.relabel import Touched
 
 
 def label_not_saved(key: str, error: Exception, again: Callable[[], object]) -> Message:
@@ -74,3 +75,10 @@ def asked_about(key: str) -> Message:
     """Say that an answer came when another image was open."""
     text = f"That was asked about “{key}”. Go back to it first; nothing is changed here."
     return Message("info", text, topic="touch-up", passing=True)
+
+
+def pixels(touched: Touched) -> str:
+    """Return how many pixels in how many images, for people."""
+    count = f"{touched.pixels:,}".replace(",", "\u202f")
+    one, several = touched.pixels == 1, touched.images != 1
+    return f"{count} pixel{'' if one else 's'} in {touched.images} image{'s' if several else ''}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.errors import UserError
-from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of
+from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, folded, names_twice
 
 _HINT = (
     "A list of classes is a text file with a name a line, a CSV file with the columns id, name and color, "
@@ -59,6 +59,10 @@ def read_class_list(path: Path) -> list[ClassInfo]:
         raise UserError("cannot be understood.", path, _HINT, repr(error)) from error
     if not classes:
         raise UserError("lists no class.", path, _HINT)
+    twice = names_twice(classes)
+    if twice:
+        name = next(info.name for info in classes if folded(info.name) in twice)
+        raise UserError(f"lists two classes called “{name}”.", path, "Give each a name of its own.")
     return classes
 
 

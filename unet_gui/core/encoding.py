@@ -204,14 +204,14 @@ class Encoding:
     def describe(self) -> str:
         """Return one line for the person."""
         if self.kind == "index":
-            return "class ids, 255 = unlabelled" + (" (palette picture)" if self.palette else "")
+            return "class numbers, 255 = unlabelled" + (" (palette picture)" if self.palette else "")
         if self.kind == "binary":
             return "binary, 0 = class 0 and 255 = class 1"
         unlabelled = next((_name(raw) for raw, i in self.values if i == UNLABELLED), "")
         classes = sum(i != UNLABELLED for _, i in self.values)
         tail = (f", {unlabelled} = unlabelled" if unlabelled else "") + (" (palette picture)" if self.palette else "")
         if all(raw == i for raw, i in self.values if i != UNLABELLED):
-            return f"class ids{tail}"
+            return f"class numbers{tail}"
         return f"{'colours' if self.color else 'values'} for {classes} classes{tail}"
 
     def to_json(self) -> dict[str, Any]:

@@ -52,6 +52,7 @@ __all__ = [
     "import_labels",
     "importing",
     "mask_of",
+    "say_unfilled",
 ]
 
 EXPORTERS: dict[str, type[Exporter]] = {
@@ -98,6 +99,8 @@ class ExchangeResult:
         Number of images written.
     skipped : int
         Images without a label (export of labels only), or that the source has nothing for (import).
+    unfilled : int
+        Masks that hold only what is painted, as there is no prediction (export).
     failed : list of (str, str)
         Image and reason of each that could not be.
     notes : list of str
@@ -106,6 +109,7 @@ class ExchangeResult:
 
     done: int = 0
     skipped: int = 0
+    unfilled: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -167,16 +171,36 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
     return np.where(label == UNLABELLED, prediction[0], label).astype(np.uint8)
 
 
-def export_masks(dataset: Dataset, ref: ImageRef, out: Path, stack: StackWriter | None = None) -> None:
+def _lacks_prediction(dataset: Dataset, ref: ImageRef, mask: NDArray[np.uint8]) -> bool:
+    """Whether a mask has empty places because there is no prediction."""
+    return bool((mask == UNLABELLED).any()) and not dataset.prediction_path(ref).exists()
+
+
+def say_unfilled(unfilled: int, total: int) -> str:
+    """Return what the person should know of masks that hold nothing but some strokes."""
+    if not unfilled:
+        return ""
+    one = unfilled == 1
+    return (
+        f"{unfilled} of {total} image{'s' * (total != 1)} {'has' if one else 'have'} no prediction; "
+        f"{'its mask holds' if one else 'their masks hold'} only what is painted. "
+        f"Segment the folder first to fill {'it' if one else 'them'}."
+    )
+
+
+def export_masks(dataset: Dataset, ref: ImageRef, out: Path, stack: StackWriter | None = None) -> bool:
     """Write the mask of one image, in the folder's label encoding, under the image's relative path.
 
-    With ``stack`` that of a page is written later, together with others.
+    With ``stack`` that of a page is written later, together with others. Returns whether it has empty places because
+    there is no prediction.
     """
     label = dataset.label_path(ref).relative_to(dataset.label_root)
     pages = len(dataset.expand(ImageRef(ref.rel))) if ref.page is not None else None
     path = out / label
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_label(path, mask_of(dataset, ref), dataset.encoding, page=ref.page, pages=pages, stack=stack)
+    mask = mask_of(dataset, ref)
+    write_label(path, mask, dataset.encoding, page=ref.page, pages=pages, stack=stack)
+    return _lacks_prediction(dataset, ref, mask)
 
 
 def export(dataset: Dataset, kind: str, out: Path, options: ExportOptions | None = None) -> ExchangeResult:
@@ -214,9 +238,14 @@ def exporting(
         if out.resolve() == taken.resolve():
             raise UserError("is where the folder's own pictures or labels are.", out, "Export to another folder.")
     exporter = EXPORTERS[kind](dataset, out, options)
-    yield from _each(dataset, lambda ref, stack: _export_one(dataset, exporter, ref, stack), result, anew=True)
+
+    def write(ref: ImageRef, stack: StackWriter) -> Outcome:
+        return _export_one(dataset, exporter, ref, stack, result)
+
+    yield from _each(dataset, write, result, anew=True)
     exporter.finish()
-    result.notes += exporter.notes
+    unfilled = say_unfilled(result.unfilled, result.done)
+    result.notes += [unfilled] * bool(unfilled) + exporter.notes
     if exporter.lossy:
         result.notes.append(f"{exporter.lossy} unlabelled pixels were not kept.")
 
@@ -236,7 +265,9 @@ def _each(
             yield _counted(result, Outcome(file.key, "failed", str(error)))
 
 
-def _export_one(dataset: Dataset, exporter: Exporter, ref: ImageRef, stack: StackWriter) -> Outcome:
+def _export_one(
+    dataset: Dataset, exporter: Exporter, ref: ImageRef, stack: StackWriter, result: ExchangeResult
+) -> Outcome:
     try:
         if exporter.options.only_labels:
             ids = dataset.load_label(ref)
@@ -246,6 +277,7 @@ def _export_one(dataset: Dataset, exporter: Exporter, ref: ImageRef, stack: Stac
             ids = mask_of(dataset, ref)
         exporter.stack = stack
         exporter.add(ref, ids)
+        result.unfilled += not exporter.options.only_labels and _lacks_prediction(dataset, ref, ids)
     except (UserError, OSError) as error:
         return Outcome(ref.key, "failed", str(error))
     return Outcome(ref.key, "done")

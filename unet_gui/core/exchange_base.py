@@ -7,9 +7,8 @@ import importlib
 import itertools
 import json
 import os
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -21,18 +20,20 @@ from numpy.typing import NDArray
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.encoding import UNLABELLED, present
 from unet_gui.core.errors import LabelError, ProjectError, UserError
+from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.listing import natural_key
-from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes
+from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes, distinct, folded
 from unet_gui.core.project import Dataset
 from unet_gui.core.text import utf8
 
 Ids = NDArray[np.uint8]
 
 BACKGROUND_NAMES = ("background", "_background_")
-_PAGE = re.compile(r"(.+)\.(\d{4,})")
+REST = "pixels_in_no_object"
+"""Our own entry in files of objects: the name of the class that is not written as objects, null for unlabelled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +90,8 @@ class ImportOptions(_Options):
     Attributes
     ----------
     background : str
-        What pixels in no object become: a class by name or id; ``none``: unlabelled; ``auto``: class 0 if it is called
-        background, else unlabelled.
+        What pixels in no object become: a class by name or id; ``none``: unlabelled; ``auto``: what the file says, as
+        ours do, else class 0 if it is called background, else unlabelled.
     overwrite : bool
         Replace labels that exist.
     suffix : str
@@ -132,7 +133,7 @@ def class_named(classes: Sequence[ClassInfo], wish: str) -> int:
         There is none.
     """
     for info in classes:
-        if info.name.casefold() == wish.casefold():
+        if folded(info.name) == folded(wish):
             return info.id
     if wish.isdecimal() and any(info.id == int(wish) for info in classes):
         return int(wish)
@@ -190,6 +191,11 @@ class Exporter(ABC):
         """Ids of the classes that are written as objects."""
         return [info.id for info in self.dataset.classes if info.id != self.rest]
 
+    @property
+    def rest_name(self) -> str | None:
+        """What a file says about pixels in no object, as `REST`."""
+        return self.names.get(self.rest)
+
     def target(self, ref: ImageRef, suffix: str, folder: str = "") -> Path:
         """Return the file for an image: its label's relative path with this suffix, a page with its number."""
         label = self.dataset.label_path(ref)
@@ -242,12 +248,16 @@ class ClassBook:
         # a folder that nobody has worked on gives its made-up classes up for those of the source
         self._fresh = dataset.classes == default_classes() and not any(map(dataset.has_label, dataset.images))
 
+    def keep_background(self, kept: bool) -> None:
+        """Hear whether the source has a background, too."""
+        self._kept = 1 if kept else 0
+
     def id_of(self, name: str) -> int:
         """Return the class id for a name; a new class is added to the folder."""
         classes = self._dataset.classes
-        wanted = "background" if name.casefold() == "_background_" else name.casefold()
+        wanted = "background" if folded(name) == "_background_" else folded(name)
         for info in classes:
-            if info.name.casefold() == wanted and not (self._fresh and info.id >= self._kept):
+            if folded(info.name) == wanted and not (self._fresh and info.id >= self._kept):
                 return info.id
         if self._fresh:
             classes = classes[: self._kept]
@@ -261,8 +271,8 @@ class ClassBook:
     def adopt(self, classes: Sequence[ClassInfo]) -> None:
         """Take the source's classes over as they are, with ids and colours, in a folder that nobody has worked on."""
         if self._fresh and classes:
-            self._dataset.set_classes(classes)
-            self.added += [info.name for info in classes]
+            self._dataset.set_classes(distinct(classes))
+            self.added += [info.name for info in self._dataset.classes]
             self._fresh = False
 
     def know(self, ids: Ids, colors: dict[int, str] | None = None, names: dict[int, str] | None = None) -> None:
@@ -271,7 +281,8 @@ class ClassBook:
             if class_id != UNLABELLED and all(info.id != class_id for info in self._dataset.classes):
                 name = (names or {}).get(class_id, f"class {class_id}")
                 color = (colors or {}).get(class_id, color_of(class_id))
-                self._add([*self._dataset.classes, ClassInfo(class_id, name, color)], name)
+                (info,) = distinct([ClassInfo(class_id, name, color)], self._dataset.classes)
+                self._add([*self._dataset.classes, info], info.name)
 
     def _add(self, classes: list[ClassInfo], name: str) -> None:
         self._dataset.set_classes(sorted(classes, key=lambda info: info.id))
@@ -300,6 +311,7 @@ class Importer(ABC):
         self.notes: list[str] = []
         self.unmatched: list[str] = []
         self.names: dict[str, str] = {}
+        self._told_rest: int | None = None
 
     @abstractmethod
     def has(self, ref: ImageRef) -> bool:
@@ -311,11 +323,27 @@ class Importer(ABC):
 
     def blank(self, shape: tuple[int, int]) -> Ids:
         """Return a label in which no object is painted yet."""
-        rest = rest_class(self.dataset.classes, self.options.background)
-        name = next((info.name for info in self.dataset.classes if info.id == rest), "unlabelled")
+        name = next((info.name for info in self.dataset.classes if info.id == self.rest), "unlabelled")
+        told = ", as the file says" if self._told_rest is not None else ""
         other = f"another class can be chosen{self.options.using('background')}"
-        self.note(f"Pixels in no object became {name}; {other}.")
-        return np.full(shape, rest, np.uint8)
+        self.note(f"Pixels in no object became {name}{told}; {other}.")
+        return np.full(shape, self.rest, np.uint8)
+
+    @property
+    def rest(self) -> int:
+        """What a pixel in no object becomes: a class id, or 255 for unlabelled."""
+        if self._told_rest is not None:
+            return self._told_rest
+        return rest_class(self.dataset.classes, self.options.background)
+
+    def heed(self, data: Mapping[str, Any]) -> None:
+        """Take what a file says about pixels in no object, if it does and nobody has chosen something else."""
+        self._told_rest = None
+        if self.options.background != "auto" or REST not in data:
+            return
+        name = data[REST]
+        self.book.keep_background(name is not None and str(name).casefold() in BACKGROUND_NAMES)
+        self._told_rest = UNLABELLED if name is None else self.book.id_of(str(name))
 
     def note(self, text: str) -> None:
         """Say something, once."""
@@ -402,57 +430,6 @@ class Importer(ABC):
         for name in sorted(names, key=natural_key):
             if not any(part.startswith(".") for part in PurePosixPath(name).parts):
                 yield self.source / name, name
-
-
-class NameFinder:
-    """Finds the image that a file of another program belongs to, by its name."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        # upper and lower case count where both are there, and nowhere else
-        self._exact = _names_of(dataset, str)
-        self._folded = _names_of(dataset, str.casefold)
-
-    def key(self, name: str) -> str | None:
-        """Return the key of the image of a name, which may be a key itself with a page."""
-        page = ImageRef.parse(name).page if "#" in name else None
-        if page is None:
-            return self.find(name)
-        stack = self.find(ImageRef.parse(name).rel)
-        return None if stack is None else ImageRef(stack, page).key
-
-    def find(self, name: str) -> str | None:
-        """Return the key of the image that is called so, with or without suffix, or the page of a stack."""
-        parts = name.replace("\\", "/").split("/")
-        for first in range(len(parts)):
-            called = "/".join(parts[first:])
-            key = self._exact.get(called) or self._folded.get(called.casefold())
-            if key is not None:
-                return key
-        page = _PAGE.fullmatch(name)
-        if page is not None:
-            stack = self.find(page[1])
-            if stack is not None:
-                return ImageRef(stack, int(page[2])).key
-        return None
-
-
-def _names_of(dataset: Dataset, fold: Callable[[str], str]) -> dict[str, str | None]:
-    """Return the image of each name it may go by; None where that is not one image alone."""
-    short: dict[str, str | None] = {}
-    whole: dict[str, str | None] = {}
-    full: dict[str, str | None] = {}
-    for ref in dataset.images:
-        label = dataset.label_path(ref).relative_to(dataset.label_root).with_suffix("").as_posix()
-        names = {fold(name) for name in (ref.rel, ref.rel.rpartition(".")[0], label)}
-        for keys, called in (
-            (whole, names),
-            (short, {name.rpartition("/")[2] for name in names}),
-            (full, {fold(ref.rel)}),
-        ):
-            for name in called:
-                # two images of one name in different folders are told apart by the whole path only
-                keys[name] = ref.rel if keys.get(name, ref.rel) == ref.rel else None
-    return short | whole | full  # so a.json is that of a.png, not of sub/a.png
 
 
 def paint(label: Ids, rings: Sequence[Any], class_id: int) -> int:

@@ -10,17 +10,18 @@ import numpy as np
 from unet_gui.core.encoding import UNLABELLED
 from unet_gui.core.errors import LabelError
 from unet_gui.core.exchange_base import (
+    REST,
     Exporter,
     ExportOptions,
     Ids,
     Importer,
     ImportOptions,
-    NameFinder,
     paint,
     read_json,
     require,
     understood,
 )
+from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_rings import Blob, blobs_of, joined, signed_area
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
@@ -92,7 +93,7 @@ class CocoExporter(Exporter):
         self.write_json(
             self.out / NAME,
             {
-                "info": {"description": self.dataset.root.name},
+                "info": {"description": self.dataset.root.name, REST: self.rest_name},
                 "licenses": [],
                 "images": self._images,
                 "categories": categories,
@@ -121,6 +122,7 @@ class CocoImporter(Importer):
         self._images: dict[str, dict[str, Any]] = {}
         self._annotations: dict[Any, list[dict[str, Any]]] = {}
         with understood(self._path, "COCO"):
+            self.heed(data.get("info") or {})
             self._names = {one["id"]: str(one["name"]) for one in data["categories"]}
             for name in self._names.values():
                 self.book.id_of(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import struct
 import zipfile
@@ -14,7 +15,16 @@ import numpy as np
 
 from unet_gui.core.encoding import UNLABELLED
 from unet_gui.core.errors import LabelError
-from unet_gui.core.exchange_base import Exporter, ExportOptions, Ids, Importer, ImportOptions, require, understood
+from unet_gui.core.exchange_base import (
+    REST,
+    Exporter,
+    ExportOptions,
+    Ids,
+    Importer,
+    ImportOptions,
+    require,
+    understood,
+)
 from unet_gui.core.exchange_rings import Blob, Ring, blobs_of, fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
@@ -52,6 +62,7 @@ class ImagejExporter(Exporter):
                 roi.position = 0 if ref.page is None else ref.page + 1
                 roi.stroke_color = self._colors.get(blob.class_id, b"\xff\x80\x80\x80")
                 archive.writestr(_safe(name) + ".roi", roi.tobytes())
+            archive.comment = json.dumps({REST: self.rest_name}).encode()
         self.write(self.target(ref, ENDING + ".zip"), buffer.getvalue())
 
     def _roi(self, blob: Blob) -> Any:
@@ -85,6 +96,18 @@ def _safe(name: str) -> str:
     return re.sub(r"[/\\:*?\"<>|]", "_", _text(name))
 
 
+def _comment(path: Path) -> dict[str, Any]:
+    """Return what we have written about all ROIs of a file."""
+    if not zipfile.is_zipfile(path):
+        return {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            said = json.loads(archive.comment or b"{}")
+    except ValueError:  # somebody else's
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 class ImagejImporter(Importer):
     """Reads ``NAME_RoiSet.zip``, ``NAME.zip`` and ``NAME.roi``. A ROI's class is its name up to the number."""
 
@@ -107,6 +130,7 @@ class ImagejImporter(Importer):
                 found = [(self._class_of(roi.name), self._piece(roi, shape)) for roi in rois]
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
             raise LabelError("is not a ROI file that can be understood.", path, details=repr(error)) from error
+        self.heed(_comment(path))
         label = self.blank(shape)
         pieces = [(name, piece) for name, piece in found if piece is not None]
         ids = {name: UNLABELLED if name == IGNORED else self.book.id_of(name) for name, _ in pieces}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -21,12 +22,12 @@ from numpy.typing import NDArray
 from unet_gui.core.encoding import UNLABELLED, present
 from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.exchange_base import (
+    REST,
     Exporter,
     Ids,
     Importer,
     ImportOptions,
     read_json,
-    rest_class,
     understood,
 )
 from unet_gui.core.exchange_rings import Blob, Ring, blobs_of, fill, inset
@@ -64,6 +65,7 @@ class LabelmeExporter(Exporter):
                 "imageData": None,
                 "imageHeight": height,
                 "imageWidth": width,
+                REST: self.rest_name,
             },
         )
 
@@ -121,6 +123,8 @@ class LabelmeImporter(Importer):
     def __init__(self, dataset: Dataset, source: Path, options: ImportOptions) -> None:
         super().__init__(dataset, source, options)
         self._files = self.match((".json",))
+        with contextlib.suppress(LabelError, AttributeError, TypeError):  # a bad file is told when its turn has come
+            self.heed(read_json(next(iter(self._files.values()), source / NAMES)))  # before names become classes
         for name in _listed(source / NAMES):
             self.book.id_of(name)
 
@@ -136,6 +140,7 @@ class LabelmeImporter(Importer):
             height, width = data.get("imageHeight"), data.get("imageWidth")
             if height and width:
                 self.check_shape(int(height), int(width), shape, path)
+            self.heed(data)
             shapes = [(str(one["label"]), one.get("group_id"), one) for one in data["shapes"]]
             ids = {name: self._id_of(name) for name, _, _ in shapes}
             label = self.blank(shape)
@@ -152,10 +157,7 @@ class LabelmeImporter(Importer):
     def _id_of(self, name: str) -> int:
         if name == IGNORE:
             return UNLABELLED
-        if name == BACKGROUND:
-            rest = rest_class(self.dataset.classes, self.options.background)
-            return self.book.id_of(name) if rest == UNLABELLED else rest
-        return self.book.id_of(name)
+        return self.rest if name == BACKGROUND and self.rest != UNLABELLED else self.book.id_of(name)
 
     def _piece(self, one: dict[str, Any], shape: tuple[int, int], path: Path) -> Shape | None:
         """Return the pixels of one shape, None for lines and points."""

@@ -18,10 +18,10 @@ from unet_gui.core.exchange_base import (
     Ids,
     Importer,
     ImportOptions,
-    NameFinder,
     class_named,
     understood,
 )
+from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_table import TABLE, Row, read_table, rows_of, to_csv
 from unet_gui.core.images import ImageRef
 from unet_gui.core.instances import TOUCHING, classes_from_objects, objects_from_classes

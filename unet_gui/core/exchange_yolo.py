@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from unet_gui.core.atomic import atomic_path
 from unet_gui.core.encoding import UNLABELLED
 from unet_gui.core.errors import LabelError
-from unet_gui.core.exchange_base import Exporter, ExportOptions, Ids, Importer, ImportOptions, paint, understood
+from unet_gui.core.exchange_base import (
+    REST,
+    Exporter,
+    ExportOptions,
+    Ids,
+    Importer,
+    ImportOptions,
+    paint,
+    understood,
+)
 from unet_gui.core.exchange_rings import blobs_of, joined, signed_area
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
@@ -64,7 +73,9 @@ class YoloExporter(Exporter):
         """Write the names of the classes, and where images and labels are."""
         names = "".join(f"  {n}: {json.dumps(self.names[i], ensure_ascii=False)}\n" for i, n in self._number.items())
         places = "train: images\nval: images\n"
-        text = f"# Nothing was set apart for validation: name a folder or list of your own.\n{places}names:\n{names}"
+        rest = f"{REST}: {json.dumps(self.rest_name, ensure_ascii=False)}\n"
+        note = "# Nothing was set apart for validation: name a folder or list of your own.\n"
+        text = f"{note}{places}{rest}names:\n{names}"
         self.write(self.out / TABLE, text.encode())
         if not self.options.copy_images:
             copy = f"have them copied there{self.options.using('copy_images')}"
@@ -79,6 +90,8 @@ class YoloImporter(Importer):
         self._files = {key: path for key, path in self.match((".txt",)).items() if path.name != "classes.txt"}
         self.unmatched = [name for name in self.unmatched if Path(name).name != "classes.txt"]
         self._names, table = _names(source)
+        if self._names and table is not None:
+            self.heed(_told_rest(table))
         for name in self._names.values():
             self.book.id_of(name)
         if not self._names:
@@ -133,6 +146,14 @@ def _names(source: Path) -> tuple[dict[int, str], Path | None]:
                         return found, path
                     useless = useless or path
     return {}, useless
+
+
+def _told_rest(table: Path) -> dict[str, str | None]:
+    """Return what our own ``data.yaml`` says about pixels in no object."""
+    found = re.search(rf"^{REST}:[ \t]*(\S.*)$", table.read_text("utf-8-sig"), re.MULTILINE)
+    if found is None:
+        return {}
+    return {REST: None if found[1].strip() in ("null", "~") else _plain(found[1])}
 
 
 def _table(text: str) -> dict[int, str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +95,29 @@ class ClassInfo:
     def from_json(cls, data: dict[str, Any]) -> ClassInfo:
         """Return the class that `to_json` wrote; ValueError, KeyError or TypeError when it is none."""
         return cls(int(data["id"]), str(data["name"]), str(data["color"]))
+
+
+def folded(name: str) -> str:
+    """Return a name as names are compared: without case and surrounding spaces."""
+    return name.strip().casefold()
+
+
+def names_twice(classes: Sequence[ClassInfo]) -> set[str]:
+    """Return the names, `folded`, that more than one class has."""
+    counted = Counter(folded(info.name) for info in classes)
+    return {name for name, count in counted.items() if count > 1}
+
+
+def distinct(classes: Sequence[ClassInfo], beside: Sequence[ClassInfo] = ()) -> list[ClassInfo]:
+    """Return classes whose names no other has, also none of those beside: a later one gets a number behind it."""
+    found: list[ClassInfo] = []
+    taken = {folded(info.name) for info in beside}
+    for info in classes:
+        names = (f"{info.name} {number}" if number > 1 else info.name for number in itertools.count(1))
+        name = next(name for name in names if folded(name) not in taken)
+        taken.add(folded(name))
+        found.append(replace(info, name=name))
+    return found
 
 
 def color_of(index: int) -> str:

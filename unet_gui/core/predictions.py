@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from unet_gui.core.atomic import write_error
-from unet_gui.core.encoding import INDEX
+from unet_gui.core.encoding import INDEX, UNLABELLED
 from unet_gui.core.errors import LabelError
 from unet_gui.core.planes import Probabilities, read_probabilities, write_planes
 from unet_gui.core.store import read_label, write_label
+
+GONE = "gone_classes"
+"""Setting of the folder: id, name and what its pixels became (255: unlabelled), of each class that was taken off."""
+
+
+def heirs(gone: Any, known: Collection[int]) -> dict[int, int]:
+    """Return the class into which each class was merged that is not among the known ones.
+
+    ``gone`` is the setting `GONE`, which may hold anything.
+    """
+    into: dict[int, int] = {}
+    for entry in gone if isinstance(gone, list) else []:
+        match entry:
+            case [int(old), str(), int(new)]:
+                into[old] = new
+    found: dict[int, int] = {}
+    for old in into.keys() - set(known):
+        new, passed = into[old], {old}
+        while new not in known and new in into and new not in passed:  # merged further, since
+            passed.add(new)
+            new = into[new]
+        if 0 <= old < UNLABELLED and new in known:
+            found[old] = new
+    return found
 
 
 def write_prediction(path: Path, prob_path: Path, ids: np.ndarray, prob: Probabilities | None) -> None:

@@ -24,7 +24,7 @@ from unet_gui.core.layout import STATE_FOLDER, LabelNames, Layout, find_layout, 
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.planes import Probabilities
-from unet_gui.core.predictions import read_prediction, write_prediction
+from unet_gui.core.predictions import GONE, heirs, read_prediction, write_prediction
 from unet_gui.core.project_file import ProjectFile
 from unet_gui.core.store import detect_encoding
 
@@ -138,6 +138,9 @@ class Dataset:
         if text:
             self.notes.append(text)
 
+    def _stored(self) -> str:
+        return f"Labels: {self.encoding.describe()}."
+
     def _list(self) -> None:
         try:
             names = list_images(self.image_root)
@@ -190,9 +193,7 @@ class Dataset:
                 self.notes.append(f"The labels in {self.label_root.name} cannot be used: they {error}")
             else:
                 self.encoding, found = detected.encoding, detected.class_ids
-                self.notes.append(
-                    f"Labels: {self.encoding.describe()}." + (f" {detected.note}" if detected.note else "")
-                )
+                self._note(f"{self._stored()} {detected.note}".strip())
         self.classes = list(project.classes or _found_classes(found))
 
     # ------------------------------------------------------------------ images
@@ -325,21 +326,22 @@ class Dataset:
         ref : ImageRef
             The image, or one page of a stack.
         kind : str
-            ``ids``: class ids as PNG. ``prob``: probabilities 0…255, of two classes those of class 1 as PNG, of
-            more all as pages of a TIFF.
+            ``ids``: class ids as PNG. ``prob``: probabilities 0…255, those of class 1 as PNG where there never were
+            more than two classes, else all as pages of a TIFF.
         """
         name = ref.rel if ref.page is None else f"{ref.rel}.{ref.page:04d}"
-        suffix = ".ids.png" if kind == "ids" else ".prob.png" if len(self.classes) == 2 else ".prob.tif"
+        one = len(self.classes) == 2 and not self.settings.get(GONE)  # models may know more classes than the folder
+        suffix = ".ids.png" if kind == "ids" else ".prob.png" if one else ".prob.tif"
         return self.state_dir / "predictions" / (name + suffix)
 
     def load_prediction(self, ref: ImageRef) -> tuple[np.ndarray, Probabilities | None] | None:
-        """Return an image's prediction, None when there is none; of a class that is no more it says nothing.
+        """Return an image's prediction, None when there is none; of a class that was removed it says nothing.
 
         Returns
         -------
         (ids, prob) or None
-            uint8 (h, w) class ids, 255 where it was a class that is no more; probabilities, None when they were not
-            kept.
+            uint8 (h, w) class ids, 255 where it was a class that is no more, unless that was merged into another;
+            probabilities, None when they were not kept.
 
         Raises
         ------
@@ -355,6 +357,8 @@ class Dataset:
         said, prob = found
         if prob is not None:
             prob = prob._replace(classes=tuple(int(known[each]) for each in prob.classes))
+        merged = heirs(self.settings.get(GONE), ids)
+        known[list(merged)] = list(merged.values())
         return cv2.LUT(said, known), prob
 
     def save_prediction(self, ref: ImageRef, ids: np.ndarray, prob: np.ndarray | None = None) -> None:
@@ -398,7 +402,9 @@ class Dataset:
         """
         gone = _became_unlabelled(self.encoding, encoding)
         self.classes = [info for info in self.classes if info.id != gone]
+        before = self._stored()
         self.encoding = encoding
+        self.notes = [self._stored(), *(note for note in self.notes if not note.startswith(before))]
         self._labels.forget()
 
     def save(self) -> None:

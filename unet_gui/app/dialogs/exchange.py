@@ -187,8 +187,9 @@ class ImportDialog(_ExchangeDialog):
     def __init__(self, formats: list[str], classes: Sequence[ClassInfo] = (), parent: QWidget | None = None) -> None:
         words = "File or folder", IMPORT_NAMES["overwrite"]
         super().__init__("Import labels", formats, classes, words, IMPORT_OPTIONS, parent)
-        auto = [("auto", "class 0 if it is called background"), ("none", "unlabelled")]
-        self.option("background", self.class_combo(IMPORT_NAMES["background"], auto, "What they become"))
+        auto = [("auto", "as the file says, else class 0 if it is called background"), ("none", "unlabelled")]
+        tip = "What they become. Where the file does not say it: class 0 if it is called background, else unlabelled"
+        self.option("background", self.class_combo(IMPORT_NAMES["background"], auto, tip))
         self.option(
             "suffix", self._line(IMPORT_NAMES["suffix"], "_mask", "What the files have behind the image's name")
         )
@@ -206,7 +207,9 @@ class ImportDialog(_ExchangeDialog):
         )
         self._why_touching = label(why, "muted", wrap=True)
         self.fields.addRow(self._why_touching)
-        text = "Files are matched with images by name, classes by name; new classes are added."
+        text = (
+            "Files are matched with images by name, classes by name; new classes are added. An import cannot be undone."
+        )
         self.fields.addRow(label(text, "muted", wrap=True))
         self._on_format()
 

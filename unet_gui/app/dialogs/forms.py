@@ -205,11 +205,12 @@ class EncodingDialog(Form):
 
     def __init__(self, dataset: Dataset, parent: QWidget | None = None) -> None:
         super().__init__("How labels are stored", parent)
-        choices = [("index", "class numbers, 255 = unlabelled"), ("binary", "0 and 255 (two classes)")]
         self._dataset = dataset
         self._now = dataset.encoding
+        self._kinds = {"index": INDEX, "binary": BINARY}
         if self._now.kind == "map":
-            choices.insert(0, ("map", self._now.describe()))
+            self._kinds = {"map": self._now, **self._kinds}
+        choices = [(kind, encoding.describe()) for kind, encoding in self._kinds.items()]
         self.fields.addRow(label(f"Labels are in {dataset.label_root}", "muted", wrap=True))
         self._kind = self.combo("Pixel values", choices, self._now.kind)
         self._unlabelled = QSpinBox()
@@ -240,19 +241,27 @@ class EncodingDialog(Form):
 
     def _encoding(self) -> Encoding | None:
         """Return what is chosen; None when it is impossible, which is said."""
-        encoding: Encoding = {"index": INDEX, "binary": BINARY}.get(self._kind.currentData(), self._now)
         try:
-            if self._unlabelled.value() >= 0:
-                encoding = encoding.with_unlabelled(self._unlabelled.value())
+            encoding = self._wished(self._kind.currentData())
         except UserError as error:
             self.say.setText(f"{error.message} {error.hint}".strip())
             return None
         self.say.setText("")
         return encoding
 
+    def _wished(self, kind: str) -> Encoding:
+        """Return an encoding with the value for unlabelled that is chosen; raises UserError."""
+        value = self._unlabelled.value()
+        return self._kinds[kind].with_unlabelled(value) if value >= 0 else self._kinds[kind]
+
     @Slot()
     def _explain(self) -> None:
-        """Say what the chosen pixel values cannot hold."""
+        """Say what pixel values mean, and what the chosen ones cannot hold."""
+        for at, (kind, plain) in enumerate(self._kinds.items()):
+            try:
+                self._kind.setItemText(at, self._wished(kind).describe())
+            except UserError:
+                self._kind.setItemText(at, plain.describe())
         encoding = self._encoding()
         self.loss.setText(" ".join(_losses(self._dataset, encoding)) if encoding is not None else "")
         for widget in (self.say, self.loss):

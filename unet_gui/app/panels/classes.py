@@ -224,9 +224,8 @@ class ClassesSection(Section):
         """Mark the class that is painted."""
         self._current = class_id
         self._quiet = True
-        for row in range(self.list.count()):
-            if self.list.item(row).data(ID) == class_id:
-                self.list.setCurrentRow(row)
+        shown = [self.list.item(row).data(ID) for row in range(self.list.count())]
+        self.list.setCurrentRow(shown.index(class_id) if class_id in shown else -1)  # a search may have hidden it
         self._quiet = False
 
     def edit(self, class_id: int) -> None:

@@ -1,0 +1,98 @@
+"""A class that was removed or merged does not come back through a model that was trained before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from tests.app.test_classes_window import LONG, agree, idle, ids_of, question, three_classes
+from unet_gui.app.main_window import MainWindow
+from unet_gui.core.exchange import mask_of
+from unet_gui.core.images import ImageRef
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.project import Dataset
+
+Open = Callable[[Path | None], MainWindow]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of three classes, which predicts the third one everywhere."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from unet_gui.core.model_info import METADATA_KEY, read_model_info
+    from unet_gui.engine.recipe import TrainConfig
+    from unet_gui.engine.train import train
+
+    folder = three_classes(tmp_path_factory.mktemp("model") / "x")
+    out = folder / "m.safetensors"
+    list(train(Dataset.open(folder), out, TrainConfig(steps=2, device="cpu", logs=False)))
+    info = read_model_info(out)
+    info.offsets = [0.0, 0.0, 1000.0]
+    assert METADATA_KEY in info.to_metadata()
+    save_file({name: torch.clone(value) for name, value in load_file(out).items()}, out, info.to_metadata())
+    return out
+
+
+def told(window: MainWindow) -> list[str]:
+    return [message.text for message in window.stage.messages.messages if "The model knows" in message.text]
+
+
+@pytest.mark.parametrize("merge", [True, False], ids=["merged", "removed"])
+def test_it_stays_away_when_the_model_is_used(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path, merge: bool
+) -> None:
+    window = open_window(three_classes(tmp_path / "x"))
+    window.desk.set_wishes(replace(window.desk.wishes, device="cpu"))
+    window.desk.use_model(model)
+    if merge:
+        window.classes.merge_wanted.emit(2, 1)
+    else:
+        window.classes.remove_wanted.emit(2)
+    question(qtbot, window)
+    agree(window, "Merge" if merge else "Remove")
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    idle(qtbot, window)
+    for _ in range(2):
+        QTest.keyClick(window, Qt.Key.Key_R)
+        qtbot.waitUntil(lambda: window.session.prediction is not None, timeout=LONG)
+        idle(qtbot, window)
+    assert ids_of(window) == [0, 1]
+    text = "The model knows “band” still. What was removed here, or merged, does not come back."
+    assert told(window) == [text]
+    expected = 1 if merge else UNLABELLED
+    assert window.session.prediction is not None
+    assert np.unique(window.session.prediction).tolist() == [expected]
+    dataset = Dataset.open(tmp_path / "x")
+    dataset.save_prediction(ImageRef("2.png"), np.full(window.session.prediction.shape, 2, np.uint8))
+    assert (mask_of(dataset, ImageRef("2.png")) == expected).all(), "nor in masks"
+
+    window.class_desk.changes.undo()
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1, 2], timeout=LONG)
+    idle(qtbot, window)
+    qtbot.waitUntil(
+        lambda: window.session.prediction is not None and bool((window.session.prediction == 2).all()), timeout=LONG
+    )
+
+
+def test_a_class_that_nobody_removed_is_added_as_ever(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    window = open_window(three_classes(tmp_path / "x"))
+    window.session.set_classes(window.session.classes[:2])
+    assert window.session.dataset is not None
+    window.session.dataset.settings["gone_classes"] = [[2, "vein", 0], "damaged", [2], ["x", "band", 1]]
+    window.desk.set_wishes(replace(window.desk.wishes, device="cpu"))
+    window.desk.use_model(model)
+    QTest.keyClick(window, Qt.Key.Key_R)
+    assert ids_of(window) == [0, 1, 2]
+    assert told(window) == ["The model knows classes that were added here: band."]
+    idle(qtbot, window)

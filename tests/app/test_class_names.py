@@ -1,0 +1,81 @@
+"""No two classes get one name, wherever it is typed or comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLineEdit
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import write_folder
+from tests.app.test_classes_window import ids_of, names_of
+from unet_gui.app.class_list import new_class
+from unet_gui.app.main_window import MainWindow
+from unet_gui.core.palette import ClassInfo
+
+Open = Callable[[Path | None], MainWindow]
+
+
+def said_by(window: MainWindow) -> str:
+    return "\n".join(message.text for message in window.stage.messages.messages)
+
+
+def type_name(qtbot: QtBot, window: MainWindow, name: str) -> None:
+    """Add a class and type its name into the list."""
+    window.actions_by_id["add_class"].trigger()
+    field = window.classes.list.findChildren(QLineEdit)[-1]
+    QTest.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClicks(field, name)
+    with qtbot.waitSignal(window.classes.list.itemDelegate().closeEditor):
+        QTest.keyClick(field, Qt.Key.Key_Return)
+
+
+def test_a_name_that_is_taken_is_refused(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    type_name(qtbot, window, " Object")
+    assert names_of(window) == ["background", "object", "class 2"]
+    assert "Two classes cannot both be called “object”. Choose another name." in said_by(window)
+    shown = window.classes.list
+    assert [shown.item(row).text() for row in range(3)] == names_of(window), "the list shows what it is called"
+    window.classes.renamed.emit(2, "cell")
+    window.classes.renamed.emit(1, "CELL")
+    assert names_of(window) == ["background", "object", "cell"]
+    window.classes.renamed.emit(1, "Object")
+    assert names_of(window)[1] == "Object", "another spelling of its own name"
+
+
+def test_a_list_with_a_name_that_is_taken_is_refused(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    type_name(qtbot, window, "cell")
+    (tmp_path / "names.txt").write_text("background\nCell\n", "utf-8")
+    window.class_desk._read_list(tmp_path / "names.txt")
+    assert names_of(window) == ["background", "object", "cell"]
+    assert "Two classes cannot both be called “Cell”." in said_by(window)
+    (tmp_path / "twice.txt").write_text("wall\nvein\nWall \n", "utf-8")
+    window.class_desk._read_list(tmp_path / "twice.txt")
+    assert "lists two classes called “wall”. Give each a name of its own." in said_by(window)
+    assert names_of(window) == ["background", "object", "cell"]
+
+
+def test_a_folder_that_has_two_of_one_name_can_be_worked_on(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    assert window.session.dataset is not None
+    window.session.set_classes([ClassInfo(n, "cell", f"#00000{n}") for n in range(3)])
+    window.class_desk._change("colour", 1, color="#123456")
+    assert window.session.classes[1].color == "#123456"
+    window.classes.renamed.emit(1, "wall")
+    assert names_of(window) == ["cell", "wall", "cell"]
+
+
+def test_a_new_class_has_a_name_of_its_own(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    info = new_class([ClassInfo(0, "class 1", "#000000"), ClassInfo(2, "Class 3", "#000001")])
+    assert info is not None
+    assert (info.id, info.name) == (1, "class 2")
+    window = open_window(write_folder(tmp_path / "x"))
+    window.classes.renamed.emit(1, "class 2")
+    type_name(qtbot, window, "")
+    assert names_of(window) == ["background", "class 2", "class 3"]
+    assert ids_of(window) == [0, 1, 2]

@@ -12,6 +12,12 @@ from unet_gui.app.actions import ActionTable
 from unet_gui.app.panels.curves import Curves
 from unet_gui.app.widgets import Elided, Section, action_button, button, explain, label, row, unwheeled
 
+AGREEMENT = (
+    "The prediction of an image before you labelled it, compared with\nits label when you pressed Done and next. "
+    "Dice 1 is the same area.\nImages accepted unchanged within 3 seconds are left out.\n"
+    "It says how much is left to correct, not that all is right."
+)
+
 
 @dataclass(frozen=True)
 class ModelFacts:
@@ -172,10 +178,11 @@ class ModelSection(Section):
 
 
 class ProgressSection(Section):
-    """How good the model was on images before the person corrected them."""
+    """How far predictions agreed with what the person made of them."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Am I done?", parent=parent)
+        super().__init__("Agreement with you", parent=parent)
+        self.setToolTip(AGREEMENT)
         self._text = label("", "muted", wrap=True)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(8)

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import paint, picture, truth, write_folder
+from unet_gui.app.jobs import Job
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.model_jobs import RelabelJob
 from unet_gui.app.settings import Settings
@@ -312,6 +313,26 @@ def test_a_training_that_is_stopped_at_once_takes_no_good_model_away(
     idle(qtbot, window)
     assert window.desk.model == model
     assert any("before it could be judged" in message.text for message in window.stage.messages.messages)
+
+
+def test_a_training_that_is_stopped_before_it_learns_says_so(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
+    stopped: list[object] = []
+
+    def stop(job: Job) -> None:
+        stopped.append(job)
+        assert window.model_section.curves.isVisible()
+        assert window.model_section.curves.loss_text.text() == "Starting…"
+        QTest.keyClick(window, Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+
+    window.runner.queued.connect(stop)
+    QTest.keyClick(window, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: bool(stopped), timeout=SECONDS)
+    idle(qtbot, window)
+    assert "Training was stopped before it began to learn; nothing has changed." in texts(window)
+    assert not window.model_section.curves.isVisible()
+    assert window.model_section.train_button.isVisible()
+    assert window.desk.model is None
 
 
 def test_classes_of_a_stack_are_changed_in_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -425,7 +425,11 @@ class ModelDesk(QObject):
     @Slot(object)
     def _on_cancelled(self, job: Job) -> None:
         self._say_failures(job)
-        if job.kind == "train":
+        if job.kind == "train" and isinstance(job.start, TrainJob) and not job.start.out.exists():
+            self.training_changed.emit(False)
+            text = "Training was stopped before it began to learn; nothing has changed."
+            self.said.emit(Message("info", text, topic="train", passing=True))
+        elif job.kind == "train":
             self._on_trained(job, stopped=True)
         elif job.kind == "segment":
             text = "Stopped. Segment all goes on where it stopped."

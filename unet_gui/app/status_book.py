@@ -70,11 +70,14 @@ class StatusBook(QObject):
         """Number of images with a prediction."""
         return len(self._predicted)
 
-    def counts(self, total: int) -> dict[Status, int]:
-        """Return how many images have each status."""
-        counted = Counter(self._known.values())
-        done, partial = counted[Status.DONE], counted[Status.PARTIAL]
-        return {Status.DONE: done, Status.PARTIAL: partial, Status.UNTOUCHED: total - done - partial}
+    def counts(self, total: int) -> dict[str, int]:
+        """Return of how many images the list says each word; every image is counted once."""
+        problems = self.damaged.keys() | self.problems.keys()
+        counted = Counter(status.value for key, status in self._known.items() if key not in problems)
+        known = {word: counted[word] for word in (Status.DONE.value, Status.PARTIAL.value)}
+        known["predicted"] = len(self._predicted - self._known.keys() - problems)
+        left = total - sum(known.values()) - len(problems)
+        return {**known, Status.UNTOUCHED.value: left, "problem": len(problems)}
 
     def set(self, key: str, status: Status) -> None:
         """Hear of an image's status from somebody who knows."""

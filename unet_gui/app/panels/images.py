@@ -190,7 +190,7 @@ class ImagesPanel(QWidget):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setAccessibleName("Images")
-        self.footer = label("", "footer")
+        self.footer = label("", "footer", wrap=True)
         self.count = label("", "muted")
         top = QVBoxLayout()
         top.setContentsMargins(_MARGIN, 2, _MARGIN, 8)
@@ -250,9 +250,11 @@ class ImagesPanel(QWidget):
         if self._book is None or not total:
             self.footer.setText("")
             return
-        counts = self._book.counts(total)
-        parts = [f"{count:,} {status.value}".replace(",", " ") for status, count in counts.items() if count]
-        self.footer.setText(" · ".join(parts))
+        counts = {word: count for word, count in self._book.counts(total).items() if count}
+        if counts.get("problem", 0) > 1:
+            counts["problems"] = counts.pop("problem")
+        parts = [f"{count:,} {word}".replace(",", " ").replace(" ", "\xa0") for word, count in counts.items()]
+        self.footer.setText(" · ".join(parts))  # a line breaks between them, not in them
         self.footer.setToolTip(f"Of all images in this folder; {self._book.predictions} have a prediction")
 
     @Slot(str)

@@ -184,6 +184,9 @@ def test_a_bad_image_is_named_and_the_others_are_done(
     message = next(m for m in window.stage.messages.messages if m.kind == "error")
     assert "1 image could not be segmented" in message.text
     assert "2.png" in message.details
+    window.actions_by_id["train"].trigger()
+    idle(qtbot, window)
+    assert "could not be segmented" not in texts(window), "that was about another model"
 
 
 def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path) -> None:
@@ -200,10 +203,17 @@ def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, 
     assert not window.session.folder.book.predicted("1.png")
 
 
-def test_without_a_model_the_person_is_told_what_to_do(open_window: Open, tmp_path: Path) -> None:
-    window = open_window(write_folder(tmp_path / "x"))
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [(0, "no model yet. Paint a little of every class"), (1, "no model yet: train one first (Ctrl+T).")],
+)
+def test_without_a_model_the_person_is_told_what_to_do(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, labels: int, says: str
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=labels))
+    qtbot.waitUntil(lambda: f"{labels}\xa0done" in window.images.footer.text() or not labels)
     QTest.keyClick(window, Qt.Key.Key_R)
-    assert "no model yet" in texts(window)
+    assert says in texts(window)
     assert not window.runner.busy
 
 

@@ -216,6 +216,8 @@ class ModelDesk(QObject):
         self._session.settings_to_disk()
         job = Job("train", "Training", start)
         self._refs[job.id] = ()
+        for topic in ("segment", "segment images", "predict", "predict images"):  # of a model that gets better now
+            self._session.settled.emit(topic)
         self.plan_known.emit("")
         self._session.settled.emit("no model")
         self.training_changed.emit(True)
@@ -228,6 +230,7 @@ class ModelDesk(QObject):
     def segment(self, refs: tuple[ImageRef, ...]) -> None:
         """Predict all images; what is up to date is skipped."""
         if not self._runner.pending("segment"):
+            self._session.settled.emit("predict images")
             self._segment(refs, "segment", "Segmenting", overwrite=False, urgent=False)
 
     def _segment(self, refs: tuple[ImageRef, ...], kind: str, title: str, overwrite: bool, urgent: bool) -> None:
@@ -254,6 +257,8 @@ class ModelDesk(QObject):
 
     def _say_no_model(self) -> None:
         text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."
+        if self._session.folder is not None and self._session.folder.book.labelled:
+            text = "There is no model yet: train one first (Ctrl+T)."
         offers: tuple[Offer, ...] = (Offer("Train now", self.train),)
         if self.training:
             text, offers = "There is no model yet: it is being trained. Stop keeps the best one so far.", ()

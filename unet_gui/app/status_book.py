@@ -70,6 +70,11 @@ class StatusBook(QObject):
         """Number of images with a prediction."""
         return len(self._predicted)
 
+    @property
+    def labelled(self) -> bool:
+        """Whether any image has something labelled."""
+        return bool(self._known)
+
     def counts(self, total: int) -> dict[str, int]:
         """Return of how many images the list says each word; every image is counted once."""
         problems = self.damaged.keys() | self.problems.keys()

@@ -160,7 +160,7 @@ class ModelSection(Section):
     def _show(self, facts: ModelFacts | None) -> None:
         hint = ""
         if facts is None:
-            hint = "No model yet. Paint a little of every class in one image or more, then train."
+            hint = "No model yet: train one. It needs a little of every class, labelled in one image or more."
         else:
             hint = facts.problem or facts.caution
         self.set_plan("\n".join(facts.plan) if facts else "")

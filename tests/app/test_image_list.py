@@ -166,6 +166,19 @@ def test_a_filter_without_hits_leaves_the_open_image_open(qtbot: QtBot, panel: I
     assert chosen == []
 
 
+def test_a_filter_without_hits_says_so_and_can_be_cleared(panel: ImagesPanel) -> None:
+    assert not panel.none_fits.isVisible()
+    panel.field.setText("xyz")
+    assert panel.none_fits.isVisible()
+    assert panel.none_fits.text() == "No image fits “xyz”."
+    panel.field.setText("x" * 200)
+    assert panel.minimumSizeHint().width() <= panel.minimumWidth(), "the panel can be as narrow as before"
+    QTest.mouseClick(panel.clear_filter, Qt.MouseButton.LeftButton)
+    assert panel.field.text() == ""
+    assert panel.model.rowCount() == 12
+    assert not panel.none_fits.isVisible()
+
+
 def test_coming_into_a_list_without_the_open_image_chooses_nothing(panel: ImagesPanel) -> None:
     chosen: list[ImageRef] = []
     panel.chosen.connect(chosen.append)

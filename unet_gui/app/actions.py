@@ -154,7 +154,8 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("load_model", "Use another model…", "", MODEL, "Choose a model file from somewhere else"),
     _spec("model_settings", "Model settings…", "", MODEL, "Recipe, time, device and more", icon="settings"),
     _spec("shortcuts", "Keyboard shortcuts", "F1 ?", HELP, "All keys, with a search field", icon="keyboard"),
-    _spec("guide", "Guide", "", HELP, "Show the three steps", icon="help", checkable=True),
+    _spec("guide", "Show first steps", "", HELP, "A card over the image: paint, train, correct", icon="help",
+          checkable=True),
     _spec("about", "About unet-gui", "", HELP, "Version and licence", icon="info"),
 )  # fmt: skip
 

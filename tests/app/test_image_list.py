@@ -64,6 +64,7 @@ def test_statuses_are_derived_from_the_labels(dataset: Dataset, book: StatusBook
     known = [book.status(ref.key) for ref in dataset.images]
     assert known[:5] == [Status.DONE, Status.DONE, Status.DONE, Status.UNTOUCHED, Status.PARTIAL]
     assert list(book.problems) == ["5.png"]
+    assert book.problem("5.png").startswith("“5.png” is damaged")
     assert book.predicted("6.png")
     assert not book.predicted("7.png")
 

@@ -182,8 +182,14 @@ def test_a_bad_image_is_named_and_the_others_are_done(
     assert window.session.folder is not None
     assert window.session.folder.book.predictions == 3
     message = next(m for m in window.stage.messages.messages if m.kind == "error")
-    assert "1 image could not be segmented" in message.text
+    assert message.text.startswith("1 image could not be segmented; the others are. “2.png” is ")
     assert "2.png" in message.details
+    book = window.session.folder.book
+    ref = window.images.model.everything()[2]
+    assert book.problem(ref.key).startswith("“2.png” is ")
+    window.desk.predict(ref)
+    idle(qtbot, window)
+    assert "The image could not be predicted. “2.png” is " in texts(window)
     window.actions_by_id["train"].trigger()
     idle(qtbot, window)
     assert "could not be segmented" not in texts(window), "that was about another model"

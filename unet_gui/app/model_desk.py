@@ -11,8 +11,9 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.jobs import Job, JobError, JobRunner
-from unet_gui.app.messages import Message, Offer, in_words
+from unet_gui.app.messages import Message, Offer, in_words, sentence
 from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
 from unet_gui.app.panels.model import ModelFacts
@@ -362,7 +363,7 @@ class ModelDesk(QObject):
         elif isinstance(event, ev.ImageFailed):
             refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
             name = Path(refs[event.item].key).name if event.item < len(refs) else event.path.name
-            reason = in_words(f"{name}: {event.message} {event.hint}".strip())
+            reason = in_words(sentence(event.message, name, event.hint))
             self._failures.setdefault(job.id, []).append(reason)
         elif isinstance(event, ev.CheckpointSaved) and event.final:
             self.refresh_models()
@@ -465,12 +466,7 @@ class ModelDesk(QObject):
     def _say_failures(self, job: Job) -> None:
         reasons = self._failures.get(job.id)
         if reasons:
-            what = {"masks": "saved", "exchange": "taken", "relabel": "changed", "count": "read"}.get(
-                job.kind, "segmented"
-            )
-            text = f"{count_of(len(reasons))} could not be {what}; all others are. First: {reasons[0]}"
-            about = job.image if job.kind == "predict" else ""
-            self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images", image=about))
+            self.said.emit(words.images_failed(job.kind, reasons, job.image))
 
     def _end(self, job: Job) -> None:
         if job.kind in ("segment", "predict") and self._session.folder is not None:

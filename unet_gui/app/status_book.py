@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.chores import Chores
+from unet_gui.app.messages import Message
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset, Status
@@ -175,7 +176,7 @@ class _Look:
             try:
                 status = self._dataset.status(ref)
             except (UserError, OSError) as error:
-                problem = str(error)
+                problem = Message.of(error).text
             predicted = any_predicted and self._dataset.prediction_path(ref).exists()
             found.append((ref.key, status, predicted, problem))
         return found

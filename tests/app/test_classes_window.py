@@ -73,7 +73,7 @@ def offered(window: MainWindow) -> str:
     shown = [message for message in window.stage.messages.messages if message.topic == DONE]
     assert len(shown) <= 1
     assert not shown or shown[0].offers[0].text == "Undo"
-    return shown[0].text.removeprefix("Done: ").removesuffix(".") if shown else ""
+    return shown[0].text if shown else ""
 
 
 def ids_of(window: MainWindow) -> list[int]:
@@ -361,14 +361,14 @@ def test_the_offer_to_undo_is_for_the_last_change_alone(qtbot: QtBot, open_windo
     agree(window, "Merge")
     qtbot.waitUntil(lambda: bool(offered(window)), timeout=LONG)
     idle(qtbot, window)
-    assert offered(window) == "merge “band” into “ground”"
+    assert offered(window) == "Merged “band” into “ground”."
     old = window.stage.messages.messages[-1].offers[0]
     window.classes.renamed.emit(1, "nucleus")
     assert not offered(window), "it would take the new name back"
     old.act()
     assert names_of(window) == ["ground", "nucleus"]
     window.classes.palette_wanted.emit("tab20")
-    assert offered(window) == "colours of classes"
+    assert offered(window) == "Changed the colours of classes."
     QTest.keyClick(window, Qt.Key.Key_Z, CTRL)
     assert not offered(window), "it has been taken back by the key"
     window.stage.canvas.setFocus()
@@ -438,7 +438,7 @@ def test_palettes(open_window: Open, tmp_path: Path) -> None:
     assert [info.color for info in window.session.classes] == list(OKABE_ITO[:3])
     window.classes.palette_wanted.emit("")
     assert [info.color for info in window.session.classes] == ["#101010", *TAB20[1:3]]
-    assert offered(window) == "colours of classes"
+    assert offered(window) == "Changed the colours of classes."
 
 
 def test_the_menu_of_lists_and_colours(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

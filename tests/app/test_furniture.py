@@ -1,4 +1,4 @@
-"""Minimap and scale bar keep clear of what floats over the canvas."""
+"""What floats over the canvas: minimap and scale bar keep clear of it; the card with the first steps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PySide6.QtCore import QRect
+from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import picture
+from tests.app.kit import picture, write_folder
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.main_window import MainWindow
 
@@ -61,3 +63,21 @@ def test_nothing_lies_over_the_scale_bar_and_the_minimap(
             place = place_of(qtbot, canvas, item)
             assert canvas.rect().contains(place)
             assert not [other for other in others if other.intersects(place)], (item, width, place, others)
+
+
+def test_the_first_steps_are_called_what_they_are_in_menu_and_card(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    action = window.actions_by_id["guide"]
+    assert action.text() == "Show first steps"
+    assert window.guides.guide is None
+    action.trigger()
+    card = window.guides.guide
+    assert card is not None
+    assert card.accessibleName() == "First steps"
+    close = card.findChild(QToolButton)
+    assert close is not None
+    assert action.text() in close.toolTip(), "it says what brings the card back"
+    QTest.mouseClick(close, Qt.MouseButton.LeftButton)
+    assert not action.isChecked()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,8 +63,8 @@ def names(model: ImageListModel) -> list[str]:
 def test_statuses_are_derived_from_the_labels(dataset: Dataset, book: StatusBook) -> None:
     known = [book.status(ref.key) for ref in dataset.images]
     assert known[:5] == [Status.DONE, Status.DONE, Status.DONE, Status.UNTOUCHED, Status.PARTIAL]
-    assert book.counts(12) == {Status.DONE: 3, Status.PARTIAL: 1, Status.UNTOUCHED: 8}
     assert list(book.problems) == ["5.png"]
+    assert book.problem("5.png").startswith("“5.png” is damaged")
     assert book.predicted("6.png")
     assert not book.predicted("7.png")
 
@@ -81,6 +82,21 @@ def test_a_later_scan_sees_what_became_of_a_saved_label(qtbot: QtBot, dataset: D
         book.set("7.png", Status.DONE)  # it was saved, and then a class was removed
         book.scan(dataset.images)
     assert book.status("7.png") == Status.UNTOUCHED
+
+
+def test_the_footer_counts_what_the_rows_say(panel: ImagesPanel, dataset: Dataset, book: StatusBook) -> None:
+    book.set_predicted("0.png")  # a label counts for more than a prediction
+    book.set_predicted("7.png")
+    book.set_damaged("8.png", "is damaged")
+    book.set_damaged("1.png", "is damaged")  # and what is wrong with an image for more than its label
+    said = Counter(panel.model.state_text(ref) for ref in dataset.images)
+    assert said == {"done": 2, "partial": 1, "predicted": 2, "untouched": 4, "problem": 3}
+    text = "2 done · 1 partial · 2 predicted · 4 untouched · 3 problems"
+    assert panel.footer.text().replace("\xa0", " ") == text
+    room = panel.footer.fontMetrics().horizontalAdvance("2 done · 1 partial")
+    panel.resize(max(panel.minimumWidth(), room + 30), 400)
+    assert panel.footer.width() < panel.footer.fontMetrics().horizontalAdvance(text), "in several lines"
+    assert panel.footer.height() >= panel.footer.heightForWidth(panel.footer.width())
 
 
 @pytest.mark.parametrize(
@@ -149,6 +165,19 @@ def test_a_filter_without_hits_leaves_the_open_image_open(qtbot: QtBot, panel: I
         panel.field.clear()
     assert panel.model.ref(panel.list.currentIndex()) == ImageRef("4.png")
     assert chosen == []
+
+
+def test_a_filter_without_hits_says_so_and_can_be_cleared(panel: ImagesPanel) -> None:
+    assert not panel.none_fits.isVisible()
+    panel.field.setText("xyz")
+    assert panel.none_fits.isVisible()
+    assert panel.none_fits.text() == "No image fits “xyz”."
+    panel.field.setText("x" * 200)
+    assert panel.minimumSizeHint().width() <= panel.minimumWidth(), "the panel can be as narrow as before"
+    QTest.mouseClick(panel.clear_filter, Qt.MouseButton.LeftButton)
+    assert panel.field.text() == ""
+    assert panel.model.rowCount() == 12
+    assert not panel.none_fits.isVisible()
 
 
 def test_coming_into_a_list_without_the_open_image_chooses_nothing(panel: ImagesPanel) -> None:

@@ -41,7 +41,7 @@ def test_opening_shows_image_list_label_and_counts(qtbot: QtBot, open_window: Op
     window = open_window(write_folder(tmp_path / "x", images=5, labels=2))
     assert window.stage.isVisible()
     assert window.images.model.rowCount() == 5
-    qtbot.waitUntil(lambda: window.images.footer.text() == "2 done · 3 untouched")
+    qtbot.waitUntil(lambda: window.images.footer.text() == "2\xa0done · 3\xa0untouched")
     assert "x" in window.windowTitle()
     assert window.status.image.text() == f"0.png · {SHAPE[1]}×{SHAPE[0]} · 8-bit"
     assert window.settings.recent() == [tmp_path / "x"]
@@ -58,7 +58,7 @@ def test_a_stroke_by_mouse_is_saved_as_a_label(qtbot: QtBot, open_window: Open, 
     qtbot.waitUntil(lambda: not window.isWindowModified())
     label = on_disk(window.session, 0)
     np.testing.assert_array_equal(label, window.session.labels.ids)
-    qtbot.waitUntil(lambda: "1 partial" in window.images.footer.text())
+    qtbot.waitUntil(lambda: "1\xa0partial" in window.images.footer.text())
 
 
 def test_undo_and_redo_by_keys(open_window: Open, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_h_held_shows_the_image_alone(qtbot: QtBot, open_window: Open, tmp_path:
 
 def test_filter_by_status_and_step_through_what_is_shown(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     window = open_window(write_folder(tmp_path / "x", images=6, labels=3))
-    qtbot.waitUntil(lambda: "3 done" in window.images.footer.text())
+    qtbot.waitUntil(lambda: "3\xa0done" in window.images.footer.text())
     window.images.field.setText("untouched")
     assert [window.images.model.data(window.images.model.index(row)) for row in range(3)] == [
         "3.png",
@@ -148,7 +148,7 @@ def test_filter_by_status_and_step_through_what_is_shown(qtbot: QtBot, open_wind
 
 def test_next_unfinished_skips_what_is_done(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     window = open_window(write_folder(tmp_path / "x", images=5, labels=3))
-    qtbot.waitUntil(lambda: "3 done" in window.images.footer.text())
+    qtbot.waitUntil(lambda: "3\xa0done" in window.images.footer.text())
     ctrl, shift = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
     QTest.keyClick(window, Qt.Key.Key_D, ctrl | shift)
     qtbot.waitUntil(lambda: window.session.key == "3.png")

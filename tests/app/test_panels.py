@@ -191,6 +191,9 @@ def test_model_facts(qtbot: QtBot, window: QMainWindow, actions: ActionTable) ->
     section.set_training(True)
     assert section.train_button.isHidden()
     assert section.stop_button.isVisibleTo(section.button_bar)
+    assert section.curves.isVisible()
+    section.set_training(False)
+    assert not section.curves.isVisible(), "nothing was learned, so there is nothing to see"
 
 
 def test_curves_grow_and_start_again(qtbot: QtBot) -> None:
@@ -203,13 +206,15 @@ def test_curves_grow_and_start_again(qtbot: QtBot) -> None:
     curves.add_loss(5000, 0.1)
     curves.add_score(10, 0.5, "Dice")
     assert len(curves.loss) <= 2600
-    assert (curves.loss_text.text(), curves.score_text.text()) == ("loss 0.1", "Dice 0.500")
+    assert (curves.loss_text.text(), curves.score_text.text()) == ("loss 0.1", "now Dice 0.500")
     assert not curves.loss_text.geometry().intersects(curves.score_text.geometry())
     curves.retheme()
     curves.grab()
+    curves.end()
+    assert (curves.loss_text.text(), curves.score_text.text()) == ("Last training", ""), "the model says its own score"
     curves.clear()
     assert curves.loss == []
-    assert curves.loss_text.text() == curves.score_text.text() == ""
+    assert (curves.loss_text.text(), curves.score_text.text()) == ("Starting…", "")
     curves.close()
 
 

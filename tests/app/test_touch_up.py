@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,31 @@ def test_the_meter_compares_what_the_model_said_before_with_the_finished_label(q
         touch_up.done()
         qtbot.waitUntil(lambda: not section.isHidden())
         shown = {name.text(): value.text() for name, value in section._rows}
-        assert shown["Pixels corrected"] == "25.0 %"
+        assert shown["Pixels you changed"] == "25.0 %"
         assert shown["Dice object"] == f"{2 * 20 / (20 + 40):.2f}"
         kept = session.dataset.settings["meter"] if session.dataset else {}
         assert [row["key"] for row in kept["rows"]] == ["0.png"]
+        meter.close()
+        touch_up.close()
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_what_is_accepted_unseen_is_no_agreement(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked: bool
+) -> None:
+    monkeypatch.setattr("unet_gui.app.meter.LOOK", 0.0 if looked else math.inf)
+    section = ProgressSection()
+    qtbot.addWidget(section)
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        meter = Meter(session, section)
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        touch_up.finished.connect(meter.on_finished)
+        predict(qtbot, session, 0, truth(0))
+        touch_up.done()
+        meter._chores.close(finish=True)
+        qtbot.waitUntil(lambda: bool(session.dataset and session.dataset.settings.get("meter")))
+        assert section.isHidden() != looked
+        assert "accept as it is counts as agreement" in section._text.text() or not looked
         meter.close()
         touch_up.close()
 

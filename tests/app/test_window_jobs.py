@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import go_to, paint, picture, truth, write_folder
+from unet_gui.app.jobs import Job
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.model_jobs import RelabelJob
 from unet_gui.app.settings import Settings
@@ -206,8 +207,17 @@ def test_a_bad_image_is_named_and_the_others_are_done(
     assert window.session.folder is not None
     assert window.session.folder.book.predictions == 3
     message = next(m for m in window.stage.messages.messages if m.kind == "error")
-    assert "1 image could not be segmented" in message.text
+    assert message.text.startswith("1 image could not be segmented; the others are. “2.png” is ")
     assert "2.png" in message.details
+    book = window.session.folder.book
+    ref = window.images.model.everything()[2]
+    assert book.problem(ref.key).startswith("“2.png” is ")
+    window.desk.predict(ref)
+    idle(qtbot, window)
+    assert "The image could not be predicted. “2.png” is " in texts(window)
+    window.actions_by_id["train"].trigger()
+    idle(qtbot, window)
+    assert "could not be segmented" not in texts(window), "that was about another model"
 
 
 def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path) -> None:
@@ -224,10 +234,17 @@ def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, 
     assert not window.session.folder.book.predicted("1.png")
 
 
-def test_without_a_model_the_person_is_told_what_to_do(open_window: Open, tmp_path: Path) -> None:
-    window = open_window(write_folder(tmp_path / "x"))
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [(0, "no model yet. Paint a little of every class"), (1, "no model yet: train one first (Ctrl+T).")],
+)
+def test_without_a_model_the_person_is_told_what_to_do(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, labels: int, says: str
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=labels))
+    qtbot.waitUntil(lambda: f"{labels}\xa0done" in window.images.footer.text() or not labels)
     QTest.keyClick(window, Qt.Key.Key_R)
-    assert "no model yet" in texts(window)
+    assert says in texts(window)
     assert not window.runner.busy
 
 
@@ -337,6 +354,26 @@ def test_a_training_that_is_stopped_at_once_takes_no_good_model_away(
     idle(qtbot, window)
     assert window.desk.model == model
     assert any("before it could be judged" in message.text for message in window.stage.messages.messages)
+
+
+def test_a_training_that_is_stopped_before_it_learns_says_so(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
+    stopped: list[object] = []
+
+    def stop(job: Job) -> None:
+        stopped.append(job)
+        assert window.model_section.curves.isVisible()
+        assert window.model_section.curves.loss_text.text() == "Starting…"
+        QTest.keyClick(window, Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier)
+
+    window.runner.queued.connect(stop)
+    QTest.keyClick(window, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: bool(stopped), timeout=SECONDS)
+    idle(qtbot, window)
+    assert "Training was stopped before it began to learn; nothing has changed." in texts(window)
+    assert not window.model_section.curves.isVisible()
+    assert window.model_section.train_button.isVisible()
+    assert window.desk.model is None
 
 
 def test_classes_of_a_stack_are_changed_in_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ from unet_gui.core.relabel import CAP, Relabelling, Touched, forget, note, settl
 
 STORE = "class-undo"
 """Folder, among those of the program, for what undo needs."""
+_PAST = {"merge": "Merged", "remove": "Removed", "import": "Imported", "colours": "Changed the colours"}
+"""What has been done, by the first word of what `Change` calls it."""
 DONE = "class change"
 """Topic of the message that offers to take the last change back."""
 
@@ -303,7 +305,8 @@ class ClassChanges(QObject):
         self._session.settled.emit(DONE)  # the offer of an older change would take this one back
         if say:
             undo = (Offer("Undo", lambda: self._undo_if_last(done)),)
-            text = f"Done: {change.text}."
+            verb, space, what = change.text.partition(" ")
+            text = f"{_PAST.get(verb, verb.capitalize())}{space}{what}."
             self.said.emit(Message("good", text, topic=DONE, offers=undo, passing=True))
 
     def _undo_if_last(self, change: Change) -> None:

@@ -95,7 +95,7 @@ def open_folder(
     try:
         holder = dataset.acquire_lock(anyway=anyway)
     except UserError as error:
-        read_only = f"Nothing can be kept about it: {error}"
+        read_only = f"Nothing can be kept about it. {Message.of(error).text}"
     lives = dataset.lock_lives
     if holder:
         read_only = f"It is open in another window ({holder})."

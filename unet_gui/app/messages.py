@@ -67,13 +67,13 @@ class Message:
     def of(cls, error: BaseException | JobError, topic: str = "", image: str = "") -> Message:
         """Put an error into words."""
         if isinstance(error, JobError):
-            return cls("error", _sentence(error.text, error.path, error.hint), error.traceback, topic, image=image)
+            return cls("error", sentence(error.text, error.path, error.hint), error.traceback, topic, image=image)
         trace = "".join(traceback.format_exception(error))
         if isinstance(error, UserError):
-            text = _sentence(error.message, error.path, error.hint)
+            text = sentence(error.message, error.path, error.hint)
             return cls("error", text, error.details or trace, topic, image=image)
         plain = JobError.of(error)
-        return cls("error", _sentence(plain.text, plain.path, plain.hint), trace, topic, image=image)
+        return cls("error", sentence(plain.text, plain.path, plain.hint), trace, topic, image=image)
 
 
 def in_words(text: str) -> str:
@@ -81,7 +81,7 @@ def in_words(text: str) -> str:
     return _PAGE.sub(lambda found: f"{found[1]}, page {int(found[2]) + 1}", text)
 
 
-def _sentence(text: str, path: str | None, hint: str) -> str:
+def sentence(text: str, path: str | None, hint: str) -> str:
     """Join what happened, to which file, and what to do.
 
     Messages that begin with a small letter are said of the file: “0.png” and “is damaged or cut off.”

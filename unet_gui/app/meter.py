@@ -1,7 +1,8 @@
-"""“Am I done?”: how right the model was on images it had never seen labelled, measured as the person finishes them.
+"""How far predictions agreed with what the person made of them, over the last images that were finished.
 
 Each image is predicted before the person labels it and compared with the finished label afterwards. An image that was
-predicted again after it had been labelled does not count: the model may have learned from it.
+predicted again after it had been labelled does not count: the model may have learned from it. Nor does one that was
+accepted as it was before anybody can have looked at it: it would agree with itself.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from unet_gui.core.project import Status
 LAST = 6
 """Images the figures are taken over."""
 KEPT = 200
+LOOK = 3.0
+"""Seconds that a look at an image takes at least."""
 _PAUSE = 120.0
 """Seconds without a change after which the person is somewhere else; they do not count."""
 
@@ -55,7 +58,9 @@ class Meter(QObject):
         dataset = self._session.dataset
         kept = dataset.settings.get("meter") if dataset else None
         kept = kept if isinstance(kept, dict) else {}
-        self._rows = [row for row in kept.get("rows", []) if isinstance(row, dict) and "dice" in row][-KEPT:]
+        self._rows = [
+            row for row in kept.get("rows", []) if isinstance(row, dict) and "dice" in row and _looked_at(row)
+        ][-KEPT:]
         self._seen = {str(key) for key in kept.get("seen", [])}
         self._spent.clear()
         self._show()
@@ -102,7 +107,7 @@ class Meter(QObject):
         by_name = {name: scores[i] for i, name in names if i < len(scores) and not math.isnan(scores[i])}
         row = {"key": key, "dice": by_name, "wrong": wrong, "seconds": round(seconds, 1)}
         others = [each for each in self._rows if each.get("key") != key]
-        self._rows = [*others[-KEPT + 1 :], row]
+        self._rows = [*others, row][-KEPT:] if _looked_at(row) else others
         self._session.keep_setting("meter", {"rows": self._rows, "seen": sorted(self._seen)})
         self._show()
 
@@ -116,12 +121,18 @@ class Meter(QObject):
             values = [row["dice"][name] for row in last if name in row["dice"]]
             spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
             shown.append((f"Dice {name}", f"{fmean(values):.2f}{spread}"))
-        shown.append(("Pixels corrected", f"{fmean(row['wrong'] for row in last):.1%}".replace("%", " %")))
+        shown.append(("Pixels you changed", f"{fmean(row['wrong'] for row in last):.1%}".replace("%", " %")))
         seconds = [row["seconds"] for row in self._rows if row["seconds"] > 0]
         if seconds:
             shown.append(("Time per image", f"{fmean(seconds[-LAST:]):.0f} s{_trend(seconds)}"))
         count = f"last {len(last)} images" if len(last) > 1 else "last image"
-        self._section.set_scores(f"On the {count}, before you corrected", shown)
+        text = f"Predictions against your labels, {count}. What you accept as it is counts as agreement."
+        self._section.set_scores(text, shown)
+
+
+def _looked_at(row: dict[str, Any]) -> bool:
+    """Whether the person changed something, or had the time to see that nothing is to be changed."""
+    return bool(row.get("wrong", 0) > 0 or row.get("seconds", 0) >= LOOK)
 
 
 def _compare(label: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> tuple[list[float], float]:

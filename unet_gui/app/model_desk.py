@@ -11,9 +11,10 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.class_list import is_gone
 from unet_gui.app.jobs import Job, JobError, JobRunner
-from unet_gui.app.messages import Message, Offer, in_words
+from unet_gui.app.messages import Message, Offer, in_words, sentence
 from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of, modified
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
 from unet_gui.app.panels.model import ModelFacts
@@ -217,6 +218,8 @@ class ModelDesk(QObject):
         self._session.settings_to_disk()
         job = Job("train", "Training", start)
         self._refs[job.id] = ()
+        for topic in ("segment", "segment images", "predict", "predict images"):  # of a model that gets better now
+            self._session.settled.emit(topic)
         self.plan_known.emit("")
         self._session.settled.emit("no model")
         self.training_changed.emit(True)
@@ -229,6 +232,7 @@ class ModelDesk(QObject):
     def segment(self, refs: tuple[ImageRef, ...]) -> None:
         """Predict all images; what is up to date is skipped."""
         if not self._runner.pending("segment"):
+            self._session.settled.emit("predict images")
             self._segment(refs, "segment", "Segmenting", overwrite=False, urgent=False)
 
     def _segment(self, refs: tuple[ImageRef, ...], kind: str, title: str, overwrite: bool, urgent: bool) -> None:
@@ -255,6 +259,8 @@ class ModelDesk(QObject):
 
     def _say_no_model(self) -> None:
         text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."
+        if self._session.folder is not None and self._session.folder.book.labelled:
+            text = "There is no model yet: train one first (Ctrl+T)."
         offers: tuple[Offer, ...] = (Offer("Train now", self.train),)
         if self.training:
             text, offers = "There is no model yet: it is being trained. Stop keeps the best one so far.", ()
@@ -366,7 +372,7 @@ class ModelDesk(QObject):
         elif isinstance(event, ev.ImageFailed):
             refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
             name = Path(refs[event.item].key).name if event.item < len(refs) else event.path.name
-            reason = in_words(f"{name}: {event.message} {event.hint}".strip())
+            reason = in_words(sentence(event.message, name, event.hint))
             self._failures.setdefault(job.id, []).append(reason)
         elif isinstance(event, ev.CheckpointSaved) and event.final:
             self.refresh_models()
@@ -442,7 +448,11 @@ class ModelDesk(QObject):
     @Slot(object)
     def _on_cancelled(self, job: Job) -> None:
         self._say_failures(job)
-        if job.kind == "train":
+        if job.kind == "train" and isinstance(job.start, TrainJob) and not job.start.out.exists():
+            self.training_changed.emit(False)
+            text = "Training was stopped before it began to learn; nothing has changed."
+            self.said.emit(Message("info", text, topic="train", passing=True))
+        elif job.kind == "train":
             self._on_trained(job, stopped=True)
         elif job.kind == "segment":
             text = "Stopped. Segment all goes on where it stopped."
@@ -473,12 +483,7 @@ class ModelDesk(QObject):
     def _say_failures(self, job: Job) -> None:
         reasons = self._failures.get(job.id)
         if reasons:
-            what = {"masks": "saved", "exchange": "taken", "relabel": "changed", "count": "read"}.get(
-                job.kind, "segmented"
-            )
-            text = f"{count_of(len(reasons))} could not be {what}; all others are. First: {reasons[0]}"
-            about = job.image if job.kind == "predict" else ""
-            self.said.emit(Message("error", text, "\n".join(reasons), f"{job.kind} images", image=about))
+            self.said.emit(words.images_failed(job.kind, reasons, job.image))
 
     def _end(self, job: Job) -> None:
         if job.kind in ("segment", "predict") and self._session.folder is not None:

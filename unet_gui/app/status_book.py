@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.chores import Chores
+from unet_gui.app.messages import Message
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset, Status
@@ -70,11 +71,19 @@ class StatusBook(QObject):
         """Number of images with a prediction."""
         return len(self._predicted)
 
-    def counts(self, total: int) -> dict[Status, int]:
-        """Return how many images have each status."""
-        counted = Counter(self._known.values())
-        done, partial = counted[Status.DONE], counted[Status.PARTIAL]
-        return {Status.DONE: done, Status.PARTIAL: partial, Status.UNTOUCHED: total - done - partial}
+    @property
+    def labelled(self) -> bool:
+        """Whether any image has something labelled."""
+        return bool(self._known)
+
+    def counts(self, total: int) -> dict[str, int]:
+        """Return of how many images the list says each word; every image is counted once."""
+        problems = self.damaged.keys() | self.problems.keys()
+        counted = Counter(status.value for key, status in self._known.items() if key not in problems)
+        known = {word: counted[word] for word in (Status.DONE.value, Status.PARTIAL.value)}
+        known["predicted"] = len(self._predicted - self._known.keys() - problems)
+        left = total - sum(known.values()) - len(problems)
+        return {**known, Status.UNTOUCHED.value: left, "problem": len(problems)}
 
     def set(self, key: str, status: Status) -> None:
         """Hear of an image's status from somebody who knows."""
@@ -167,7 +176,7 @@ class _Look:
             try:
                 status = self._dataset.status(ref)
             except (UserError, OSError) as error:
-                problem = str(error)
+                problem = Message.of(error).text
             predicted = any_predicted and self._dataset.prediction_path(ref).exists()
             found.append((ref.key, status, predicted, problem))
         return found

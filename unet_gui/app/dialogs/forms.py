@@ -105,7 +105,7 @@ class SettingsDialog(Form):
         names = {"system": "As the system", "dark": "Dark", "light": "Light"}
         self._theme = self.combo("Theme", [(value, names[value]) for value in theme.CHOICES], settings.get("theme"))
         self._autosave = self.check(
-            "Save labels by themselves",
+            "Save labels automatically",
             settings.get("autosave"),
             "After a quiet moment and when another image is opened. Off: only with Ctrl+S and when the window closes.",
         )
@@ -151,14 +151,14 @@ class ModelDialog(Form):
         self._minutes.setToolTip("It may stop earlier, when nothing more comes of it")
         self.add("Training time", self._minutes)
         scores = [
-            ("auto", "found out from the classes"),
+            ("auto", "whichever fits the classes"),
             ("dice", "overlap (Dice)"),
             ("rand", "regions (Rand F)"),
         ]
         self._score = self.combo(
-            "Judged by", scores, wishes.score, "By which score the best model and its threshold are chosen"
+            "Judged by", scores, wishes.score, "The score by which the best model and its threshold are chosen"
         )
-        names = {"auto": "best there is", "cpu": "processor", "cuda": "NVIDIA card", "mps": "Apple GPU"}
+        names = {"auto": "best available", "cpu": "processor", "cuda": "NVIDIA card", "mps": "Apple GPU"}
         known = list(dict.fromkeys(["auto", *devices, "cpu", "cuda", "mps"]))
         self._device = self.combo("Device", [(name, names.get(name, name)) for name in known], wishes.device)
         self._start = self.check(

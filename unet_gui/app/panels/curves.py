@@ -17,6 +17,10 @@ MAX_POINTS = 2000
 """Points of the loss that are drawn; more are thinned, nobody sees the difference."""
 
 _STEPS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 36000)
+WHAT = (
+    "Loss (grey) and score (blue) of the network while it learns. The best of it is kept\n"
+    "and judged once more, the way it predicts: that is the score above."
+)
 _TOP = 1.08
 """The value at the upper edge; a score of 1 stays below it."""
 
@@ -35,10 +39,12 @@ class Curves(QWidget):
         super().__init__(parent)
         self.setFixedHeight(140)
         self.setAccessibleName("Training curves")
+        self.setToolTip(WHAT)
         self.loss_text, self.score_text = label("", "muted"), label("", "accent")
         self.loss: list[tuple[float, float]] = []
         self.score: list[tuple[float, float]] = []
         self._score_name = "score"
+        self._over = False
         top = row(self.loss_text, 1, self.score_text)
         top.setContentsMargins(8, 5, 8, 0)
         layout = QVBoxLayout(self)
@@ -49,6 +55,7 @@ class Curves(QWidget):
     def clear(self, score_name: str = "score") -> None:
         """Begin a new training."""
         self.loss, self.score = [], []
+        self._over = False
         self._score_name = score_name
         self._tell()
 
@@ -65,13 +72,23 @@ class Curves(QWidget):
         self.score.append((seconds, score))
         self._tell()
 
+    def end(self) -> None:
+        """The training is over: its last values are not those of the model that was kept, so they go."""
+        self._over = True
+        self._tell()
+
     def retheme(self) -> None:
         """Take the colours of the theme of the moment."""
         self.update()
 
     def _tell(self) -> None:
-        self.loss_text.setText(f"loss {self.loss[-1][1]:.3g}" if self.loss else "")
-        self.score_text.setText(f"{self._score_name} {self.score[-1][1]:.3f}" if self.score else "")
+        if self._over:
+            texts = "Last training", ""
+        else:
+            loss = f"loss {self.loss[-1][1]:.3g}" if self.loss else "Starting…"
+            texts = loss, f"now {self._score_name} {self.score[-1][1]:.3f}" if self.score else ""
+        self.loss_text.setText(texts[0])
+        self.score_text.setText(texts[1])
         said = [each.text() for each in (self.loss_text, self.score_text) if each.text()]
         self.setAccessibleDescription(", ".join(said))
         self.update()

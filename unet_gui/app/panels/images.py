@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from unet_gui.app import theme
 from unet_gui.app.image_list import IS_GROUP, IS_OPEN, REF, STATE, STATUS, THUMBNAIL, ImageListModel
 from unet_gui.app.status_book import StatusBook
-from unet_gui.app.widgets import KeysToWindow, label, search_field
+from unet_gui.app.widgets import KeysToWindow, button, label, search_field
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset, Status
 
@@ -190,7 +190,9 @@ class ImagesPanel(QWidget):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setAccessibleName("Images")
-        self.footer = label("", "footer")
+        self.none_fits = label("", "muted", wrap=True)
+        self.clear_filter = button("Show all images", "link", "Clear the filter")
+        self.footer = label("", "footer", wrap=True)
         self.count = label("", "muted")
         top = QVBoxLayout()
         top.setContentsMargins(_MARGIN, 2, _MARGIN, 8)
@@ -198,12 +200,21 @@ class ImagesPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        self._nothing = QWidget()  # stands above the list, which keeps the focus
+        none = QVBoxLayout(self._nothing)
+        none.setContentsMargins(_MARGIN - 4, 4, _MARGIN, 0)
+        self.none_fits.setContentsMargins(4, 0, 0, 0)  # as far in as the text of the button
+        none.addWidget(self.none_fits)
+        none.addWidget(self.clear_filter, 0, Qt.AlignmentFlag.AlignLeft)
+        self._nothing.hide()
         layout.addLayout(top)
+        layout.addWidget(self._nothing)
         layout.addWidget(self.list, 1)
         layout.addWidget(self.footer)
         names = self.fontMetrics().horizontalAdvance(READABLE)
         self.setMinimumWidth(2 * _MARGIN + self.list.verticalHeader().defaultSectionSize() + names + 30)
         self.field.textChanged.connect(self._on_filter)
+        self.clear_filter.clicked.connect(self.field.clear)
         self.field.installEventFilter(self)
         self.list.selectionModel().currentChanged.connect(self._on_current)
         self.list.clicked.connect(self._on_clicked)
@@ -242,6 +253,10 @@ class ImagesPanel(QWidget):
     def _on_counts(self) -> None:
         total = self.model.total
         shown = self.model.rowCount() if self.model.filter.strip() else total
+        self._nothing.setVisible(bool(total) and not shown)
+        wanted = self.model.filter.strip()  # a long word cannot be broken, and would widen the panel
+        wanted = self.fontMetrics().elidedText(wanted, Qt.TextElideMode.ElideRight, self.minimumWidth() - 4 * _MARGIN)
+        self.none_fits.setText(f"No image fits “{wanted}”.")
         part = f"{shown:,} of {total:,}" if shown != total else f"{total:,}"
         self.count.setText(part.replace(",", " ") if total else "")
         what = f"{part} images fit the filter" if shown != total else f"{part} image{'s' * (total != 1)} in this folder"
@@ -250,9 +265,11 @@ class ImagesPanel(QWidget):
         if self._book is None or not total:
             self.footer.setText("")
             return
-        counts = self._book.counts(total)
-        parts = [f"{count:,} {status.value}".replace(",", " ") for status, count in counts.items() if count]
-        self.footer.setText(" · ".join(parts))
+        counts = {word: count for word, count in self._book.counts(total).items() if count}
+        if counts.get("problem", 0) > 1:
+            counts["problems"] = counts.pop("problem")
+        parts = [f"{count:,} {word}".replace(",", " ").replace(" ", "\xa0") for word, count in counts.items()]
+        self.footer.setText(" · ".join(parts))  # a line breaks between them, not in them
         self.footer.setToolTip(f"Of all images in this folder; {self._book.predictions} have a prediction")
 
     @Slot(str)

@@ -12,6 +12,15 @@ from unet_gui.app.actions import ActionTable
 from unet_gui.app.panels.curves import Curves
 from unet_gui.app.widgets import Elided, Section, action_button, button, explain, label, row, unwheeled
 
+VALIDATION = (
+    "Score of the model that is chosen here, the way it predicts,\non images that its training held back to judge it"
+)
+AGREEMENT = (
+    "The prediction of an image before you labelled it, compared with\nits label when you pressed Done and next. "
+    "Dice 1 is the same area.\nImages accepted unchanged within 3 seconds are left out.\n"
+    "It says how much is left to correct, not that all is right."
+)
+
 
 @dataclass(frozen=True)
 class ModelFacts:
@@ -135,8 +144,9 @@ class ModelSection(Section):
         self.train_button.setVisible(not training)
         self.stop_button.setVisible(training)
         self._show_hint()
-        if training:
-            self.curves.show()
+        if not training:
+            self.curves.end()
+        self.curves.setVisible(training or bool(self.curves.loss))
 
     def _show_hint(self) -> None:
         """Show what to do, but not to somebody who is doing it."""
@@ -150,7 +160,7 @@ class ModelSection(Section):
     def _show(self, facts: ModelFacts | None) -> None:
         hint = ""
         if facts is None:
-            hint = "No model yet. Paint a little of every class in one image or more, then train."
+            hint = "No model yet: train one. It needs a little of every class, labelled in one image or more."
         else:
             hint = facts.problem or facts.caution
         self.set_plan("\n".join(facts.plan) if facts else "")
@@ -159,6 +169,7 @@ class ModelSection(Section):
         self._kind.setText(facts.kind if facts else "")
         self._score.setText(facts.score if facts else "")
         self._validation.set_text(facts.validation if facts else "")
+        self._validation.setToolTip(f"{self._validation.text()}\n{VALIDATION}")
         for widget in (self._kind_name, self._kind):
             widget.setVisible(bool(facts and facts.kind))
         for shown in (self._validation, self._score):
@@ -172,10 +183,11 @@ class ModelSection(Section):
 
 
 class ProgressSection(Section):
-    """How good the model was on images before the person corrected them."""
+    """How far predictions agreed with what the person made of them."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Am I done?", parent=parent)
+        super().__init__("Agreement with you", parent=parent)
+        self.setToolTip(AGREEMENT)
         self._text = label("", "muted", wrap=True)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from unet_gui.app.settings import Settings
 from unet_gui.core import label_stack
 from unet_gui.core.geometry import Rect
 from unet_gui.core.project import Dataset
+from unet_gui.engine.events import ImageFailed
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 
 SECONDS = 300_000
@@ -374,6 +376,22 @@ def test_a_training_that_is_stopped_before_it_learns_says_so(qtbot: QtBot, open_
     assert not window.model_section.curves.isVisible()
     assert window.model_section.train_button.isVisible()
     assert window.desk.model is None
+
+
+def test_each_page_of_a_stack_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = np.stack([picture(page) for page in range(3)])
+    tifffile.imwrite(tmp_path / "s.tif", pictures, photometric="minisblack")
+    dataset = Dataset.open(tmp_path)
+    for page, ref in enumerate(dataset.expand(dataset.images[0])):
+        dataset.save_label(ref, truth(page))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(label_stack, "_write_all", full)
+    events = list(RelabelJob(dataset, tuple(dataset.images), 1, 0, tmp_path / "keep", undoing=False)())
+    failed = [event.page for event in events if isinstance(event, ImageFailed)]
+    assert failed == [0, 1, 2]
 
 
 def test_classes_of_a_stack_are_changed_in_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

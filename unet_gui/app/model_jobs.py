@@ -150,17 +150,23 @@ def _each(
         except UserError:
             pages = named
         total += len(pages) - len(named)
+        put: list[ImageRef] = []
         try:
             with StackWriter(anew) as stack:
                 for page in pages:
                     event = _outcome(dataset, page, partial(work, page, stack), number, total)
-                    failed += isinstance(event, ImageFailed)
+                    if isinstance(event, ImageFailed):
+                        failed += 1
+                    else:
+                        put.append(page)
                     number += 1
                     yield event
         except UserError as error:
-            failed += 1
+            failed += len(put)
             path = dataset.image_path(ImageRef(rel))
-            yield ImageFailed(number - 1, path, 0, error.message, error.hint, error.details, number, total)
+            for page in put:
+                text, at = (error.message, error.hint, error.details), page.page or 0
+                yield ImageFailed(number - 1, path, at, *text, number, total)
     return number, failed
 
 

@@ -34,6 +34,7 @@ class _Work:
     stop: threading.Event
     looks: bool
     then: Callable[[], object] | None
+    gesture: bool
 
     def __call__(self) -> int:
         """Write everything and return how many pixels were written; -1 when it was stopped and taken back."""
@@ -56,7 +57,7 @@ class _Work:
 
 
 class WholeImage(QObject):
-    """Starts corrections and gives up the one under way when another image is wanted.
+    """Starts corrections. One under way is given up when another image is wanted, but a tool's: a gesture is finished.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ class WholeImage(QObject):
 
     @Slot(str, object, bool)
     def _on_large_edit(self, name: str, patches: Callable[[], Iterator[whole.Patch]], erases: bool) -> None:
-        self._start(name, lambda _ids: patches(), erases=erases, looks=False)
+        self._start(name, lambda _ids: patches(), erases=erases, looks=False, gesture=True)
 
     def _start(
         self,
@@ -152,6 +153,7 @@ class WholeImage(QObject):
         over: Over | None = None,
         looks: bool = True,
         then: Callable[[], object] | None = None,
+        gesture: bool = False,
     ) -> bool:
         session = self._session
         document = session.document
@@ -164,37 +166,41 @@ class WholeImage(QObject):
             edit.over = over
         document.moving = True  # until `end_edit`: pixels and the number of the state do not belong together
         session.held = f"“{name}” is under way; try again in a moment."
-        self._work = _Work(document, edit, patches, threading.Event(), looks, then)
+        self._work = _Work(document, edit, patches, threading.Event(), looks, then, gesture)
         self._chores.give(None, self._work)
         return True
 
     @Slot()
     def cancel(self) -> None:
-        """Take back the correction under way; returns when that is done."""
+        """Take back the correction under way, or finish a gesture; returns when that is done."""
         if self._work is not None:
-            self._work.stop.set()
+            if not self._work.gesture:
+                self._work.stop.set()
             self._chores.close(finish=True)
 
     def _end(self) -> _Work | None:
         work, self._work = self._work, None
         self._session.held = ""
-        if work is not None:
-            work.document.moving = False
         return work
+
+    def _close(self, work: _Work) -> bool:
+        """Have it saved and shown; False when its image is not the open one any more."""
+        if work.document is not self._session.document:
+            work.document.moving = False
+            return False
+        self._session.changed(work.edit.rect)
+        self._session.end_edit(work.edit)  # also of one that was taken back: what was painted before it is to be saved
+        return True
 
     @Slot(object, object)
     def _on_done(self, _tag: object, written: int) -> None:
         work = self._end()
-        if work is None:
+        if work is None or not self._close(work):
             return
-        if work.document is not self._session.document:
-            return
-        self._session.changed(work.edit.rect)
         if written < 0:
             text = f"“{work.edit.name}” was stopped and taken back."
             self._session.said.emit(Message("info", text, topic="stopped", passing=True))  # read on the next image, too
             return
-        self._session.end_edit(work.edit)
         if work.then is not None:
             work.then()
             return
@@ -213,5 +219,7 @@ class WholeImage(QObject):
 
     @Slot(object, object)
     def _on_failed(self, _tag: object, error: Exception) -> None:
-        self._end()
+        work = self._end()
+        if work is not None:
+            self._close(work)
         self._session.said.emit(Message.of(error, topic="whole image", image=self._session.key))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QDialogButtonBox
+from PySide6.QtWidgets import QDialogButtonBox, QLabel
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import SHAPE, drag, write_folder
@@ -99,6 +99,7 @@ def test_the_words_follow(qtbot: QtBot, open_window: Open, tmp_path: Path) -> No
     assert f"Labels: {before}." in window.status.text._text
     dialog._unlabelled.setValue(11)
     assert dialog._kind.currentText() == "class numbers, 11 = unlabelled"
+    assert not any("255 = unlabelled" in text.text() for text in dialog.findChildren(QLabel))
     dialog._unlabelled.setValue(-1)
     assert dialog._kind.currentText() == before
     eleven_is_unlabelled(qtbot, window)

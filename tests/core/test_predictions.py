@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from unet_gui.core.predictions import heirs
+from pathlib import Path
+
+import numpy as np
+
+from tests.core.files import images
+from unet_gui.core.palette import default_classes
+from unet_gui.core.predictions import GONE, heirs
+from unet_gui.core.project import Dataset
 
 
 def test_what_was_merged_twice_is_read_as_the_last() -> None:
@@ -14,3 +21,19 @@ def test_what_was_merged_twice_is_read_as_the_last() -> None:
 def test_a_setting_that_is_damaged_says_nothing() -> None:
     for gone in (None, {"3": 1}, "3", [3, [3], [3, "c"], ["3", "c", 1], [-3, "c", 1], [300, "c", 1]]):
         assert heirs(gone, {0, 1}) == {}
+
+
+def test_probabilities_are_still_read_when_a_third_class_came_and_went(tmp_path: Path) -> None:
+    dataset = Dataset.open(images(tmp_path / "x", "a.png"))
+    dataset.set_classes(default_classes(2))
+    (ref,) = dataset.images
+    planes = np.stack([np.full((2, 3), 55, np.uint8), np.full((2, 3), 200, np.uint8)])
+    dataset.save_prediction(ref, np.ones((2, 3), np.uint8), planes)
+    dataset.settings[GONE] = [[2, "class 2", 255]]
+    for value in (200, 55):
+        found = dataset.load_prediction(ref)
+        assert found is not None
+        assert found[1] is not None
+        assert found[1].classes == (0, 1)
+        assert found[1].planes[1, 0, 0] == value
+        dataset.save_prediction(ref, np.ones((2, 3), np.uint8), planes[::-1])

@@ -283,7 +283,9 @@ class ModelDesk(QObject):
         gone = [info for info in new if is_gone(dataset, info)]
         if gone:
             names = " and ".join(f"“{info.name}”" for info in gone)
-            self._say_once(f"The model knows {names} still. What was removed here, or merged, does not come back.")
+            self._say_once(
+                f"The model still knows {names}. A class that was removed or merged here does not come back."
+            )
         new = [info for info in new if info not in gone]
         if new:
             colors = {info.color for info in ours}

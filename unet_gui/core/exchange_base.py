@@ -265,6 +265,7 @@ class ClassBook:
         free = next((i for i in range(MAX_CLASSES) if all(info.id != i for info in classes)), None)
         if free is None:
             raise ProjectError("There are more than 255 classes.", hint="Leave some out of the source.")
+        name = name.strip() or f"class {free}"
         self._add([*classes, ClassInfo(free, name, color_of(free))], name)
         return free
 

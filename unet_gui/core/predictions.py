@@ -74,6 +74,8 @@ def read_prediction(
     """
     if not path.exists():
         return None
+    if len(classes) == 2 and not prob_path.exists():
+        prob_path = prob_path.with_suffix(".png")  # from before a third class came and went
     ids = read_label(path, INDEX)
     prob = read_probabilities(prob_path, classes) if prob_path.exists() else None
     if prob is not None and prob.planes.shape[1:] != ids.shape:

@@ -230,7 +230,8 @@ class EncodingDialog(Form):
             "no file is converted."
         )
         self.fields.addRow(label(note, "muted", wrap=True))
-        for text in dataset.notes:
+        told = f"Labels: {self._now.describe()}."  # which the choice says itself, also when it is another one
+        for text in filter(None, (text.removeprefix(told).strip() for text in dataset.notes)):
             self.fields.addRow(label(text, "muted", wrap=True))
         box = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(box.Ok | box.Cancel)

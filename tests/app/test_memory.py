@@ -215,3 +215,34 @@ def test_a_page_that_is_gone_opens_the_first_one(qtbot: QtBot, open_window: Open
     qtbot.waitUntil(lambda: window.session.document is not None)
     assert window.session.key in ("s.tif#0", "s.tif")
     assert not any(message.kind == "error" for message in window.stage.messages.messages)
+
+
+def test_a_kept_window_survives_an_image_of_other_values(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for n, least in ((0, 1000), (1, 30000)):
+        (folder / f"{n}.png").write_bytes(png.encode(picture(n).astype(np.uint16) * 10 + least))
+    window = open_window(folder)
+    slider = window.layers._high[0]
+    slider.setValue(slider.value() - 30)
+    by_hand = window_of(window)
+    go_to(qtbot, window.session, 1)
+    assert window_of(window) == by_hand
+    window.layers._gamma[0].setValue(window.layers._gamma[0].value() + 20)
+    assert window_of(window) == by_hand, "only the gamma was moved"
+    go_to(qtbot, window.session, 0)
+    assert window_of(window) == by_hand
+
+
+def test_auto_contrast_leaves_channels_hidden(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for n in range(2):
+        (folder / f"{n}.png").write_bytes(png.encode(np.dstack([picture(n) // 4] * 3)))
+    window = open_window(folder)
+    window.layers._channels[1].click()
+    window.layers._auto.click()
+    for n in range(2):
+        go_to(qtbot, window.session, n)
+        assert [channel.visible for channel in window.stage.canvas.display.channels] == [True, False, True]
+        assert is_auto(window)

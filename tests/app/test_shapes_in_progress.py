@@ -311,3 +311,58 @@ def test_ctrl_z_in_the_window_goes_to_the_shape_first(qtbot: QtBot, open_window:
     assert redo.text() == "Redo Brush"
     redo.trigger()
     assert (window.session.labels.ids != UNLABELLED).any()
+
+
+@pytest.mark.parametrize("tool", ["polygon", "scissors", "grabcut"])
+def test_a_shape_that_may_not_be_painted_just_now_stays(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, tool: str
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    canvas, session = window.stage.canvas, window.session
+    canvas.set_tool(tool)
+    if tool == "grabcut":
+        drag(window, (10, 10), (60, 50))
+    else:
+        draw(window, (10, 10), (40, 10), (40, 40))
+    assert canvas.undo_text
+    session.held = "“Fill” is under way; try again in a moment."
+    QTest.keyClick(canvas, Qt.Key.Key_Return)
+    session.held = ""
+    assert canvas.undo_text, "there is something to try again with"
+    QTest.keyClick(canvas, Qt.Key.Key_Return)
+    assert session.labels is not None
+    assert (session.labels.ids != UNLABELLED).any()
+    assert not canvas.undo_text
+
+
+def test_nothing_else_is_undone_while_the_picture_is_read(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    session = window.session
+    window.classes.renamed.emit(1, "nucleus")
+    window.stage.canvas.set_tool("polygon")
+    draw(window, (10, 10), (40, 10), (40, 40))
+    assert session.dataset is not None
+    session.open_image(session.dataset.images[1])
+    window.actions_by_id["undo"].trigger()
+    assert [info.name for info in session.classes][1] == "nucleus"
+    qtbot.waitUntil(lambda: session.document is not None)
+
+
+def test_what_is_said_of_a_shape_is_true(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.stage.canvas.set_tool("polygon")
+    draw(window, (10, 10), (40, 10), (40, 40))
+    window.session.reopen()
+    qtbot.waitUntil(lambda: window.session.document is not None)
+
+    def told() -> list[str]:
+        return [message.text for message in window.stage.messages.messages if message.topic == "shape"]
+
+    assert not told(), "it is in hand as before"
+    go_to(qtbot, window.session, 1)
+    assert len(told()) == 1
+    draw(window, (10, 10))
+    assert len(told()) == 1, "this is another one"
+    QTest.keyClick(window.stage.canvas, Qt.Key.Key_Escape)
+    go_to(qtbot, window.session, 0)
+    assert not told(), "it is in hand again"

@@ -71,6 +71,7 @@ class CanvasLink(QObject):
         self._range = (0.0, 255.0)
         self._pointer: tuple[int, int] | None = None
         self._ref: ImageRef | None = None  # of the image on the canvas
+        self._left: tuple[ImageRef, str] | None = None  # the shape in progress that was told of last, and its tool
         self._probe = Chores(1, self)  # a value under the pointer may have to be read from disk
         self._canvas.set_target(session)
         self._connect()
@@ -136,14 +137,15 @@ class CanvasLink(QObject):
             return
         info = document.source.info
         display = document.display
-        self._range = _value_range(document.source, display)
         shown = self._contrast.of(info.dtype, display)
+        self._range = _value_range(document.source, display, shown)
         self._canvas.set_image(document.source, shown)
         if self._contrast.auto and shown == default_display(document.source, auto=False):
             self._canvas.auto_contrast()  # it was read before that was wanted
         self._show_auto()
         self._canvas.set_label(document.labels)
         self._ref = document.ref
+        self._on_steps()
         for tool in self._canvas.waiting_shapes:
             self._on_shape_left(tool)
         depth = {"uint8": "8-bit", "uint16": "16-bit", "float32": "32-bit float"}.get(info.dtype, info.dtype)
@@ -222,11 +224,12 @@ class CanvasLink(QObject):
             name = TOOL_BY_ID[tool].draft_name
             text = f"The {name} on “{self._ref.key}” is not finished. It is kept there."
             offer = Offer("Go on with it", partial(self._go_on, self._ref, tool))
+            self._left = self._ref, tool
             self._session.said.emit(Message("info", text, topic="shape", offers=(offer,), passing=True))
 
     @Slot()
     def _on_steps(self) -> None:
-        if self._canvas.undo_text:
+        if self._canvas.undo_text and self._left == (self._ref, self._canvas.tool):  # it is in hand again
             self._session.settled.emit("shape")
 
     def _go_on(self, ref: ImageRef, tool: str) -> None:
@@ -303,6 +306,9 @@ class CanvasLink(QObject):
     def _on_auto(self) -> None:
         self.set_contrast(Contrast(auto=True))
         self._canvas.auto_contrast()
+        source = self._session.source
+        if source is not None:  # which channels show, and in which colours, stays
+            self.set_contrast(Contrast(True, source.info.dtype, self._canvas.display, windowed=False))
         if self._session.document is not None:
             self._session.document.display = self._canvas.display
 
@@ -359,13 +365,17 @@ class CanvasLink(QObject):
             widget.setText("")
 
 
-def _value_range(source: ImageSource, display: Display) -> tuple[float, float]:
-    """Return the values that the contrast sliders go through: all of 8 bit, else what is there and some room."""
+def _value_range(source: ImageSource, display: Display, shown: Display) -> tuple[float, float]:
+    """Return the values that the contrast sliders go through: all of 8 bit, else what is there and some room.
+
+    ``display`` is how the image shows by itself, ``shown`` how it does: with a window kept from another image, perhaps.
+    """
     if source.dtype == np.uint8:
         return 0.0, 255.0
     first = display.channels[0]
     spread = max(first.high - first.low, 1e-6)
-    low, high = first.low - spread, first.high + 2 * spread
+    low = min(first.low - spread, *(channel.low for channel in shown.channels))
+    high = max(first.high + 2 * spread, *(channel.high for channel in shown.channels))
     if source.dtype.kind in "ui":
         bounds = np.iinfo(source.dtype)
         return max(float(bounds.min), low), min(float(bounds.max), high)

@@ -280,12 +280,14 @@ class MainWindow(WindowFrame):
 
     def _undo(self) -> None:
         changes = self.class_desk.changes
-        if not self.stage.canvas.undo():
+        shape = self.stage.canvas.undo_text  # nothing else is undone while its picture is being read
+        if not self.stage.canvas.undo() and not shape:
             (changes.undo if changes.undo_text else self.session.undo)()
 
     def _redo(self) -> None:
         changes = self.class_desk.changes
-        if not self.stage.canvas.redo():
+        shape = self.stage.canvas.redo_text
+        if not self.stage.canvas.redo() and not shape:
             (changes.redo if changes.redo_text else self.session.redo)()
 
     @Slot(object)

@@ -197,8 +197,8 @@ class ScissorsTool(DraftTool[Route]):
     def _close(self) -> None:
         anchors, paths, erases = self.draft
         outline = joined([*paths, self._path_to(anchors[0])] if len(anchors) > 1 else paths)
-        self.cancel()
-        self.apply("Scissors", polygon_bands(outline), UNLABELLED if erases else self.target.active_class)
+        if self.apply("Scissors", polygon_bands(outline), UNLABELLED if erases else self.target.active_class):
+            self.cancel()
 
     def show(self, pointer: Pointer | None = None) -> None:
         anchors, paths, _ = self.draft
@@ -278,11 +278,10 @@ class GrabCutTool(DraftTool[Proposal]):
         if not self.in_progress:
             return False
         shape, class_id = self.draft
-        self.cancel()
         if class_id not in self.canvas.class_ids:
             class_id = self.target.active_class  # the class was removed meanwhile
-        if key == "enter":
-            self.apply("Box proposal", [shape], class_id)
+        if key != "enter" or self.apply("Box proposal", [shape], class_id):
+            self.cancel()
         return True
 
     def _propose(self, box: Rect) -> Shape:

@@ -56,7 +56,7 @@ class Hand:
         self.tool: Tool = TOOL_BY_ID["brush"](bench)
         self.pointer: Pointer | None = None
         self._last: Pointer | None = None  # where the gesture under way would end now
-        self._image = ""  # name of the image on the canvas
+        self.image = ""  # name of the image on the canvas
         self._waiting: dict[tuple[str, str], Tool] = {}  # with shapes in progress, by image and tool
         self._screen = (0.0, 0.0)  # the pointer's place in screen pixels
 
@@ -68,14 +68,14 @@ class Hand:
     @property
     def waiting(self) -> list[Tool]:
         """The tools that wait with a shape in progress on this image."""
-        return [tool for (image, _), tool in self._waiting.items() if image == self._image]
+        return [tool for (image, _), tool in self._waiting.items() if image == self.image]
 
     def take(self, name: str) -> None:
         """Take another tool; a gesture under way ends, and a shape in progress waits with its tool."""
         if name == self.tool.info.id and self._gesture is None:
             return  # it is in hand, with a shape in progress perhaps
         self.finish()
-        self._exchange(self._image, name)
+        self._exchange(self.image, name)
 
     def change_image(self, image: str) -> None:
         """Go to another image; a shape in progress waits on the one before."""
@@ -84,11 +84,11 @@ class Hand:
     def _exchange(self, image: str, name: str) -> None:
         tool = self.tool
         if tool.is_worth_keeping:
-            self._waiting[self._image, tool.info.id] = tool
+            self._waiting[self.image, tool.info.id] = tool
             self._bench.show_overlay(None)
         else:
             tool.cancel()
-        self._image = image
+        self.image = image
         kept = self._waiting.pop((image, name), None)
         if kept is None and (tool.is_worth_keeping or name != tool.info.id):
             kept = TOOL_BY_ID[name](self._bench)

@@ -221,8 +221,8 @@ class PolygonTool(DraftTool[Corners]):
 
     def _close(self) -> None:
         points, erases = self.draft
-        self.cancel()
-        self.apply("Polygon", polygon_bands(points), UNLABELLED if erases else self.target.active_class)
+        if self.apply("Polygon", polygon_bands(points), UNLABELLED if erases else self.target.active_class):
+            self.cancel()
 
     def show(self, pointer: Pointer | None = None, active: int | None = None) -> None:
         points = self.draft.points

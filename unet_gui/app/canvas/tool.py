@@ -394,17 +394,18 @@ class Tool:
 
         self.write(name, patches, erases=class_id == UNLABELLED)
 
-    def apply(self, name: str, shapes: Iterable[Shape], class_id: int) -> Rect:
-        """Give the pixels of some shapes one class, as one undo step, and return what changed."""
-        changed = EMPTY
+    def apply(self, name: str, shapes: Iterable[Shape], class_id: int) -> bool:
+        """Give the pixels of some shapes one class, as one undo step; False when nobody may paint just now."""
         with self.editing(name) as edit:
-            if edit is not None:
-                if class_id == UNLABELLED:
-                    let_eraser_work(edit)
-                for rect, mask in shapes:
-                    changed = changed.union(edit.paint(rect, mask, class_id))
-                self.target.changed(changed)
-        return changed
+            if edit is None:
+                return False
+            if class_id == UNLABELLED:
+                let_eraser_work(edit)
+            changed = EMPTY
+            for rect, mask in shapes:
+                changed = changed.union(edit.paint(rect, mask, class_id))
+            self.target.changed(changed)
+        return True
 
 
 def let_eraser_work(edit: Edit) -> None:

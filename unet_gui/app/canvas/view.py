@@ -152,10 +152,11 @@ class CanvasView(CanvasSurface):
         """
         self._navigation.cancel()
         self._hand.drop_gesture()
-        if self._hand.tool.is_worth_keeping:
+        image = "" if source is None else f"{source.path}#{source.page}"
+        if self._hand.tool.is_worth_keeping and image != self._hand.image:
             self.shape_left.emit(self.tool)
         super().set_image(source, display)
-        self._hand.change_image("" if source is None else f"{source.path}#{source.page}")
+        self._hand.change_image(image)
         self._tell_steps()
 
     def set_classes(self, classes: Sequence[ClassInfo]) -> None:

@@ -237,6 +237,10 @@ class LayersSection(Section):
 
     @Slot()
     def _on_contrast(self) -> None:
+        if self.sender() is self._gamma[0]:
+            gamma = _slider_to_gamma(self._gamma[0].value())
+            self._choose(Display(tuple(replace(channel, gamma=gamma) for channel in self._display.channels)))
+            return
         least, most = self._range
         low = least + self._low[0].value() / STEPS * (most - least)
         high = least + self._high[0].value() / STEPS * (most - least)
@@ -246,13 +250,13 @@ class LayersSection(Section):
                 high = low + step
             else:
                 low = high - step
-        display = self._display.windowed(low, high, _slider_to_gamma(self._gamma[0].value()))
-        self.set_display(display, self._range)
-        self.display_changed.emit(display)
+        self._choose(self._display.windowed(low, high, _slider_to_gamma(self._gamma[0].value())))
 
     @Slot()
     def _on_reset(self) -> None:
-        display = self._display.windowed(*self._range)
+        self._choose(self._display.windowed(*self._range))
+
+    def _choose(self, display: Display) -> None:
         self.set_display(display, self._range)
         self.display_changed.emit(display)
 

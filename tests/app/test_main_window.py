@@ -227,11 +227,19 @@ def test_next_doubtful_goes_there_then_to_the_next_image(qtbot: QtBot, open_wind
         window.session.on_predicted(f"{index}.png", fresh=True)
     qtbot.waitUntil(lambda: window.session.probabilities is not None)
     shown: list[Rect] = []
-    window.touch_up.place_found.connect(shown.append)
+    window.touch_up.place_found.connect(lambda rect, _text: shown.append(rect))
     QTest.keyClick(window, Qt.Key.Key_N)
     qtbot.waitUntil(lambda: len(shown) == 1)
     assert shown[0].intersect(Rect(70, 270, 60, 60)).area > 0
     assert window.stage.canvas.visible_rect().intersect(shown[0]) == shown[0]
+    assert window.stage.canvas._furniture.mark == shown[0], "it is framed"
+    assert window.status.text.text().startswith("Doubtful place 1 of ")
+    assert "0.png" in window.status.text.text()
+    unmarked = window.stage.canvas.grab().toImage()
+    paint(window.session, Rect(0, 0, 2, 2), 1)
+    assert window.stage.canvas._furniture.mark is None, "somebody has done something"
+    assert window.stage.canvas.grab().toImage() != unmarked
+    window.session.undo()
     while window.session.key == "0.png":
         count = len(shown)
         QTest.keyClick(window, Qt.Key.Key_N)
@@ -465,3 +473,29 @@ def test_a_folder_of_a_window_that_is_gone_can_be_taken_over(qtbot: QtBot, open_
     saved(qtbot, window.session)
     window.session.close_folder()
     assert not (folder / ".unet-gui" / "lock").exists()
+
+
+def test_the_class_under_a_pointer_that_rests_is_told_anew(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    canvas = window.stage.canvas
+    canvas.set_tool("fill")
+    drag(window, (40, 30), (40, 30))
+    name = window.session.classes[1].name
+    assert window.status.class_name.text() == name
+    window.session.undo()
+    assert window.status.class_name.text() == "unlabelled"
+    window.session.redo()
+    assert window.status.class_name.text() == name
+
+
+def test_a_hidden_class_that_is_painted_shows_again(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.classes._toggle(1)
+    assert window.classes.is_hidden(1)
+    window.stage.canvas.set_tool("eraser")
+    drag(window, (10, 10), (20, 10))
+    assert window.classes.is_hidden(1), "it was not painted"
+    window.stage.canvas.set_tool("brush")
+    drag(window, (10, 30), (20, 30))
+    assert not window.classes.is_hidden(1)
+    assert "shown again" in window.status.text.text()

@@ -87,6 +87,7 @@ class CanvasLink(QObject):
         canvas.used.connect(self._show_option)
         session.image_changed.connect(self._on_image)
         session.label_changed.connect(canvas.refresh)
+        session.label_changed.connect(self._on_label)
         session.prediction_changed.connect(self._on_prediction)
         session.classes_changed.connect(self._on_classes)
         session.active_class_changed.connect(self._on_active_class)
@@ -155,6 +156,7 @@ class CanvasLink(QObject):
     @Slot()
     def _on_prediction(self) -> None:
         self._canvas.set_prediction(self._session.prediction)
+        self._show_pointed()
 
     @Slot()
     def _on_folder(self) -> None:
@@ -331,12 +333,29 @@ class CanvasLink(QObject):
             return
         self._pointer = (column, row)
         self._status.place.setText(f"x {column}  y {row}")
+        self._show_pointed()
+        if not self._probe.waiting:
+            self._ask_value(document.source, column, row)
+
+    def _show_pointed(self) -> None:
+        """Name the class under the pointer; it changes also under one that rests."""
+        document = self._session.document
+        if document is None or self._pointer is None:
+            return
+        column, row = self._pointer
         said = self._name(int(document.labels.ids[row, column]))
         if document.prediction is not None:
             said += f" / {self._name(int(document.prediction[row, column]))}"
         self._status.set_class_name(said)
-        if not self._probe.waiting:
-            self._ask_value(document.source, column, row)
+
+    @Slot(object)
+    def _on_label(self, rect: Rect) -> None:
+        self._canvas.mark(None)  # somebody has done something about it
+        self._show_pointed()
+        painted, labels = self._session.active_class, self._session.labels
+        if self._classes.is_hidden(painted) and labels is not None and (labels.ids[rect.slices] == painted).any():
+            self._classes.show_class(painted)  # painting would look like erasing
+            self._on_canvas_said(f"“{self._name(painted)}” was hidden; it is shown again")
 
     def _ask_value(self, source: ImageSource, column: int, row: int) -> None:
         self._probe.give((source, column, row), lambda: source.read(Rect(column, row, 1, 1)))

@@ -87,7 +87,7 @@ class MainWindow(WindowFrame):
         self.memory = Memory(self.session, self.stage.canvas, self.link, settings, self)
         self.guides = GuideDesk(self.session, self.desk, self.stage, self.actions_by_id, settings, self)
         self._closing = False
-        self._place: tuple[str, Rect | None] = ("", None)
+        self._place: tuple[str, Rect | None, str] = ("", None, "")
         self._ended = False
         self._connect_signals()
         self._connect_actions()
@@ -295,24 +295,26 @@ class MainWindow(WindowFrame):
         if not self.isWindowModified():
             self.setWindowModified(True)
 
-    @Slot(object)
-    def _on_place(self, rect: Rect) -> None:
+    @Slot(object, str)
+    def _on_place(self, rect: Rect, text: str) -> None:
         canvas = self.stage.canvas
         if canvas.is_drawing:  # the picture must not jump away under a stroke
-            self._place = self.session.key, rect
+            self._place = self.session.key, rect, text
             QTimer.singleShot(200, self, self._go_to_place)
             return
         wanted = min(8.0, 0.45 * min(canvas.width(), canvas.height()) / max(rect.w, rect.h, 1))
         canvas.zoom_to(max(wanted, canvas.zoom if canvas.zoom > 1 else 1.0))
         canvas.center_on(rect.x + rect.w / 2, rect.y + rect.h / 2)
+        canvas.mark(rect)
+        self.status.say(text)
         canvas.setFocus()
 
     @Slot()
     def _go_to_place(self) -> None:
         """Go to the doubtful place that was found while somebody painted, unless another image is open by now."""
-        (key, rect), self._place = self._place, ("", None)
+        (key, rect, text), self._place = self._place, ("", None, "")
         if rect is not None and key == self.session.key:
-            self._on_place(rect)
+            self._on_place(rect, text)
 
     def _find(self) -> None:
         self.images_dock.show()

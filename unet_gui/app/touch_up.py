@@ -14,7 +14,7 @@ from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.document import SMALL, Document
 from unet_gui.app.doubt import Place, doubtful_places
-from unet_gui.app.messages import Message, Offer
+from unet_gui.app.messages import Message, Offer, in_words
 from unet_gui.app.session import Session
 from unet_gui.app.whole_image import WholeImage
 from unet_gui.core.geometry import Rect
@@ -44,14 +44,14 @@ class TouchUp(QObject):
 
     Signals
     -------
-    place_found(Rect)
-        Look here.
+    place_found(Rect, text)
+        Look here: the which of how many.
     finished(key)
         The person has said that this image is done.
     predict_wanted()
     """
 
-    place_found = Signal(object)
+    place_found = Signal(object, str)
     finished = Signal(str)
     predict_wanted = Signal()
 
@@ -69,7 +69,7 @@ class TouchUp(QObject):
         self._next_unfinished = next_unfinished
         self._predicted_images = predicted_images
         self._places: list[Place] = []
-        self._visited: list[Rect] = []
+        self._found = 0  # places in this image, those visited among them
         self._places_of = ""
         self._searching = False
         self._searched: set[str] = set()
@@ -240,7 +240,8 @@ class TouchUp(QObject):
     def _go_to_place(self) -> None:
         place = self._places.pop(0)
         self._session.settled.emit("doubt")
-        self.place_found.emit(place.rect)
+        number = self._found - len(self._places)
+        self.place_found.emit(place.rect, f"Doubtful place {number} of {self._found} in {in_words(self._places_of)}")
 
     def _next_image(self) -> None:
         self._searched.add(self._session.key)
@@ -270,7 +271,7 @@ class TouchUp(QObject):
         self._searching = False
         if key != self._session.key:
             return
-        self._places, self._places_of = places, key
+        self._places, self._places_of, self._found = places, key, len(places)
         if places:
             self._go_to_place()
         else:

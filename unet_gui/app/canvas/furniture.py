@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen, 
 
 from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.viewport import Viewport
+from unet_gui.core.geometry import Rect
 
 _MARGIN = 12.0
 _MAP_SIDE = 168.0
@@ -32,6 +33,8 @@ class Furniture:
         Place of the divider between prediction (left) and label, as a fraction of the width.
     covered : list of QRectF
         Where other widgets lie over the canvas: minimap and scale bar keep clear of them.
+    mark : Rect or None
+        A place in the image to look at, framed.
     """
 
     def __init__(self, view: Viewport) -> None:
@@ -43,6 +46,7 @@ class Furniture:
         self.scale_bar = True
         self.split: float | None = None
         self.covered: list[QRectF] = []
+        self.mark: Rect | None = None
 
     @property
     def _width(self) -> float:
@@ -112,6 +116,8 @@ class Furniture:
         """
         painter.setFont(font)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self.mark is not None:
+            self._paint_mark(painter, style, self.mark)
         if self.split is not None:
             self._paint_divider(painter, style)
         area = self.map_rect()
@@ -135,9 +141,17 @@ class Furniture:
             painter.drawPolygon(QPolygonF([QPointF(x + side * dx, middle + dy) for dx, dy in tip]))
         metrics = QFontMetricsF(painter.font())
         for text, left in (("Prediction", x - metrics.horizontalAdvance("Prediction") - 16), ("Label", x + 16)):
-            _plate(
-                painter, style, QRectF(left - 6, 8, metrics.horizontalAdvance(text) + 12, metrics.height() + 4), text
-            )
+            sign = QRectF(left - 6, 8, metrics.horizontalAdvance(text) + 12, metrics.height() + 4)
+            _plate(painter, style, self._clear(sign, up=False), text)
+
+    def _paint_mark(self, painter: QPainter, style: CanvasStyle, mark: Rect) -> None:
+        x, y = self._view.to_screen(mark.x, mark.y)
+        side = self._view.zoom / self.scale
+        frame = QRectF(x / self.scale, y / self.scale, mark.w * side, mark.h * side)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for pen in (QPen(style.dark, 4), QPen(style.accent, 2)):
+            painter.setPen(pen)
+            painter.drawRoundedRect(frame, 8, 8)
 
     def _paint_map(self, painter: QPainter, style: CanvasStyle, area: QRectF, overview: QImage | None) -> None:
         assert self.shape is not None

@@ -105,7 +105,8 @@ class FillTool(Tool):
         "fill",
         "Fill",
         "F",
-        "Give the connected area under the pointer the active class. Right button or Alt makes it unlabelled.",
+        "Give the connected area of the label under the pointer the active class; the wand looks at the picture in its "
+        "place. Right button or Alt makes it unlabelled.",
         "fill",
     )
 

@@ -103,6 +103,7 @@ class CanvasSurface(QWidget):
         The former source may be closed as soon as this returns.
         """
         self._scene.set_source(source, display or self._first_display(source))
+        self._furniture.mark = None
         self._furniture.shape = None if source is None else source.shape
         self._furniture.pixel_size = None if source is None else source.info.pixel_size
         self.fit()
@@ -135,6 +136,12 @@ class CanvasSurface(QWidget):
         rects = [QRectF(rect) for rect in covered]
         if rects != self._furniture.covered:
             self._furniture.covered = rects
+            self.update()
+
+    def mark(self, rect: Rect | None) -> None:
+        """Frame a place to look at, or none (image pixels)."""
+        if rect != self._furniture.mark:
+            self._furniture.mark = rect
             self.update()
 
     def auto_contrast(self, percent: float = 0.35) -> None:

@@ -351,6 +351,15 @@ class ClassesSection(Section):
         menu.addAction("Keep these colours as mine").triggered.connect(lambda: self.palette_kept.emit())
         menu.popup(self.more.mapToGlobal(QPoint(0, self.more.height() + 2)))
 
+    def is_hidden(self, class_id: int) -> bool:
+        """Whether the class does not show on the image."""
+        return class_id in self._hidden
+
+    def show_class(self, class_id: int) -> None:
+        """Let a hidden class show again."""
+        if self.is_hidden(class_id):
+            self._toggle(class_id)
+
     def _toggle(self, class_id: int) -> None:
         self._hidden ^= {class_id}
         self._fill()

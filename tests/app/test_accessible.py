@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QAbstractScrollArea,
     QAbstractSlider,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QDialog,
     QHeaderView,
@@ -30,6 +31,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
+from unet_gui.app import theme
 from unet_gui.app.actions import TIP_WIDTH
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.messages import Message, Offer
@@ -168,3 +170,31 @@ def test_what_a_screen_reader_says_is_plain_text(window: MainWindow) -> None:
     assert not [text for text in texts if "<" in text or "&nbsp;" in text]
     for action in window.actions():
         assert "<" not in action.whatsThis() + action.statusTip()
+
+
+@pytest.mark.parametrize("name", sorted(theme.THEMES))
+def test_lists_show_where_the_focus_is_and_which_row_is_chosen(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, name: str
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    theme.apply(app, theme.THEMES[name])
+    window.activateWindow()
+    colors = theme.THEMES[name]
+
+    def shown(view: QAbstractItemView) -> set[str]:
+        """The colours of a line across the middle of the row, and of its lower edge."""
+        rect = view.visualRect(view.currentIndex())
+        image = view.viewport().grab(rect).toImage()
+        x = image.width() // 2
+        return {image.pixelColor(x, y).name() for y in (2, image.height() - 1)}
+
+    for view in (window.images.list, window.classes.list):
+        window.stage.canvas.setFocus()
+        assert colors.selected in shown(view)
+        assert colors.accent not in shown(view)
+        view.setFocus(Qt.FocusReason.TabFocusReason)
+        qtbot.waitUntil(view.hasFocus)
+        assert shown(view) == {colors.selected, colors.accent}, "an edge says that the keys go here"
+    theme.apply(app, theme.DARK)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLabel
+from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
+from unet_gui.app import theme
 from unet_gui.app.dialogs.exchange import ExportDialog, ImportDialog
 from unet_gui.app.dialogs.forms import EncodingDialog
 from unet_gui.app.main_window import MainWindow
@@ -185,3 +186,18 @@ def test_what_the_touching_border_is_for_is_said_where_it_is_met(
     window.exchange.import_labels("instances", tmp_path / "objects", {})
     text = "“touching border” keeps objects apart that touch"
     qtbot.waitUntil(lambda: any(text in m.text for m in window.stage.messages.messages), timeout=20_000)
+
+
+def test_the_arrows_of_the_file_dialog_can_be_seen(open_window: Open) -> None:
+    window = open_window(None)
+    window.dialogs.open_folder()
+    dialog = window.dialogs._open["open"]
+    for name in ("backButton", "forwardButton", "toParentButton"):
+        button = dialog.findChild(QToolButton, name)
+        assert button is not None
+        image = button.icon().pixmap(16, 16).toImage()
+        drawn = {
+            image.pixelColor(x, y).name() for x in range(16) for y in range(16) if image.pixelColor(x, y).alpha() > 250
+        }
+        assert theme.current().text in drawn, name
+    dialog.close()

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QColorDialog, QDialog, QFileDialog, QMessageBox, QWidget
+from PySide6.QtWidgets import QColorDialog, QDialog, QFileDialog, QMessageBox, QToolButton, QWidget
 
 from unet_gui import __version__
+from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.model_desk import ModelDesk
 from unet_gui.app.model_facts import Wishes
@@ -25,6 +26,8 @@ OF_A_FOLDER = frozenset(
     {"question", "encoding", "model settings", "export", "import", "colour", "masks", "labels", "class list", "model"}
 )
 """Dialogs about the folder that is open."""
+_FILE_ICONS = {"backButton": "previous", "forwardButton": "next", "toParentButton": "chevron-up"}
+"""Buttons of Qt's own file dialog whose arrows are black on any ground."""
 
 
 class DialogDesk(QObject):
@@ -109,6 +112,10 @@ class DialogDesk(QObject):
     def _files(self, name: str, title: str, taken: Callable[[Path], object], start: Path | None = None) -> QFileDialog:
         """Ask for a file or folder, beginning at `_place`."""
         dialog = QFileDialog(self._window, title, str(self._place(name, start)))
+        for part, icon in _FILE_ICONS.items():
+            button = dialog.findChild(QToolButton, part)  # none where the system brings its own dialog
+            if button is not None:
+                button.setIcon(theme.icon(icon))
         dialog.fileSelected.connect(lambda text: self._taken(name, Path(text), taken))
         self._show_anew(name, lambda: dialog)
         return dialog

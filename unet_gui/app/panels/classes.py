@@ -7,6 +7,7 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QPoint,
     QRect,
+    QRectF,
     QSignalBlocker,
     QSize,
     Qt,
@@ -54,12 +55,15 @@ class _Row(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         if option.state & QStyle.StateFlag.State_Selected:
-            painter.setBrush(QColor(colors.hover))
-            painter.drawRoundedRect(rect, 5, 5)
+            if option.state & QStyle.StateFlag.State_HasFocus:
+                painter.setPen(QColor(colors.accent))
+            painter.setBrush(QColor(colors.selected))
+            painter.drawRoundedRect(QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5), 5, 5)
+            painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colors.accent))
             painter.drawRoundedRect(QRect(rect.left(), rect.top() + 5, 2, rect.height() - 10), 1, 1)
         elif option.state & QStyle.StateFlag.State_MouseOver:
-            painter.setBrush(QColor(colors.raised))
+            painter.setBrush(QColor(colors.hover))
             painter.drawRoundedRect(rect, 5, 5)
         icon: QIcon = index.data(Qt.ItemDataRole.DecorationRole)
         icon.paint(painter, QRect(rect.left() + 8, rect.center().y() - 6, 14, 14))

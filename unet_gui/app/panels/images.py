@@ -83,6 +83,9 @@ class ImageRow(QStyledItemDelegate):
             painter.fillRect(QRect(rect.left(), rect.top(), 2, rect.height()), QColor(colors.accent))
         elif option.state & QStyle.StateFlag.State_MouseOver:
             painter.fillRect(rect, QColor(colors.hover))
+        if option.state & QStyle.StateFlag.State_HasFocus:
+            painter.setPen(QColor(colors.accent))
+            painter.drawRect(rect.adjusted(0, 0, -1, -1))
         left = rect.left() + _MARGIN
         if index.data(IS_GROUP):
             icon = theme.icon("chevron-down" if index.data(IS_OPEN) else "chevron-right", "muted")

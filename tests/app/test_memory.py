@@ -121,6 +121,14 @@ def test_what_the_settings_keep_of_a_contrast() -> None:
 # --- from start to start ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("shape", "size"), [((60, 80), 3), ((256, 300), 6), ((900, 2100), 22), ((1700, 1800), 40)])
+def test_the_first_brush_in_a_folder_suits_its_first_image(
+    open_window: Open, tmp_path: Path, shape: tuple[int, int], size: float
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=1, shape=shape))
+    assert window.stage.canvas.brush.size == size
+
+
 @pytest.fixture
 def leave(qtbot: QtBot, open_window: Open) -> Callable[[Path], None]:
     """Leaves a folder with another image, class, brush, tool and contrast than at first."""

@@ -22,7 +22,9 @@ class Memory(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self._canvas, self._link, self._settings = session, canvas, link, settings
+        self._sizes_brush = False  # by the first image
         session.folder_changed.connect(self._bring_back)
+        session.image_changed.connect(self._size_brush)
         session.image_changed.connect(self._keep)
         session.image_opening.connect(self._on_opening)
 
@@ -32,12 +34,22 @@ class Memory(QObject):
         kept = self._settings.left(folder.opened.folder) if folder else {}
         if isinstance(kept.get("class"), int):
             self._session.active_class = kept["class"]
-        if isinstance(kept.get("brush"), (int, float)):
+        has_brush = isinstance(kept.get("brush"), (int, float))
+        if has_brush:
             self._canvas.set_brush_size(kept["brush"])
+        self._sizes_brush = folder is not None and not has_brush
         if kept.get("tool") in TOOL_BY_ID:
             self._canvas.set_tool(kept["tool"])
         if "contrast" in kept:
             self._link.set_contrast(Contrast.from_json(kept["contrast"]))
+
+    @Slot()
+    def _size_brush(self) -> None:
+        """Let the brush of a folder that is new here suit its first image: a small one shows small things."""
+        source = self._session.source
+        if self._sizes_brush and source is not None:
+            self._sizes_brush = False
+            self._canvas.set_brush_size(round(min(max(min(source.shape) / 40, 3), 40)))
 
     @Slot(str)
     def _on_opening(self, key: str) -> None:

@@ -240,6 +240,9 @@ def test_next_doubtful_goes_there_then_to_the_next_image(qtbot: QtBot, open_wind
     assert window.stage.canvas._furniture.mark is None, "somebody has done something"
     assert window.stage.canvas.grab().toImage() != unmarked
     window.session.undo()
+    window.stage.canvas.mark(shown[0])
+    QTest.keyClick(window.stage.canvas, Qt.Key.Key_Escape)
+    assert window.stage.canvas._furniture.mark is None
     while window.session.key == "0.png":
         count = len(shown)
         QTest.keyClick(window, Qt.Key.Key_N)

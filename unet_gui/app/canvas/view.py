@@ -369,6 +369,7 @@ class CanvasView(CanvasSurface):
             self._navigation.press(event)
             self._update_cursor()
         else:
+            self.mark(None)  # whoever takes a tool to it has seen it
             self._hand.mouse(event, self.devicePixelRatioF())
         self._update_ring()
 
@@ -427,6 +428,8 @@ class CanvasView(CanvasSurface):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         self._hand.hold(event.key(), down=True)
+        if event.key() == Qt.Key.Key_Escape:
+            self.mark(None)
         held = not event.modifiers() and self._hold(event.key(), True)
         if not held and not self._hand.key(event) and not self._pan_with_key(event):
             super().keyPressEvent(event)

@@ -141,8 +141,9 @@ class Furniture:
             painter.drawPolygon(QPolygonF([QPointF(x + side * dx, middle + dy) for dx, dy in tip]))
         metrics = QFontMetricsF(painter.font())
         for text, left in (("Prediction", x - metrics.horizontalAdvance("Prediction") - 16), ("Label", x + 16)):
-            sign = QRectF(left - 6, 8, metrics.horizontalAdvance(text) + 12, metrics.height() + 4)
-            _plate(painter, style, self._clear(sign, up=False), text)
+            _plate(
+                painter, style, QRectF(left - 6, 8, metrics.horizontalAdvance(text) + 12, metrics.height() + 4), text
+            )
 
     def _paint_mark(self, painter: QPainter, style: CanvasStyle, mark: Rect) -> None:
         x, y = self._view.to_screen(mark.x, mark.y)

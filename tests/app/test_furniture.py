@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QRect, QRectF, Qt
+from PySide6.QtGui import QFontMetricsF, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QToolButton
 from pytestqt.qtbot import QtBot
@@ -81,3 +81,18 @@ def test_the_first_steps_are_called_what_they_are_in_menu_and_card(
     assert action.text() in close.toolTip(), "it says what brings the card back"
     QTest.mouseClick(close, Qt.MouseButton.LeftButton)
     assert not action.isChecked()
+
+
+def test_the_signs_of_the_split_view_are_not_covered(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.actions_by_id["split"].trigger()
+    canvas, chips = window.stage.canvas, window.stage.chips
+    for width in (900, 1280, 1600):
+        window.resize(width, 640)
+        qtbot.waitUntil(lambda width=width: window.width() >= width)
+        for split in (0.1, 0.5, 0.9):
+            canvas.layers = replace(canvas.layers, split=split)
+            signs = canvas._furniture.signs(QFontMetricsF(canvas.font()))
+            assert signs["Prediction"].y() == signs["Label"].y()
+            for sign in signs.values():
+                assert not sign.intersects(QRectF(chips.geometry())), (width, split)

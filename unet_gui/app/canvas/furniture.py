@@ -32,7 +32,7 @@ class Furniture:
     split : float or None
         Place of the divider between prediction (left) and label, as a fraction of the width.
     covered : list of QRectF
-        Where other widgets lie over the canvas: minimap and scale bar keep clear of them.
+        Where other widgets lie over the canvas: minimap, scale bar and signs keep clear of them.
     mark : Rect or None
         A place in the image to look at, framed.
     """
@@ -84,6 +84,17 @@ class Furniture:
         plate = QRectF(_MARGIN, self._height - _MARGIN - 30, max(bar, text) + 16, 30)
         at_right = plate.translated(self._width - 2 * _MARGIN - plate.width(), 0)
         return max((self._clear(area, up=True) for area in (plate, at_right)), key=QRectF.top)
+
+    def signs(self, metrics: QFontMetricsF) -> dict[str, QRectF]:
+        """Return where the signs at the divider are, side by side and as high as possible."""
+        assert self.split is not None
+        x, height = self.split * self._width, metrics.height() + 4
+        widths = [metrics.horizontalAdvance(text) + 12 for text in ("Prediction", "Label")]
+        both = self._clear(QRectF(x - widths[0] - 10, 8, sum(widths) + 20, height), up=False)
+        return {
+            "Prediction": QRectF(both.x(), both.y(), widths[0], height),
+            "Label": QRectF(x + 10, both.y(), widths[1], height),
+        }
 
     def _clear(self, area: QRectF, up: bool) -> QRectF:
         """Move an area up or down until nothing lies over it."""
@@ -140,10 +151,8 @@ class Furniture:
             tip = [(3, -4), (7, 0), (3, 4)]
             painter.drawPolygon(QPolygonF([QPointF(x + side * dx, middle + dy) for dx, dy in tip]))
         metrics = QFontMetricsF(painter.font())
-        for text, left in (("Prediction", x - metrics.horizontalAdvance("Prediction") - 16), ("Label", x + 16)):
-            _plate(
-                painter, style, QRectF(left - 6, 8, metrics.horizontalAdvance(text) + 12, metrics.height() + 4), text
-            )
+        for text, plate in self.signs(metrics).items():
+            _plate(painter, style, plate, text)
 
     def _paint_mark(self, painter: QPainter, style: CanvasStyle, mark: Rect) -> None:
         x, y = self._view.to_screen(mark.x, mark.y)

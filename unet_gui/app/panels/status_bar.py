@@ -110,7 +110,7 @@ class StatusLine(QStatusBar):
     def set_class_name(self, text: str) -> None:
         """Show the class under the pointer."""
         metrics = self.class_name.fontMetrics()
-        room = 24 * metrics.averageCharWidth()
+        room = max(24, self.width() // 36) * metrics.averageCharWidth()
         self.class_name.setText(metrics.elidedText(text, Qt.TextElideMode.ElideRight, room))
 
     def set_idle(self, text: str) -> None:

@@ -11,7 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDialogButtonBox, QLabel
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import SHAPE, drag, write_folder
+from tests.app.kit import SHAPE, drag, saved, write_folder
 from unet_gui.app.dialogs.forms import EncodingDialog
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.panels.classes import ID
@@ -63,6 +63,22 @@ def test_the_list_shows_the_classes_that_are_left_at_once(qtbot: QtBot, open_win
     drag(window, (20, 50), (40, 50))
     assert window.session.labels is not None
     assert set(np.unique(window.session.labels.ids[45:55])) == {active, UNLABELLED}
+
+
+def test_labels_saved_before_open_after_it(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    """They are marked as class numbers, among them one that is none any more."""
+    window = open_window(camvid(tmp_path / "x"))
+    session = window.session
+    drag(window, (20, 50), (40, 50))
+    saved(qtbot, session)
+    assert session.labels is not None
+    before = session.labels.ids.copy()
+    assert (before == 11).any()
+    eleven_is_unlabelled(qtbot, window)
+    np.testing.assert_array_equal(session.labels.ids, np.where(before == 11, UNLABELLED, before))
+    window.classes.add_wanted.emit()
+    assert 11 not in [info.id for info in session.classes], "or these pixels would become that class"
+    assert len(session.classes) == 12
 
 
 def test_a_row_that_is_not_painted_never_looks_so(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

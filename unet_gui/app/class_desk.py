@@ -106,7 +106,8 @@ class ClassDesk(QObject):
     @Slot()
     def add(self) -> None:
         """Add a class and let the person type its name."""
-        info = new_class(self._session.classes)
+        dataset = self._session.dataset
+        info = new_class(self._session.classes, dataset.encoding.unlabelled_number if dataset else None)
         if info is None:
             self.changes.said.emit(Message("info", "There are 255 classes, which is the most.", topic="classes"))
         elif self.changes.set_list("add a class", [*self._session.classes, info]):

@@ -52,9 +52,9 @@ def is_gone(dataset: Dataset, info: ClassInfo) -> bool:
     return any(each[:2] == [info.id, info.name] for each in noted) if isinstance(noted, list) else False
 
 
-def new_class(classes: Sequence[ClassInfo]) -> ClassInfo | None:
-    """Return a class with the next free number, None when there are 255."""
-    used = {info.id for info in classes}
+def new_class(classes: Sequence[ClassInfo], taken: int | None = None) -> ClassInfo | None:
+    """Return a class with the next free number but ``taken``, that of unlabelled pixels; None when there are 255."""
+    used = {info.id for info in classes} | {taken}
     colors = {info.color.upper() for info in classes}
     free = next((number for number in range(MAX_CLASSES) if number not in used), None)
     if free is None:

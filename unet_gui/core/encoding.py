@@ -93,6 +93,13 @@ class Encoding:
         """Return the (pixel value, id) pairs of ``binary`` and ``map``."""
         return ((0, 0), (255, 1)) if self.kind == "binary" else self.values
 
+    @property
+    def unlabelled_number(self) -> int | None:
+        """The class number that means unlabelled where pixels are class numbers otherwise; None where there is none."""
+        if self.kind != "map" or any(value != i != UNLABELLED for value, i in self.values):
+            return None
+        return next((v for v, i in self.values if i == UNLABELLED and isinstance(v, int) and v < UNLABELLED), None)
+
     def with_unlabelled(self, raw: Raw) -> Encoding:
         """Return this encoding with one pixel value meaning unlabelled instead of a class.
 

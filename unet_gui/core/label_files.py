@@ -122,6 +122,11 @@ class LabelFiles:
         self._check_pages(ref, path)
         shape = shape or _page_shape(self._image_root / ref.rel, ref.page or 0)
         ids = read_label(path, encoding, shape=shape, page=ref.page or 0)
+        number = encoding.unlabelled_number
+        if number is not None and all(info.id != number for info in classes):
+            ids = np.where(
+                ids == number, np.uint8(UNLABELLED), ids
+            )  # it was a class when this was saved, and marked as class numbers
         _check_classes(ids, classes, path)
         self._checked.add(ref.key)
         return ids

@@ -124,9 +124,8 @@ class LabelFiles:
         ids = read_label(path, encoding, shape=shape, page=ref.page or 0)
         number = encoding.unlabelled_number
         if number is not None and all(info.id != number for info in classes):
-            ids = np.where(
-                ids == number, np.uint8(UNLABELLED), ids
-            )  # it was a class when this was saved, and marked as class numbers
+            # it was a class when this label was saved, and marked as class numbers
+            ids = np.where(ids == number, np.uint8(UNLABELLED), ids)
         _check_classes(ids, classes, path)
         self._checked.add(ref.key)
         return ids

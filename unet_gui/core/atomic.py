@@ -6,11 +6,13 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import sys
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from unet_gui.core.errors import UserError
 
@@ -66,20 +68,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         The file cannot be written: disk full, no permission, folder gone.
     """
     path = Path(path)
-    temporary = path.parent / f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.tmp"
+    temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        _keep_mode(path, temporary)
-        _replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise write_error(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        _put(temporary, path)
+    except BaseException as error:
+        _give_up(temporary, path, error)
+        raise
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
@@ -97,15 +95,56 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     UserError
         The file cannot be written: disk full, no permission, folder gone. The old file is untouched.
     """
-    with atomic_path(path) as temporary, open(temporary, "xb") as file:
-        file.write(data)
+    path = Path(path)
+    temporary = _beside(path)
+    try:  # as `atomic_path` does, in half the calls: a folder of small masks is mostly this
+        with _new_file(temporary) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        _put(temporary, path)
+    except BaseException as error:
+        _give_up(temporary, path, error)
+        raise
+
+
+def _beside(path: Path) -> Path:
+    """Return a new name in the same folder; see `is_half`."""
+    return path.parent / f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.tmp"
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Open a file that is not there yet; make its folder where that is not there either."""
+    try:
+        return open(path, "xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "xb")
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Let a file that is on the disk take the place of another."""
+    _keep_mode(path, temporary)
+    _replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _give_up(temporary: Path, path: Path, error: BaseException) -> None:
+    """Remove what was written; say what was wrong with the disk, if it was that."""
+    with contextlib.suppress(OSError):
+        temporary.unlink()
+    if isinstance(error, OSError):
+        raise write_error(path, error) from error
 
 
 def _keep_mode(path: Path, temporary: Path) -> None:
     """Keep who may read and write the file."""
-    if os.name == "posix" and path.is_file():
-        with contextlib.suppress(OSError):
-            os.chmod(temporary, path.stat().st_mode & 0o777)
+    if os.name != "posix":
+        return
+    with contextlib.suppress(OSError):  # there may be none
+        old = os.stat(path).st_mode
+        if stat.S_ISREG(old):
+            os.chmod(temporary, old & 0o777)
 
 
 def _replace(temporary: Path, path: Path) -> None:

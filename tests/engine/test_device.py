@@ -59,7 +59,23 @@ def test_out_of_memory_in_all_dialects() -> None:
     assert is_out_of_memory(caught.value)
 
 
-def test_measuring_16_bits_changes_nothing() -> None:
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+@pytest.mark.parametrize("native", [False, True])
+def test_16_bits_are_not_chosen_by_the_clock(capability: str, native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy(UNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise AssertionError("measured")
+
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    net = Busy(Arch.plain(1, 2, 4, 2))
+    assert bf16_pays(net, torch.randn(1, 1, 32, 32), DeviceChoice("cpu", "")) == (native and capability == "AVX512")
+
+
+def test_measuring_16_bits_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "unknown")
     net = UNet(Arch.plain(1, 2, 4, 2))
     before = {k: v.clone() for k, v in net.state_dict().items()}
     assert bf16_pays(net.train(), torch.randn(2, 1, 32, 32), DeviceChoice("cpu", "")) in (True, False)

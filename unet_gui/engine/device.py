@@ -176,15 +176,16 @@ SLOW_STEP = 1.0
 
 
 def bf16_pays(net: nn.Module, sample: Tensor, device: DeviceChoice) -> bool:
-    """Measure whether bfloat16 makes this network faster here.
+    """Tell whether bfloat16 makes this network faster here.
 
     On a processor with bfloat16 instructions a training step takes little more than half the time; on one without,
-    many times as long. Weights stay in 32 bits either way.
+    many times as long. Weights stay in 32 bits either way. A step is measured only where it is not known whether there
+    are such instructions: beside other programs the answer differs from run to run, and with it the weights.
 
     Parameters
     ----------
     net : nn.Module
-        On the device; gets gradients, loses them again.
+        On the device; where it is measured it gets gradients, and loses them again.
     sample : Tensor
         A small batch.
     """
@@ -192,8 +193,21 @@ def bf16_pays(net: nn.Module, sample: Tensor, device: DeviceChoice) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return False
+    known = has_bf16()
+    if known is not None:
+        return known
     full, reduced = step_seconds(net, sample)
     return reduced < 0.85 * full
+
+
+def has_bf16() -> bool | None:
+    """Whether the processor multiplies in bfloat16 by itself; None where torch does not tell."""
+    if not torch._C._has_mkldnn or torch.backends.cpu.get_cpu_capability() in WITHOUT_BF16:
+        return False
+    asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    if platform.machine().lower() not in ("x86_64", "amd64") or None in asked:
+        return None
+    return any(ask() for ask in asked if ask is not None)
 
 
 def step_seconds(net: nn.Module, sample: Tensor) -> tuple[float, float]:
@@ -207,7 +221,7 @@ def step_seconds(net: nn.Module, sample: Tensor) -> tuple[float, float]:
         A batch.
     """
     full = _step_seconds(net, sample, False)
-    if not torch._C._has_mkldnn or torch.backends.cpu.get_cpu_capability() in WITHOUT_BF16:
+    if has_bf16() is False:
         return full, float("inf")
     return full, _step_seconds(net, sample, True)
 

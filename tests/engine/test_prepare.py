@@ -304,7 +304,26 @@ def test_two_images_with_a_class_each_are_learned_from(make_folder: Callable[...
     assert held.all(), "one class alone would be a perfect score"
     counts = np.sum([got.pictures.load(e).counts for e in got.train], axis=0)
     assert (counts > 0).all()
-    assert any("a part of 0.png and of 1.png" in line for line in got.words)
+    assert any("a part of each" in line for line in got.words)
+
+
+def test_an_image_whose_part_would_take_the_last_of_a_class_is_whole(
+    make_folder: Callable[..., Dataset],
+) -> None:
+    dataset = make_folder(count=3, size=(96, 96))
+    dataset.set_encoding(INDEX)
+    dataset.set_classes(default_classes(3))
+    for number, ref in enumerate(dataset.images):
+        label = np.full((96, 96), 255, np.uint8)
+        label[20:60, 10:90] = 0
+        label[30:40, 10:90] = 1
+        if number == 1:
+            label[:] = 255
+            label[50, 50] = 2
+        dataset.save_label(ref, label)
+    got = prepared(dataset)
+    assert [e.key for e in got.val] == ["0.png", "2.png"]
+    assert [(e.key, e.hidden is None) for e in got.train] == [("0.png", False), ("1.png", True), ("2.png", False)]
 
 
 def test_a_large_image_is_tried_through_windows(make_folder: Callable[..., Dataset]) -> None:

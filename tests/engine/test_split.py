@@ -49,7 +49,7 @@ def test_unknown_names_are_said() -> None:
         choose(STACK, 1.5)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 24, 66, 500])
+@pytest.mark.parametrize("count", [5, 8, 24, 66, 500])
 def test_automatic_blocks(count: int) -> None:
     refs = [ImageRef(f"{i}.png") for i in range(count)]
     split = choose(refs, None)
@@ -91,10 +91,19 @@ def test_no_class_is_held_back_as_a_whole() -> None:
     assert usual[0] not in moved
     assert abs(moved[0] - usual[0]) == 1
     assert choose(refs, [refs[usual[0]].rel], counts).val == usual[:1], "as asked"
-    two = choose(refs[:2], None, [[50, 0], [0, 50]])
-    assert two.train == (0, 1)
-    assert two.val == (0, 1)
-    assert "a part of 0.png and of 1.png" in two.why
+    each = choose(refs[:5], None, np.diag([50] * 5).tolist())
+    assert each.train == (0, 1, 2, 3, 4)
+    assert each.val == (0, 1)
+    assert "a part of 0.png and of 1.png" in each.why
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_of_few_images_none_is_held_back_as_a_whole(count: int) -> None:
+    """What was just corrected is learned, also where it is the second image, and of another kind."""
+    split = choose(STACK[:count], None, [[50, 50]] * count)
+    assert split.train == split.val == tuple(range(count))
+    assert "a part of each" in split.why
+    assert len(choose(STACK[:count], 0.5).val) == round(count / 2), "as asked"
 
 
 def test_what_is_held_back_shows_two_classes() -> None:
@@ -104,8 +113,9 @@ def test_what_is_held_back_shows_two_classes() -> None:
     for both in (3, 7):
         objects_alone[both] = [50, 50]
     assert set(choose(refs, None, objects_alone).val) & {3, 7}
-    halves = [[10, 0]] * 2 + [[0, 10]] * 2
-    assert choose(refs[:4], None, halves).val == (1, 2), "two images in the place of one"
+    halves = [[10, 0]] * 3 + [[0, 10]] * 3
+    assert choose(refs[:6], None, halves).val == (2, 3), "two images in the place of one"
+    assert choose(refs[:5], None, [[0]] * 4 + [[5]]).val == (4,), "and none that shows nothing"
     first = [[50, 50]] + [[0, 100]] * 5
     split = choose(refs[:6], None, first)
     assert (split.train, split.val) == (tuple(range(6)), (0,))

@@ -305,11 +305,14 @@ def _divide(
     for divided in split.val:
         entry = usable[divided][0]
         part = hold_back_part(pictures.load(entry).label)
+        only = Entry(entry.ref, only=part)
+        more = held + pictures.load(only).counts
+        if (more == held).all() or ((everything > 0) & (everything == more)).any():
+            continue  # nothing to see there, or nothing would be left of a class to learn from
         rest[split.train.index(divided)] = Entry(entry.ref, hidden=part)
-        val.append(Entry(entry.ref, only=part))
-        held = held + pictures.load(val[-1]).counts
-    lost = (everything > 0) & (everything == held)
-    if np.count_nonzero(held) < 2 or lost.any():
+        val.append(only)
+        held = more
+    if np.count_nonzero(held) < 2:
         return train, [], "Too little is labelled to hold anything back: the last model is kept, without a score."
     return rest, val, split.why
 

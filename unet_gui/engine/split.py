@@ -17,6 +17,9 @@ from unet_gui.core.images import ImageRef
 from unet_gui.engine.data import UNLABELLED, histogram
 
 AUTO_FRACTION = 0.2
+FEW = 4
+"""Labelled images of which that share is less than one. None of them is kept from the training as a whole: the next one
+may be of another kind, and what was just corrected in it is to be learned."""
 _RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 _NUMBER = re.compile(r"\d+")
 
@@ -128,10 +131,10 @@ def choose(
         return Split(tuple(train), tuple(val), f"{_names(refs, val)} held back to choose the best model on, as asked.")
     if fraction == 0:
         return Split(tuple(range(n)), (), "No image is held back: the last model is kept, and no score can be told.")
+    if n == 1 or (n <= FEW and fraction is None):
+        said = "one image is labelled: a part of it" if n == 1 else f"{n} images are labelled: a part of each"
+        return Split(tuple(range(n)), tuple(range(n)), f"Only {said} is held back to choose the best model on.")
     fraction = AUTO_FRACTION if fraction is None else fraction
-    if n == 1:
-        why = "Only one image is labelled: a part of it is held back to choose the best model on."
-        return Split((0,), (0,), why)
     shown = np.asarray(counts) > 0 if counts is not None else np.ones((n, 1), bool)
     count = min(max(1, round(n * fraction)), n - 1)
     tries = (_keeping_classes(_blocks(n, more), shown) for more in range(count, max(count, min(count + 3, n // 2)) + 1))
@@ -198,7 +201,8 @@ def _richest(counts: NDArray[np.int64]) -> list[int]:
     """Return the image with most classes, and where that is a single one the image with most of another."""
     best = int((counts > 0).sum(1).argmax())
     others = np.where(counts[best] > 0, 0, counts).sum(1)
-    return [best] if np.count_nonzero(counts[best]) > 1 else sorted({best, int(others.argmax())})
+    alone = np.count_nonzero(counts[best]) > 1 or not others.any()
+    return [best] if alone else sorted({best, int(others.argmax())})
 
 
 def _names(refs: Sequence[ImageRef], chosen: Sequence[int]) -> str:

@@ -140,7 +140,37 @@ def test_images_without_labels_beside_them_keep_theirs_inside(tmp_path: Path) ->
     images(tmp_path / "image", "a.png")
     assert Dataset.open(tmp_path / "image").label_root == tmp_path / "image" / "labels"
     above = Dataset.open(tmp_path)
-    assert (above.image_root, above.label_root) == (tmp_path, tmp_path / "labels")
+    assert (above.root, above.image_root, above.label_root) == (tmp_path, tmp_path / "image", tmp_path / "labels")
+
+
+@pytest.mark.parametrize("first", ["", "image"])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_folder_of_images_is_the_same_dataset_next_time(first: str, labelled: bool, tmp_path: Path) -> None:
+    """Whether it or the one around it was opened first, and whether there are labels by now."""
+    images(tmp_path / "image", "a.png", "b/c.png")
+    dataset = Dataset.open(tmp_path / first)
+    ids = np.ones((20, 30), np.uint8)
+    for ref in dataset.images:
+        dataset.save_prediction(ref, ids)
+        if labelled:
+            dataset.save_label(ref, ids)
+    for folder in (tmp_path, tmp_path / "image"):
+        again = Dataset.open(folder)
+        assert (again.root, again.label_root, again.state_dir) == (dataset.root, dataset.label_root, dataset.state_dir)
+        assert [ref.rel for ref in again.images] == ["a.png", "b/c.png"]
+        for ref in again.images:
+            assert again.load_prediction(ref) is not None
+            assert again.has_label(ref) == labelled
+
+
+def test_pictures_beside_a_folder_of_images_are_images_too(tmp_path: Path) -> None:
+    images(tmp_path, "image/a.png", "more/b.png")
+    first = Dataset.open(tmp_path)
+    for ref in first.images:
+        first.save_label(ref, np.ones((20, 30), np.uint8))
+    for dataset in (first, Dataset.open(tmp_path)):
+        assert [ref.rel for ref in dataset.images] == ["image/a.png", "more/b.png"]
+        assert all(dataset.has_label(ref) for ref in dataset.images)
 
 
 def test_pairs_further_down_keep_their_labels(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_order_of_places(tmp_path: Path) -> None:
 def test_files_with_the_names_of_folders_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "image").mkdir()
     (tmp_path / "label").write_text("")
-    assert find_layout(tmp_path).image_root == tmp_path
+    assert find_layout(tmp_path).label_root == tmp_path / "labels"
 
 
 def test_pairs_are_only_those_that_exist(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from unet_gui.core.atomic import is_half
-from unet_gui.core.listing import IMAGE_SUFFIXES, is_folder
+from unet_gui.core.listing import IMAGE_SUFFIXES, are_all_in, is_folder
 
 STATE_FOLDER = ".unet-gui"
 IMAGE_NAMES = ("image", "images")
@@ -34,7 +34,9 @@ def find_layout(folder: Path) -> Layout:
     """Return where images and labels are when this folder is opened.
 
     ``X/image`` (or ``images``) with a sibling ``X/label`` (or ``labels``) is one dataset, whether `X` or ``X/image``
-    is opened; anything else holds its images itself and its labels in ``labels`` (or ``label``, if that exists).
+    is opened. So it is before there are labels, where `X` holds no other pictures: its images are not called otherwise
+    once there are. Where ``X/image`` was worked on by itself, that is what opening `X` opens. Anything else holds its
+    images itself and its labels in ``labels`` (or ``label``, if that exists).
 
     Parameters
     ----------
@@ -55,10 +57,28 @@ def find_layout(folder: Path) -> Layout:
         label = _first(beside, LABEL_NAMES)
         if label is not None:
             return Layout(folder.parent, folder, folder.parent / label)
+        if STATE_FOLDER in beside and not _is_worked_on(below) and are_all_in(folder.parent, folder.name):
+            return Layout(folder.parent, folder, folder.parent / "labels")
     image, label = _first(below, IMAGE_NAMES), _first(below, LABEL_NAMES)
-    if image is not None and label is not None:
-        return Layout(folder, folder / image, folder / label)
-    return plain_layout(folder)
+    if image is None or (label is None and not are_all_in(folder, image)):
+        return plain_layout(folder)
+    if label is None and _is_by_itself(folder / image, STATE_FOLDER in below):
+        return plain_layout(folder / image)
+    return Layout(folder, folder / image, folder / (label or "labels"))
+
+
+def _is_worked_on(folders: dict[str, str]) -> bool:
+    """Whether a folder has labels of its own, or what else is kept for one, by the folders inside."""
+    return STATE_FOLDER in folders or _first(folders, LABEL_NAMES) is not None
+
+
+def _is_by_itself(images: Path, above_too: bool) -> bool:
+    """Whether a folder of images has been worked on by itself, and not (only) the one above."""
+    try:
+        inside = _folders(images)
+    except OSError:
+        return False
+    return _first(inside, LABEL_NAMES) is not None or (_is_worked_on(inside) and not above_too)
 
 
 def plain_layout(folder: Path) -> Layout:

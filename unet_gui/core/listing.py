@@ -63,6 +63,22 @@ def list_images(root: str | os.PathLike[str]) -> list[str]:
     return found
 
 
+def are_all_in(root: str | os.PathLike[str], name: str) -> bool:
+    """Whether all pictures below a folder, if there are any, are in the folder of this name inside it.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be listed.
+    """
+    with os.scandir(root) as entries:
+        others = [e for e in entries if e.name[0] != "." and e.name != name and e.name.lower() not in LABEL_FOLDERS]
+    if any(os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES for entry in others):
+        return False
+    seen = {os.path.realpath(root)}
+    return not any(is_folder(entry) and _walk_below(entry, "", seen) for entry in others)
+
+
 def _walk(folder: str, prefix: str, seen: set[str]) -> Iterator[str]:
     below: list[os.DirEntry[str]] = []
     with os.scandir(folder) as entries:

@@ -58,8 +58,9 @@ def test_a_shape_that_is_not_finished_is_not_lost_without_a_question(
         "The polygon on “0.png” is not finished. The outline on “1.png” is not finished. "
         "Shapes that are not finished are lost."
     )
-    answer(window, "Keep working")
+    QTest.keyClick(window.dialogs._open["closing"], Qt.Key.Key_Return)
     assert window.isVisible()
+    qtbot.waitUntil(lambda: not asked(window))
     QTest.keyClick(window.stage.canvas, Qt.Key.Key_Return)
     assert not window.close()
     assert "outline" not in asked(window)

@@ -323,7 +323,9 @@ class DialogDesk(QObject):
             box.setTextFormat(Qt.TextFormat.PlainText)
             box.setInformativeText(information)
             box.setModal(False)
-            box.addButton(QMessageBox.StandardButton.Cancel).setText(no)
+            stay = box.addButton(QMessageBox.StandardButton.Cancel)
+            stay.setText(no)
+            box.setDefaultButton(stay)  # Enter must not cost what somebody is asked about
             agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
             agree.clicked.connect(lambda: act())
             return box

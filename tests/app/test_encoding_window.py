@@ -17,6 +17,7 @@ from unet_gui.app.main_window import MainWindow
 from unet_gui.app.panels.classes import ID
 from unet_gui.core import png
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.project import Status
 
 Open = Callable[[Path | None], MainWindow]
 LONG = 20_000
@@ -74,7 +75,11 @@ def test_labels_saved_before_open_after_it(qtbot: QtBot, open_window: Open, tmp_
     assert session.labels is not None
     before = session.labels.ids.copy()
     assert (before == 11).any()
+    assert session.folder is not None
+    book = session.folder.book
+    qtbot.waitUntil(lambda: book.status("0.png") is Status.DONE, timeout=LONG)
     eleven_is_unlabelled(qtbot, window)
+    qtbot.waitUntil(lambda: book.status("0.png") is Status.PARTIAL, timeout=LONG)
     np.testing.assert_array_equal(session.labels.ids, np.where(before == 11, UNLABELLED, before))
     window.classes.add_wanted.emit()
     assert 11 not in [info.id for info in session.classes], "or these pixels would become that class"

@@ -26,10 +26,10 @@ def dim_folder(folder: Path) -> Path:
     """Two dim images of 8 bit, one of 16 bit, and two in colour."""
     folder.mkdir()
     for n in range(2):
-        (folder / f"{n}.png").write_bytes(png.encode((picture(n) // 8 + n).astype(np.uint8)))
+        (folder / f"{n}.png").write_bytes(png.encode((picture(n) // 4 + n).astype(np.uint8)))
     (folder / "2.png").write_bytes(png.encode(picture(2).astype(np.uint16) * 10 + 1000))
     for n in (3, 4):
-        (folder / f"{n}.png").write_bytes(png.encode(np.dstack([picture(n) // 8] * 3)))
+        (folder / f"{n}.png").write_bytes(png.encode(np.dstack([picture(n) // 4] * 3)))
     return folder
 
 
@@ -49,17 +49,17 @@ def test_auto_contrast_stays_for_the_next_images(qtbot: QtBot, open_window: Open
     assert not is_auto(window)
     window.layers._auto.click()
     first = window_of(window)
-    assert first[1] < 40
+    assert first[1] < 64
     assert is_auto(window)
     go_to(qtbot, window.session, 1)
     second = window_of(window)
-    assert second[1] < 40
+    assert second[1] < 64
     assert second != first, "each its own"
     go_to(qtbot, window.session, 2)
     own = window_of(window)
     assert own[0] > 1000
     go_to(qtbot, window.session, 3)
-    assert window_of(window)[1] < 40
+    assert window_of(window)[1] < 64
     window.layers._reset.click()
     assert not is_auto(window)
     go_to(qtbot, window.session, 4)
@@ -82,9 +82,78 @@ def test_a_window_set_by_hand_is_for_values_of_its_kind(qtbot: QtBot, open_windo
     assert is_auto(window)
 
 
+def test_reset_shows_each_image_as_at_first(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for n, least in ((0, 1000), (1, 30000)):
+        (folder / f"{n}.png").write_bytes(png.encode(picture(n).astype(np.uint16) * 10 + least))
+    window = open_window(folder)
+    first = window_of(window)
+    window.layers._high[0].setValue(window.layers._high[0].value() - 100)
+    window.layers._gamma[0].setValue(900)
+    assert not is_auto(window)
+    window.layers._reset.click()
+    assert window_of(window) == first
+    assert window.stage.canvas.display.channels[0].gamma == 1
+    assert is_auto(window)
+    go_to(qtbot, window.session, 1)
+    assert window_of(window)[0] > 30000
+    window.layers._auto.click()
+    window.layers._reset.click()
+    go_to(qtbot, window.session, 0)
+    assert window_of(window) == first
+
+
+def test_reset_leaves_channels_hidden(open_window: Open, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "0.png").write_bytes(png.encode(np.dstack([picture(0)] * 3)))
+    window = open_window(tmp_path / "x")
+    window.layers._channels[1].click()
+    window.layers._high[0].setValue(200)
+    window.layers._reset.click()
+    assert window_of(window) == (0, 255)
+    assert [channel.visible for channel in window.stage.canvas.display.channels] == [True, False, True]
+
+
+def dark_folder(folder: Path) -> Path:
+    """Two images of 8 bit that use less than a tenth of the range, and one that uses all of it."""
+    folder.mkdir()
+    for n in range(2):
+        (folder / f"{n}.png").write_bytes(png.encode((picture(n) // 10 + n).astype(np.uint8)))
+    (folder / "2.png").write_bytes(png.encode(picture(2)))
+    return folder
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_dark_image_of_8_bit_is_seen_at_once(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    if large:  # it is shown before all of it has been read
+        monkeypatch.setattr("unet_gui.app.canvas.display.QUICK", 100)
+    window = open_window(dark_folder(tmp_path / "x"))
+    qtbot.waitUntil(lambda: window_of(window)[1] < 32)
+    qtbot.waitUntil(lambda: window.stage.canvas.is_complete)
+    frame = window.stage.canvas.grab().toImage()
+    greys = {frame.pixelColor(x, frame.height() // 2).red() for x in range(0, frame.width(), 3)}
+    assert max(greys) > 200
+    assert is_auto(window)
+    first = window_of(window)
+    window.layers._high[0].setValue(1000)
+    go_to(qtbot, window.session, 1)
+    assert window_of(window)[1] == 255, "set by hand"
+    window.layers._reset.click()
+    assert window_of(window)[1] < 32
+    go_to(qtbot, window.session, 2)
+    qtbot.waitUntil(lambda: window.stage.canvas.is_complete)
+    assert window_of(window) == (0, 255)
+    assert not is_auto(window)
+    go_to(qtbot, window.session, 0)
+    qtbot.waitUntil(lambda: window_of(window) == first)
+
+
 def test_hiding_a_channel_leaves_every_image_its_window(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     folder = dim_folder(tmp_path / "x")
-    (folder / "4.png").write_bytes(png.encode(np.dstack([picture(4) // 4] * 3)))
+    (folder / "4.png").write_bytes(png.encode(np.dstack([picture(4) // 2] * 3)))
     window = open_window(folder)
     window.layers._auto.click()
     go_to(qtbot, window.session, 3)
@@ -107,7 +176,7 @@ def test_auto_contrast_holds_for_a_label_that_waited(qtbot: QtBot, open_window: 
     go_to(qtbot, window.session, 1)
     window.layers._auto.click()
     go_to(qtbot, window.session, 0)
-    assert window_of(window)[1] < 40
+    assert window_of(window)[1] < 64
 
 
 def test_what_the_settings_keep_of_a_contrast() -> None:

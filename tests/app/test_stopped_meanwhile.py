@@ -124,7 +124,7 @@ def test_closing_begins_nothing_that_waited(
     qtbot.waitUntil(slow_disk.began.is_set, timeout=LONG)
     agree(window, "Remove")
     threading.Timer(0.05, slow_disk.on.set).start()  # the window waits for the disk when it closes
-    window.close()
+    window.leave()
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=LONG)
     assert not kept(tmp_path / "x"), "the next start would say that the program ended in the middle"
 

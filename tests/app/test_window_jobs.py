@@ -317,7 +317,9 @@ def test_closing_while_training_stops_it_and_keeps_the_model(qtbot: QtBot, open_
     window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
     window.actions_by_id["train"].trigger()
     qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
-    assert not window.close(), "the window waits for the step that is under way"
+    assert not window.close(), "it is asked first"
+    window.leave()
+    assert window.isVisible(), "the window waits for the step that is under way"
     qtbot.waitUntil(lambda: not window.isVisible(), timeout=SECONDS)
     assert not window.runner.busy
 

@@ -530,6 +530,14 @@ def test_a_dark_16_bit_thumbnail_is_stretched(tmp_path: Path) -> None:
     assert small.max() > 245
 
 
+def test_a_dark_8_bit_thumbnail_is_stretched_and_an_ordinary_one_is_not(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 13, 256).astype(np.uint8), (256, 1))
+    (tmp_path / "dark.png").write_bytes(png.encode(ramp))
+    assert thumbnail(tmp_path / "dark.png", size=64).max() > 200
+    (tmp_path / "a.png").write_bytes(png.encode(ramp + np.uint8(90)))
+    assert thumbnail(tmp_path / "a.png", size=64).max() < 104
+
+
 def test_importing_opencv_leaves_qt_and_the_library_path_alone() -> None:
     code = (
         "import os; before = dict(os.environ); import unet_gui.core.cv\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.files import pattern
-from unet_gui.core.images import auto_window, to_display
+from unet_gui.core.images import auto_window, first_window, to_display
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "uint32", "float32", "float64"])
@@ -89,3 +89,36 @@ def test_the_window_ignores_what_is_no_number() -> None:
     assert 0 < low < 0.1
     assert 0.9 < high < 1.0
     assert auto_window(np.full((3, 3), np.nan)) == (0.0, 1.0)
+
+
+# ---------------------------------------------------------------------- before anybody has chosen
+
+
+def test_a_dark_picture_of_8_bit_is_brightened() -> None:
+    cells = np.random.default_rng(0).integers(2, 14, (300, 300)).astype(np.uint8)
+    assert first_window(cells) == (2, 13)
+    assert first_window(np.dstack([cells] * 3)) == (2, 13)
+    cells[:10, :10] = 30  # what is looked for is small and bright
+    assert first_window(cells) == (2, 30)
+
+
+def test_a_night_with_lights_stays_as_it_is() -> None:
+    night = np.random.default_rng(0).integers(0, 20, (300, 300)).astype(np.uint8)
+    night[100:106, 100:106] = 250
+    assert first_window(night) == (0, 255)
+
+
+def test_an_ordinary_picture_stays_as_it_is() -> None:
+    assert first_window(np.full((20, 20), 100, np.uint8)) == (0, 255)
+    assert first_window(np.random.default_rng(0).integers(100, 120, (20, 20)).astype(np.uint8)) == (0, 255)
+
+
+def test_the_noise_of_an_empty_picture_is_not_all_that_is_seen() -> None:
+    low, high = first_window(np.random.default_rng(0).integers(0, 3, (300, 300)).astype(np.uint8))
+    assert high - low == 8
+    assert to_display(np.zeros((4, 4), np.uint8), *first_window(np.zeros((4, 4), np.uint8))).max() == 0
+
+
+def test_16_bit_gets_a_window_of_its_own() -> None:
+    deep = np.random.default_rng(0).integers(1000, 2000, (300, 300)).astype(np.uint16)
+    assert first_window(deep) == auto_window(deep)

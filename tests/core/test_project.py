@@ -259,6 +259,25 @@ def test_status_follows_the_label(tmp_path: Path) -> None:
     assert dataset.status(ref) is Status.UNTOUCHED
 
 
+def test_status_follows_what_pixels_mean(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", pattern((2, 20, 30)), photometric="minisblack")
+    dataset = Dataset.open(images(tmp_path, "a.png"))
+    dataset.set_classes(default_classes(4))
+    a, stack = dataset.images
+    first, second = dataset.expand(stack)
+    ids = np.full((20, 30), 1, np.uint8)
+    ids[:5] = 3
+    for ref in (a, first):
+        dataset.save_label(ref, ids)  # marked as class numbers, 3 among them
+    dataset.save_label(second, np.full_like(ids, 3))
+    assert {dataset.status(ref) for ref in (a, stack, first, second)} == {Status.DONE}
+    dataset.set_encoding(INDEX.with_unlabelled(3))
+    assert (dataset.status(a), dataset.status(stack), dataset.status(first)) == (Status.PARTIAL,) * 3
+    assert dataset.status(second) is Status.UNTOUCHED
+    dataset.set_classes(default_classes(4))
+    assert dataset.status(a) is Status.DONE, "it is a class again"
+
+
 def test_a_damaged_label_is_no_status(tmp_path: Path) -> None:
     dataset = Dataset.open(images(tmp_path, "a.png", "labels/a.png"))
     dataset.label_path(dataset.images[0]).write_bytes(b"")

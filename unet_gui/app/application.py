@@ -57,7 +57,7 @@ def run(folder: str | None, demo: bool = False) -> int:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
-            window.close()
+            window.leave()
             return
         log.error("unexpected: %s", "".join(traceback.format_exception(kind, error, trace)))
         window.show_fault(error)

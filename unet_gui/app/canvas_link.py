@@ -11,12 +11,13 @@ from PySide6.QtGui import QColor
 
 from unet_gui.app import theme, words
 from unet_gui.app.actions import ActionTable
-from unet_gui.app.canvas.display import Display, default_display
+from unet_gui.app.canvas.display import Display, is_large, lit_display
 from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.tools import TOOL_BY_ID
 from unet_gui.app.chores import Chores
 from unet_gui.app.contrast import Contrast
+from unet_gui.app.document import Document
 from unet_gui.app.messages import Message, Offer, in_words
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.panels.layers import LayersSection
@@ -69,6 +70,7 @@ class CanvasLink(QObject):
         self.painting_tool = "brush"
         self._contrast = Contrast()
         self._range = (0.0, 255.0)
+        self._unlit = False  # the image is shown before anybody knows whether it is dark
         self._pointer: tuple[int, int] | None = None
         self._ref: ImageRef | None = None  # of the image on the canvas
         self._left: tuple[ImageRef, str] | None = None  # the shape in progress that was told of last, and its tool
@@ -98,6 +100,7 @@ class CanvasLink(QObject):
         canvas.brush_changed.connect(self._on_brush)
         canvas.view_changed.connect(self._on_view)
         canvas.display_changed.connect(self._on_display)
+        canvas.seen.connect(self._on_seen)
         canvas.layers_changed.connect(self._on_layers)
         self._stage.chips.option_chosen.connect(self._on_option)
         canvas.cursor_moved.connect(self._on_pointer)
@@ -109,6 +112,7 @@ class CanvasLink(QObject):
         self._layers.settings_changed.connect(self._on_layers)
         self._layers.display_changed.connect(self._on_display_wanted)
         self._layers.auto_wanted.connect(self._on_auto)
+        self._layers.reset_wanted.connect(self._on_reset)
         self._probe.done.connect(self._on_value)
 
     def close(self) -> None:
@@ -137,12 +141,13 @@ class CanvasLink(QObject):
             self._forget_pointer()
             return
         info = document.source.info
-        display = document.display
-        shown = self._contrast.of(info.dtype, display)
-        self._range = _value_range(document.source, display, shown)
+        shown = self._shown(document)
+        self._range = _value_range(document.source, document.display, shown)
         self._canvas.set_image(document.source, shown)
-        if self._contrast.auto and shown == default_display(document.source, auto=False):
-            self._canvas.auto_contrast()  # it was read before that was wanted
+        self._unlit = info.dtype == "uint8" and is_large(document.source)
+        if self._contrast.auto and document.own is None:  # it was read before that was wanted
+            self._canvas.auto_contrast()
+            document.own = self._canvas.display
         self._show_auto()
         self._canvas.set_label(document.labels)
         self._ref = document.ref
@@ -293,9 +298,29 @@ class CanvasLink(QObject):
 
     def _show_auto(self) -> None:
         """Tell in the panel whether this image, and so the next ones, have a contrast window of their own."""
-        source, kept = self._session.source, self._contrast
-        by_hand = source is not None and kept.windowed and kept.dtype == source.info.dtype
-        self._layers.set_auto(kept.auto or (source is not None and source.dtype != np.uint8 and not by_hand))
+        document, kept = self._session.document, self._contrast
+        own = False
+        if document is not None:
+            dtype = document.source.info.dtype
+            by_hand = kept.windowed and kept.dtype == dtype
+            own = not by_hand and (dtype != "uint8" or not document.display.is_plain)
+        self._layers.set_auto(kept.auto or own)
+
+    def _shown(self, document: Document) -> Display:
+        """Return how an image is to be shown."""
+        first = (document.own if self._contrast.auto else None) or document.display
+        return self._contrast.of(document.source.info.dtype, first)
+
+    @Slot()
+    def _on_seen(self) -> None:
+        """Find out whether a large image is dark, now that all of it has been read."""
+        document = self._session.document
+        if document is None or not self._unlit:
+            return
+        self._unlit = False
+        document.display = lit_display(document.source, document.display)
+        self._canvas.display = self._shown(document)
+        self._show_auto()
 
     @Slot(object)
     def _on_display_wanted(self, display: Display) -> None:
@@ -312,7 +337,17 @@ class CanvasLink(QObject):
         if source is not None:  # which channels show, and in which colours, stays
             self.set_contrast(Contrast(True, source.info.dtype, self._canvas.display, windowed=False))
         if self._session.document is not None:
-            self._session.document.display = self._canvas.display
+            self._session.document.own = self._canvas.display
+
+    @Slot()
+    def _on_reset(self) -> None:
+        """Show this image and the next ones as at first; which channels show, and in which colours, stays."""
+        document = self._session.document
+        if document is None:
+            self.set_contrast(Contrast())
+            return
+        self.set_contrast(Contrast(False, document.source.info.dtype, self._canvas.display, windowed=False))
+        self._canvas.display = self._shown(document)
 
     @Slot()
     def _on_view(self) -> None:

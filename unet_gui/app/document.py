@@ -36,6 +36,8 @@ class Document:
     source : ImageSource
     display : Display
         How the image is shown at first.
+    own : Display or None
+        How it is shown with a contrast window by percentiles; None until somebody wants that.
     labels : LabelImage
     history : History
     disk : int
@@ -59,6 +61,7 @@ class Document:
     seq: int = 0
     saved_seq: int = 0
     moving: bool = False
+    own: Display | None = None
     prediction: NDArray[np.uint8] | None = None
     probabilities: Probabilities | None = None
 
@@ -93,7 +96,7 @@ def first_page(dataset: Dataset, ref: ImageRef) -> ImageRef:
 
 
 def load(dataset: Dataset, ref: ImageRef, auto_contrast: bool = False) -> Document:
-    """Open an image and read its label. Images of 8 bit are shown as they are without ``auto_contrast``.
+    """Open an image and read its label. With ``auto_contrast`` it gets a contrast window by percentiles, too.
 
     Raises
     ------
@@ -103,7 +106,8 @@ def load(dataset: Dataset, ref: ImageRef, auto_contrast: bool = False) -> Docume
     source = dataset.open_image(ref)
     try:
         source.read(Rect(0, 0, 1, 1))  # nobody paints on what cannot be read
-        display = default_display(source, auto=auto_contrast or None)  # it may have to look at all pixels
+        display = default_display(source)  # it may have to look at all pixels
+        own = default_display(source, auto=True) if auto_contrast else None
         ids = dataset.load_label(ref, source.shape)
     except BaseException:
         source.close()
@@ -111,7 +115,7 @@ def load(dataset: Dataset, ref: ImageRef, auto_contrast: bool = False) -> Docume
     if ids is None:
         ids = np.full(source.shape, UNLABELLED, np.uint8)
     labels = LabelImage(ids)
-    document = Document(ref, source, display, labels, checksum(labels.ids))
+    document = Document(ref, source, display, labels, checksum(labels.ids), own=own)
     for delta in read_undo(undo_path(dataset.state_dir / UNDO_FOLDER, ref.key), document.disk):
         if delta.shape == labels.shape:
             document.history.push(delta)

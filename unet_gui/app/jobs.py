@@ -268,6 +268,11 @@ class JobRunner(QObject):
         """Return the jobs that run or wait, oldest first; of one kind when given."""
         return [job for job in self._open.values() if not kind or job.kind == kind]
 
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that have begun: the current one, and the one that an urgent one has come in between of."""
+        return list(self._running)
+
     def has_only(self, *kinds: str) -> bool:
         """Whether nothing runs or waits but jobs of these kinds, and what is over in a moment."""
         return all(job.urgent or job.kind in kinds for job in self._open.values())

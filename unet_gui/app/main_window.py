@@ -19,6 +19,7 @@ from unet_gui.app.folder_desk import FolderDesk
 from unet_gui.app.garbage import GarbageCollector
 from unet_gui.app.guide_desk import GuideDesk
 from unet_gui.app.jobs import JobRunner
+from unet_gui.app.leaving import Leaving
 from unet_gui.app.memory import Memory
 from unet_gui.app.menus import fill_recent
 from unet_gui.app.messages import Message
@@ -86,6 +87,7 @@ class MainWindow(WindowFrame):
         )
         self.memory = Memory(self.session, self.stage.canvas, self.link, settings, self)
         self.guides = GuideDesk(self.session, self.desk, self.stage, self.actions_by_id, settings, self)
+        self.leaving = Leaving(self.session, self.runner, self.stage.canvas, self.dialogs, self)
         self._closing = False
         self._place: tuple[str, Rect | None, str] = ("", None, "")
         self._ended = False
@@ -434,9 +436,14 @@ class MainWindow(WindowFrame):
         if self._closing and not self.runner.busy:
             QTimer.singleShot(0, self, self.close)
 
+    def leave(self) -> None:
+        """Close the window without asking whether to stop what runs and to lose shapes in progress."""
+        self._closing = True
+        self.close()
+
     def _close_anyway(self) -> None:
         self.session.close_folder(lose_changes=True)
-        self.close()
+        self.leave()
 
     def end(self) -> None:
         """End all threads. The window is of no use afterwards."""
@@ -462,6 +469,9 @@ class MainWindow(WindowFrame):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.stage.canvas.finish()
+        if not self._closing and not self._ended and self.leaving.asks(self.leave):
+            event.ignore()
+            return
         if self.runner.busy:  # it stops at its next step or tile, then the window closes by itself
             self._closing = True
             self.runner.cancel()  # first: what is given up would make room for what waits

@@ -10,6 +10,13 @@ from unet_gui.core.cv import cv2
 
 Bound = float | Sequence[float]
 
+DARK = 32
+"""Values of 8 bit below which everything looks black: an eighth of the range."""
+_LIGHTS = 1e-4
+"""Share of brighter pixels from which on a picture is not dark: these are lights, or what is looked for."""
+_LEAST = 8
+"""Steps that a dark picture is stretched from at least: of an empty one, noise is all that would be seen."""
+
 
 def _visible(array: np.ndarray) -> np.ndarray:
     """Return the channels that are shown: grey, or three colours (two channels become red and green)."""
@@ -93,6 +100,31 @@ def auto_window(array: np.ndarray, percent: float = 0.35) -> tuple[float, float]
     return (low, high) if high > low else (low, low + 1.0)
 
 
+def first_window(array: np.ndarray) -> tuple[float, float]:
+    """Return bounds for `to_display` that a picture is shown with before anybody has chosen any.
+
+    8 bit are shown as they are, unless nearly all pixels are dark: a photograph of the night, with its lights, stays
+    as it is, and a micrograph that uses a twentieth of the range is seen. All others are shown as by `auto_window`.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        (h, w) or (h, w, c); a level of the image is enough.
+
+    Returns
+    -------
+    (float, float)
+        Low and high.
+    """
+    if array.dtype != np.uint8:
+        return auto_window(array)
+    shown = _visible(array)
+    if np.count_nonzero(shown >= DARK) > shown.size * _LIGHTS:
+        return 0.0, 255.0
+    low, high = auto_window(shown, 100 * _LIGHTS)
+    return low, max(min(high, DARK), low + _LEAST)
+
+
 def thumbnail_of(array: np.ndarray, size: int) -> np.ndarray:
     """Return a small picture.
 
@@ -108,8 +140,7 @@ def thumbnail_of(array: np.ndarray, size: int) -> np.ndarray:
     numpy.ndarray
         uint8 (h, w, 3).
     """
-    low, high = (0.0, 255.0) if array.dtype == np.uint8 else auto_window(array)
-    shown = to_display(array, low, high)
+    shown = to_display(array, *first_window(array))
     h, w = shown.shape[:2]
     scale = size / max(h, w)
     if scale < 1.0:

@@ -21,7 +21,7 @@ import numpy as np
 
 from unet_gui.core import png
 from unet_gui.core.cv import MAX_PIXELS, cv2
-from unet_gui.core.display import auto_window, thumbnail_of, to_display
+from unet_gui.core.display import auto_window, first_window, thumbnail_of, to_display
 from unet_gui.core.errors import ImageError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.headers import open_error, read_bytes, read_size
@@ -40,6 +40,7 @@ __all__ = [
     "auto_window",
     "decode",
     "effective_channels",
+    "first_window",
     "image_info",
     "list_images",
     "natural_key",
@@ -435,7 +436,7 @@ def effective_channels(array: np.ndarray) -> int:
 
 
 def thumbnail(path: str | os.PathLike[str], page: int = 0, size: int = 96) -> np.ndarray:
-    """Return a small picture for the list, contrast stretched for anything but 8 bit.
+    """Return a small picture for the list, with the contrast that the image shows with at first.
 
     Parameters
     ----------

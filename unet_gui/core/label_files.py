@@ -53,7 +53,8 @@ class LabelFiles:
         self._image_root, self._names = image_root, names
         self._index = LabelIndex(roots)
         self._checked: set[str] = set()  # labels that were read or written here, so may be written over
-        self._status: dict[str, tuple[int, int, Status]] = {}
+        # with what they were derived from: time and size of the file, and what its pixels mean
+        self._status: dict[str, tuple[tuple[int, int, Encoding, int | None], Status]] = {}
         self._paged: dict[str, tuple[int, int]] = {}  # stacks of labels that have as many pages as their image
 
     # ------------------------------------------------------------------ which there are
@@ -121,16 +122,12 @@ class LabelFiles:
             return None
         self._check_pages(ref, path)
         shape = shape or _page_shape(self._image_root / ref.rel, ref.page or 0)
-        ids = read_label(path, encoding, shape=shape, page=ref.page or 0)
-        number = encoding.unlabelled_number
-        if number is not None and all(info.id != number for info in classes):
-            # it was a class when this label was saved, and marked as class numbers
-            ids = np.where(ids == number, np.uint8(UNLABELLED), ids)
+        ids = _read(path, encoding, _former_class(encoding, classes), ref.page or 0, shape)
         _check_classes(ids, classes, path)
         self._checked.add(ref.key)
         return ids
 
-    def status(self, ref: ImageRef, encoding: Encoding) -> Status:
+    def status(self, ref: ImageRef, encoding: Encoding, classes: Sequence[ClassInfo]) -> Status:
         """Return how far an image is labelled, from its label; `Dataset.status` says more."""
         path = self._listed(ref)
         if path is None:
@@ -141,22 +138,24 @@ class LabelFiles:
             return Status.UNTOUCHED
         except OSError as error:
             raise LabelError("cannot be read.", path, details=str(error)) from error
+        former = _former_class(encoding, classes)
+        state = stat.st_mtime_ns, stat.st_size, encoding, former
         known = self._status.get(ref.key)
-        if known is not None and known[:2] == (stat.st_mtime_ns, stat.st_size):
-            return known[2]
-        status = self._read_status(ref, path, encoding)
-        self._status[ref.key] = (stat.st_mtime_ns, stat.st_size, status)
+        if known is not None and known[0] == state:
+            return known[1]
+        status = self._read_status(ref, path, encoding, former)
+        self._status[ref.key] = state, status
         return status
 
-    def _read_status(self, ref: ImageRef, path: Path, encoding: Encoding) -> Status:
+    def _read_status(self, ref: ImageRef, path: Path, encoding: Encoding, former: int | None) -> Status:
         self._check_pages(ref, path)
         if ref.page is not None or not label_stack.is_tiff(path):
-            return _status_of(read_label(path, encoding, page=ref.page or 0))
+            return _status_of(_read(path, encoding, former, ref.page or 0))
         try:
             pages = label_stack.page_count(path)
         except ImageError as error:
             raise LabelError(error.message, path, error.hint, error.details) from error
-        found = {_status_of(read_label(path, encoding, page=page)) for page in range(pages)}
+        found = {_status_of(_read(path, encoding, former, page)) for page in range(pages)}
         return found.pop() if len(found) == 1 else Status.PARTIAL
 
     def _listed(self, ref: ImageRef) -> Path | None:
@@ -244,6 +243,20 @@ class LabelFiles:
                 "Move it away, or choose another folder for labels.",
                 str(error),
             ) from error
+
+
+def _former_class(encoding: Encoding, classes: Sequence[ClassInfo]) -> int | None:
+    """Return the class number that has come to mean unlabelled; None when there is none, or it is a class still."""
+    number = encoding.unlabelled_number
+    return None if any(info.id == number for info in classes) else number
+
+
+def _read(
+    path: Path, encoding: Encoding, former: int | None, page: int, shape: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Read a label; ``former`` was a class when those were saved that are marked as class numbers."""
+    ids = read_label(path, encoding, shape=shape, page=page)
+    return ids if former is None else np.where(ids == former, np.uint8(UNLABELLED), ids)
 
 
 def _check_classes(ids: np.ndarray, classes: Sequence[ClassInfo], path: Path) -> None:

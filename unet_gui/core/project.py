@@ -314,7 +314,7 @@ class Dataset:
         LabelError
             The label cannot be read.
         """
-        return self._labels.status(ref, self.encoding)
+        return self._labels.status(ref, self.encoding, self.classes)
 
     # ------------------------------------------------------------------ predictions
 

@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.images import ImageSource, auto_window
+from unet_gui.core.errors import UserError
+from unet_gui.core.images import ImageSource, auto_window, first_window
 
 _RGB = ("#ff0000", "#00ff00", "#0000ff")
 _FALSE_COLORS = ("#00ff00", "#ff00ff", "#00ffff", "#ffff00")
+
+QUICK = 2**22
+"""Pixels up to which all of an image is looked at before it is shown."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ class Display:
 
     channels: tuple[ChannelDisplay, ...] = (ChannelDisplay(),)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether values of 8 bit show as they are."""
+        return all((c.low, c.high, c.gamma) == (0, 255, 1) for c in self.channels)
+
     def windowed(self, low: float, high: float, gamma: float = 1.0) -> Display:
         """Return the same with one contrast window for all channels."""
         return Display(tuple(replace(c, low=low, high=high, gamma=gamma) for c in self.channels))
@@ -56,14 +65,33 @@ def default_display(source: ImageSource, *, auto: bool | None = None) -> Display
         Three channels are red, green, blue; four are that with transparency, which is ignored; two get false colours.
     auto : bool, optional
         Choose the contrast window by percentiles of the coarsest level; by default 8-bit images are shown
-        as they are and all others get a window of their own.
+        as they are unless they are dark, and all others get a window of their own.
     """
     n = min(source.channels, 3)
     colors = ("#ffffff",) if n == 1 else _FALSE_COLORS[:2] if n == 2 else _RGB
     channels = tuple(ChannelDisplay(color=color) for color in colors)
     if auto or (auto is None and source.dtype != np.uint8):
         return auto_display(source, Display(channels))
+    if auto is None and not is_large(source):
+        return lit_display(source, Display(channels))
     return Display(channels)
+
+
+def is_large(source: ImageSource) -> bool:
+    """Whether looking at all of an image takes so long that it is shown before."""
+    return source.shape[0] * source.shape[1] > QUICK
+
+
+def lit_display(source: ImageSource, display: Display) -> Display:
+    """Return how an 8-bit image is shown that would be shown like ``display``: brighter where it is dark.
+
+    What cannot be read is told when it is shown; until then it is not dark.
+    """
+    try:
+        pixels = source.read(level=source.levels - 1 if is_large(source) else min(1, source.levels - 1))
+    except (UserError, OSError):
+        return display
+    return display.windowed(*first_window(pixels[..., :3] if pixels.ndim == 3 else pixels))
 
 
 def auto_display(source: ImageSource, display: Display, percent: float = 0.35) -> Display:

@@ -70,6 +70,12 @@ class Hand:
         """The tools that wait with a shape in progress on this image."""
         return [tool for (image, _), tool in self._waiting.items() if image == self.image]
 
+    @property
+    def unfinished(self) -> list[tuple[str, Tool]]:
+        """The shapes in progress that are worth keeping: on which image, and the tool, also the one in hand."""
+        waiting = [(image, tool) for (image, _), tool in self._waiting.items()]
+        return waiting + [(self.image, self.tool)] * self.tool.is_worth_keeping
+
     def take(self, name: str) -> None:
         """Take another tool; a gesture under way ends, and a shape in progress waits with its tool."""
         if name == self.tool.info.id and self._gesture is None:

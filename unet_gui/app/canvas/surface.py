@@ -38,12 +38,15 @@ class CanvasSurface(QWidget):
         Zoom, pan or size changed.
     display_changed(Display)
         The contrast windows changed.
+    seen()
+        All of the image has been read once, so that its coarsest level is at hand.
     failed(Exception)
         The image cannot be read.
     """
 
     view_changed = Signal()
     display_changed = Signal(object)
+    seen = Signal()
     failed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -54,6 +57,7 @@ class CanvasSurface(QWidget):
         self.view = Viewport()
         self._scene = Scene(self.view, self)
         self._scene.stale.connect(self._update_screen)
+        self._scene.tiles.seen.connect(self.seen)
         self._scene.failed.connect(self.failed)
         self._furniture = Furniture(self.view)
         self._fitted = True  # the whole image is shown, and goes on to be when the widget's size changes

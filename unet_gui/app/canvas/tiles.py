@@ -157,6 +157,8 @@ class ImageTiles(QObject):
     -------
     ready(Rect)
         A tile has come; the rectangle is in image pixels.
+    seen()
+        All of the image has been read once: its coarsest level is at hand.
     failed(Exception)
         The image cannot be read; said once.
 
@@ -169,6 +171,7 @@ class ImageTiles(QObject):
     """
 
     ready = Signal(object)
+    seen = Signal()
     failed = Signal(object)
 
     def __init__(self, parent: QObject | None = None, *, cap_bytes: int = 256 * 2**20, threads: int = 2) -> None:
@@ -334,6 +337,8 @@ class ImageTiles(QObject):
                 break
             self._forget(other)
         self.ready.emit(_full_size(area, key.level, self._source.shape))
+        if key.level == whole:
+            self.seen.emit()
 
     def _forget(self, key: TileKey) -> None:
         tile = self._tiles.pop(key, None)

@@ -42,7 +42,7 @@ from unet_gui.app.canvas.target import EditTarget
 from unet_gui.app.canvas.tool import Brush, Options, Overlay
 from unet_gui.app.widgets import TYPING
 from unet_gui.core.geometry import EMPTY, Rect
-from unet_gui.core.images import ImageSource
+from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.palette import ClassInfo
 
 _CURSORS = {
@@ -152,7 +152,7 @@ class CanvasView(CanvasSurface):
         """
         self._navigation.cancel()
         self._hand.drop_gesture()
-        image = "" if source is None else f"{source.path}#{source.page}"
+        image = "" if source is None else ImageRef(str(source.path), source.page if source.info.pages > 1 else None).key
         if self._hand.tool.is_worth_keeping and image != self._hand.image:
             self.shape_left.emit(self.tool)
         super().set_image(source, display)
@@ -206,6 +206,11 @@ class CanvasView(CanvasSurface):
     def waiting_shapes(self) -> list[str]:
         """The ids of the tools that wait with a shape in progress on this image."""
         return [tool.info.id for tool in self._hand.waiting]
+
+    @property
+    def unfinished(self) -> list[tuple[str, str]]:
+        """All shapes in progress, on whatever image: the path of the image, as `ImageRef.key`, and the shape's name."""
+        return [(image, tool.draft_name) for image, tool in self._hand.unfinished]
 
     @property
     def undo_text(self) -> str:

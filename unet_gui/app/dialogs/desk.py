@@ -304,20 +304,38 @@ class DialogDesk(QObject):
         """Say no."""
         self._show("warning", lambda: self._box(QMessageBox.Icon.Warning, text))
 
-    def ask(self, text: str, yes: str, act: Callable[[], object], information: str = "") -> None:
-        """Ask, and act when the person agrees. The window stays usable meanwhile."""
+    def ask(
+        self,
+        text: str,
+        yes: str,
+        act: Callable[[], object],
+        information: str = "",
+        no: str = "Cancel",
+        name: str = "question",
+    ) -> None:
+        """Ask, and act when the person agrees. The window stays usable meanwhile.
+
+        Another question of the same name takes its place, and `withdraw` takes it back.
+        """
 
         def make() -> QDialog:
             box = QMessageBox(QMessageBox.Icon.Question, "unet-gui", text, parent=self._window)
             box.setTextFormat(Qt.TextFormat.PlainText)
             box.setInformativeText(information)
             box.setModal(False)
-            box.addButton(QMessageBox.StandardButton.Cancel)
+            stay = box.addButton(QMessageBox.StandardButton.Cancel)
+            stay.setText(no)
+            box.setDefaultButton(stay)  # Enter must not cost what somebody is asked about
             agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
             agree.clicked.connect(lambda: act())
             return box
 
-        self._show_anew("question", make)
+        self._show_anew(name, make)
+
+    def withdraw(self, name: str) -> None:
+        """Close a question that needs no answer any more."""
+        if name in self._open:
+            self._open[name].close()
 
     def ask_color(self, class_id: int, now: str, taken: Callable[[int, str], object], of: str = "") -> None:
         """Let the person choose the colour of a class or channel."""

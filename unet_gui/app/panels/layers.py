@@ -60,6 +60,8 @@ class LayersSection(Section):
     display_changed(Display)
     auto_wanted()
         Choose the contrast from the image.
+    reset_wanted()
+        Show images as at first.
     channel_color_wanted(int)
         Ask for the colour of this channel.
     """
@@ -67,6 +69,7 @@ class LayersSection(Section):
     settings_changed = Signal(object)
     display_changed = Signal(object)
     auto_wanted = Signal()
+    reset_wanted = Signal()
     channel_color_wanted = Signal(int)
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
@@ -92,7 +95,7 @@ class LayersSection(Section):
         self._auto = button("Auto contrast", "link", tip)
         self._auto.setIconSize(QSize(12, 12))
         self.set_auto(True)  # the panel is made as wide as that needs
-        self._reset = button("Reset", "link", "Show the values as they are, in this image and in the next ones")
+        self._reset = button("Reset", "link", "Show this image and the next ones as at first")
         self._grid.addLayout(row(1, self._auto, self._reset, spacing=2), 2, 2, 1, 2)
         self._low = self._contrast(3, "Black", "What is shown black")
         self._high = self._contrast(4, "White", "What is shown white")
@@ -103,7 +106,7 @@ class LayersSection(Section):
         self.body.addLayout(self._grid)
         self._image.toggled.connect(self._on_image)
         self._auto.clicked.connect(self.auto_wanted)
-        self._reset.clicked.connect(self._on_reset)
+        self._reset.clicked.connect(self.reset_wanted)
         self.set_settings(self._settings)
         self.set_display(self._display, self._range)
 
@@ -251,10 +254,6 @@ class LayersSection(Section):
             else:
                 low = high - step
         self._choose(self._display.windowed(low, high, _slider_to_gamma(self._gamma[0].value())))
-
-    @Slot()
-    def _on_reset(self) -> None:
-        self._choose(self._display.windowed(*self._range))
 
     def _choose(self, display: Display) -> None:
         self.set_display(display, self._range)

@@ -12,10 +12,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import drag, go_to, on_disk_of, paint, saved, write_folder
+from tests.app.kit import drag, go_to, on_disk_of, paint, saved, truth, write_folder
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.flood import Part, flood_parts
 from unet_gui.core.geometry import Rect
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.project import Dataset
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -108,3 +110,91 @@ def test_pixels_and_the_number_of_the_state_are_saved_together(
     qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
     assert moving == [True]
     assert not document.moving
+
+
+class Beside:
+    """Hears which gestures were done beside the window."""
+
+    def __init__(self, window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("unet_gui.app.canvas.tool.LARGE", 1000)
+        self.names: list[str] = []
+        window.session.large_edit_wanted.connect(self.hear)
+
+    def hear(self, name: str, *_: object) -> None:
+        self.names.append(name)
+
+
+def corners(window: MainWindow, *points: tuple[float, float]) -> None:
+    for point in points:
+        drag(window, point, point)
+    QTest.keyClick(window.stage.canvas, Qt.Key.Key_Return)
+
+
+@pytest.mark.parametrize(
+    ("tool", "draw"),
+    [
+        ("rectangle", lambda window: drag(window, (2, 2), (78, 58))),
+        ("ellipse", lambda window: drag(window, (2, 2), (78, 58))),
+        ("lasso", lambda window: drag(window, (2, 2), (78, 2), (78, 58), (2, 58))),
+        ("polygon", lambda window: corners(window, (2, 2), (78, 2), (78, 58))),
+    ],
+)
+def test_large_shapes_are_written_beside_the_window(
+    qtbot: QtBot,
+    open_window: Open,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tool: str,
+    draw: Callable[[MainWindow], None],
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    assert window.session.labels is not None
+    found = []
+    for large in (False, True):
+        if large:
+            beside = Beside(window, monkeypatch)
+        window.stage.canvas.set_tool(tool)
+        draw(window)
+        qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+        found.append(window.session.labels.ids.copy())
+        assert window.session.document is not None
+        assert not window.stage.canvas._hand.tool.in_progress
+        window.session.undo()
+    assert beside.names == [window.session.document.history.redo_text]
+    assert (found[0] != UNLABELLED).sum() > 1000
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_a_large_shape_stays_when_nobody_may_paint(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    Beside(window, monkeypatch)
+    window.stage.canvas.set_tool("polygon")
+    window.session.held = "Wait."
+    corners(window, (2, 2), (78, 2), (78, 58))
+    assert window.stage.canvas._hand.tool.in_progress
+    window.session.held = ""
+    QTest.keyClick(window.stage.canvas, Qt.Key.Key_Return)
+    assert not window.stage.canvas._hand.tool.in_progress
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == 1).any()
+
+
+def test_what_the_model_is_sure_of_is_taken_over_beside_the_window(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "x")
+    dataset = Dataset.open(folder)
+    said = truth(0)
+    dataset.save_prediction(dataset.images[0], said, np.stack([(said == 0) * 255, (said == 1) * 255]).astype(np.uint8))
+    window = open_window(folder)
+    qtbot.waitUntil(lambda: window.session.probabilities is not None, timeout=20_000)
+    beside = Beside(window, monkeypatch)
+    window.stage.canvas.set_tool("sure")
+    drag(window, (20, 20), (20, 20))
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    assert beside.names == ["Take over what is sure"]
+    assert window.session.labels is not None
+    np.testing.assert_array_equal(window.session.labels.ids, said)

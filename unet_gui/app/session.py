@@ -392,9 +392,11 @@ class Session(QObject):
         elif document.dirty and self.autosave:
             self._quiet.start()
 
-    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
-        """Have much written beside the window, as one undo step."""
-        self.large_edit_wanted.emit(name, patches, erases)
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> bool:
+        """Have much written beside the window, as one undo step. False when that cannot begin."""
+        before = self.held
+        self.large_edit_wanted.emit(name, patches, erases)  # whoever does it holds the labels from now on
+        return self.held != before
 
     def changed(self, rect: Rect) -> None:
         """Say that pixels of the label have changed."""

@@ -17,8 +17,7 @@ from unet_gui.app.document import Document
 from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.core import whole
-from unet_gui.core.geometry import Rect
-from unet_gui.core.labels import UNLABELLED, Edit, Over
+from unet_gui.core.labels import Edit, Over
 
 Ids = NDArray[np.uint8]
 Patches = Callable[[Ids], Iterator[whole.Patch]]
@@ -126,16 +125,8 @@ class WholeImage(QObject):
             session.said.emit(Message("info", text, topic="touch-up", passing=True))
             return
 
-        def patches(ids: Ids) -> Iterator[whole.Patch]:
-            image = Rect(0, 0, ids.shape[1], ids.shape[0])
-            for tx, ty in image.tiles(whole.SIDE):
-                rect = Rect(tx * whole.SIDE, ty * whole.SIDE, whole.SIDE, whole.SIDE).intersect(image)
-                part = rect.slices
-                certain = probabilities.planes[(slice(None), *part)].max(axis=0) >= sure * 255
-                said = prediction[part]
-                yield whole.Patch(rect, said, certain & (ids[part] == UNLABELLED) & (said != UNLABELLED))
-
-        self._start(f"Take over what is at least {sure:.0%} sure", patches)
+        work = partial(whole.sure_of, prediction=prediction, probabilities=probabilities, sure=sure)
+        self._start(f"Take over what is at least {sure:.0%} sure", work, looks=False)
 
     def write(self, name: str, patches: Patches, over: Over, then: Callable[[], object]) -> bool:
         """Write patches that do not depend on the label; act when it is done. False when it cannot begin."""

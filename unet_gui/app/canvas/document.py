@@ -61,16 +61,18 @@ class LabelDocument(QObject):
         """Commit it as one undo step."""
         self.history.push(edit.commit())
 
-    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> bool:
         """Write it at once: there is nothing beside."""
         edit = self.begin_edit(name)
-        if edit is not None:
-            if erases:
-                let_eraser_work(edit)
-            for patch in patches():
-                edit.write(*patch)
-            self.end_edit(edit)
-            self.changed(edit.rect)
+        if edit is None:
+            return False
+        if erases:
+            let_eraser_work(edit)
+        for patch in patches():
+            edit.write(*patch)
+        self.end_edit(edit)
+        self.changed(edit.rect)
+        return True
 
     def changed(self, rect: Rect) -> None:
         """Pass the change on."""

@@ -57,10 +57,10 @@ class EditTarget(Protocol):
     def end_edit(self, edit: Edit) -> None:
         """Commit the edit, or nothing after its rollback; it becomes one undo step."""
 
-    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> bool:
         """Write much as one undo step, beside the window; nobody else changes the label until that is done.
 
-        An edit that erases does so also under the rule *only unlabelled*.
+        An edit that erases does so also under the rule *only unlabelled*. False when it cannot begin.
         """
 
     def changed(self, rect: Rect) -> None:

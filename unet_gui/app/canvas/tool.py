@@ -368,31 +368,35 @@ class Tool:
             raise
         self.target.end_edit(edit)
 
-    def write(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool = False) -> None:
-        """Write patches as one undo step; beside the window, from the first, when there are many pixels to look at."""
+    def write(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool = False) -> bool:
+        """Write patches as one undo step; beside the window, from the first, when there are many pixels to look at.
+
+        False when nobody may paint just now.
+        """
         few, area = [], 0
         for patch in patches():
             few.append(patch)
             area += patch.rect.area
             if area > LARGE:
-                self.target.edit_beside(name, patches, erases)
-                return
+                return self.target.edit_beside(name, patches, erases)
         with self.editing(name) as edit:
-            if edit is not None:
-                if erases:
-                    let_eraser_work(edit)
-                for patch in few:
-                    edit.write(*patch)
-                self.target.changed(edit.rect)
+            if edit is None:
+                return False
+            if erases:
+                let_eraser_work(edit)
+            for patch in few:
+                edit.write(*patch)
+            self.target.changed(edit.rect)
+        return True
 
-    def fill(self, name: str, parts: Callable[[], Iterable[Part]], class_id: int) -> None:
-        """Give the pixels of a region one class, as one undo step."""
+    def fill(self, name: str, parts: Callable[[], Iterable[Part]], class_id: int) -> bool:
+        """Give the pixels of a region one class, as one undo step; see `write`."""
 
         def patches() -> Iterator[Patch]:
             for rect, mask in parts():
                 yield Patch(rect, np.broadcast_to(np.uint8(class_id), (rect.h, rect.w)), mask)
 
-        self.write(name, patches, erases=class_id == UNLABELLED)
+        return self.write(name, patches, erases=class_id == UNLABELLED)
 
     def apply(self, name: str, shapes: Iterable[Shape], class_id: int) -> bool:
         """Give the pixels of some shapes one class, as one undo step; False when nobody may paint just now."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,17 @@ class _Work:
         return written
 
 
+@dataclass(frozen=True)
+class _Search:
+    """What a tool wants to know of the label, and what it does then."""
+
+    find: Callable[[], object]
+    then: Callable[[object], object]
+
+    def __call__(self) -> object:
+        return self.find()
+
+
 class WholeImage(QObject):
     """Starts corrections. One under way is given up when another image is wanted, but a tool's: a gesture is finished.
 
@@ -68,12 +80,13 @@ class WholeImage(QObject):
         super().__init__(parent)
         self._session = session
         self._options = options
-        self._work: _Work | None = None
+        self._work: _Work | _Search | None = None
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_done)
         self._chores.failed.connect(self._on_failed)
         session.letting_go.connect(self.cancel)
         session.large_edit_wanted.connect(self._on_large_edit)
+        session.large_search_wanted.connect(self._on_large_search)
 
     @property
     def busy(self) -> bool:
@@ -146,8 +159,7 @@ class WholeImage(QObject):
         then: Callable[[], object] | None = None,
         gesture: bool = False,
     ) -> bool:
-        session = self._session
-        document = session.document
+        session, document = self._session, self._session.document
         edit = session.begin_edit(name)  # none while another one is under way
         if document is None or edit is None:
             return False
@@ -156,20 +168,31 @@ class WholeImage(QObject):
         if over is not None:
             edit.over = over
         document.moving = True  # until `end_edit`: pixels and the number of the state do not belong together
-        session.held = f"“{name}” is under way; try again in a moment."
-        self._work = _Work(document, edit, patches, threading.Event(), looks, then, gesture)
-        self._chores.give(None, self._work)
+        self._give(name, _Work(document, edit, patches, threading.Event(), looks, then, gesture))
         return True
+
+    @Slot(str, object, object)
+    def _on_large_search(self, name: str, find: Callable[[], object], then: Callable[[object], object]) -> None:
+        session, document = self._session, self._session.document
+        if session.held:
+            session.said.emit(Message("info", session.held, topic="held", passing=True))
+        elif document is not None and not document.labels.editing:
+            self._give(name, _Search(find, then))
+
+    def _give(self, name: str, work: _Work | _Search) -> None:
+        self._session.held = f"“{name}” is under way; try again in a moment."
+        self._work = work
+        self._chores.give(None, work)
 
     @Slot()
     def cancel(self) -> None:
         """Take back the correction under way, or finish a gesture; returns when that is done."""
-        if self._work is not None:
-            if not self._work.gesture:
+        while self._work is not None:  # what was found may be written then
+            if isinstance(self._work, _Work) and not self._work.gesture:
                 self._work.stop.set()
             self._chores.close(finish=True)
 
-    def _end(self) -> _Work | None:
+    def _end(self) -> _Work | _Search | None:
         work, self._work = self._work, None
         self._session.held = ""
         return work
@@ -184,9 +207,15 @@ class WholeImage(QObject):
         return True
 
     @Slot(object, object)
-    def _on_done(self, _tag: object, written: int) -> None:
+    def _on_done(self, _tag: object, result: Any) -> None:
         work = self._end()
-        if work is None or not self._close(work):
+        if isinstance(work, _Search):
+            work.then(result)
+        elif work is not None:
+            self._on_written(work, result)
+
+    def _on_written(self, work: _Work, written: int) -> None:
+        if not self._close(work):
             return
         if written < 0:
             text = f"“{work.edit.name}” was stopped and taken back."
@@ -211,6 +240,6 @@ class WholeImage(QObject):
     @Slot(object, object)
     def _on_failed(self, _tag: object, error: Exception) -> None:
         work = self._end()
-        if work is not None:
+        if isinstance(work, _Work):
             self._close(work)
         self._session.said.emit(Message.of(error, topic="whole image", image=self._session.key))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from unet_gui.app.canvas.target import Found
 from unet_gui.app.canvas.tool import let_eraser_work
 from unet_gui.core.geometry import Rect
 from unet_gui.core.history import History
@@ -72,6 +73,11 @@ class LabelDocument(QObject):
             edit.write(*patch)
         self.end_edit(edit)
         self.changed(edit.rect)
+        return True
+
+    def find_beside(self, name: str, find: Callable[[], Found], then: Callable[[Found], object]) -> bool:
+        """Find it out at once."""
+        then(find())
         return True
 
     def changed(self, rect: Rect) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from unet_gui.app.canvas.paint_tools import BrushTool
 from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.blobs import surrounding
-from unet_gui.core.flood import flood, flood_parts
+from unet_gui.core.flood import flood, flood_parts, pieces
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED, Edit
 from unet_gui.core.planes import Probabilities
@@ -139,10 +139,21 @@ class TakeOverTool(Tool):
         if Rect(x, y, 1, 1).clip(prediction.shape).empty:
             return
         if press.erase:
-            blob = flood(prediction, x, y)
-            self.apply("Flip predicted blob", [blob], surrounding(prediction, *blob))
+            self._flip(prediction, x, y)
         elif prediction[y, x] != UNLABELLED:
             self.fill("Take over blob", partial(flood_parts, prediction, x, y), int(prediction[y, x]))
+
+    def _flip(self, prediction: np.ndarray, x: int, y: int) -> None:
+        name = "Flip predicted blob"
+
+        def find(blob: Shape) -> tuple[Shape, int]:
+            return blob, surrounding(prediction, *blob)
+
+        def write(found: tuple[Shape, int]) -> None:
+            blob, around = found
+            self.fill(name, partial(pieces, *blob), around)
+
+        self.find(name, partial(flood_parts, prediction, x, y), find, write)
 
     def _paint(self, press: Pointer, event: Pointer) -> Gesture:
         prediction = self.target.prediction

@@ -365,3 +365,26 @@ def test_a_large_copy_waits_for_what_is_under_way(
     assert canvas._bench.clip is clip
     assert any(message.text == "Wait." for message in window.stage.messages.messages)
     window.session.held = ""
+
+
+def test_it_is_said_how_many_pixels_a_large_paste_has_changed(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those outside the image, nor those that were so before."""
+    window = open_window(write_folder(tmp_path / "x"))
+    canvas, session = window.stage.canvas, window.session
+    assert session.labels is not None
+    paint(session, Rect(0, 0, 80, 30), 1)
+    canvas.set_tool("blob")
+    hover(window, 40, 15)
+    canvas.copy()
+    monkeypatch.setattr("unet_gui.app.canvas.tool.LARGE", 1000)
+    canvas.paste()
+    hover(window, 60, 35)
+    before = session.labels.ids.copy()
+    drag(window, (60, 35), (60, 35))
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    changed = int((session.labels.ids != before).sum())
+    assert 0 < changed < 80 * 30
+    count = f"{changed:,}".replace(",", "\u202f")
+    assert any(message.text == f"Paste: {count} px." for message in window.stage.messages.messages)

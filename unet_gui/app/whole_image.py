@@ -36,24 +36,22 @@ class _Work:
     then: Callable[[], object] | None
     gesture: bool
 
-    def __call__(self) -> int:
-        """Write everything and return how many pixels were written; -1 when it was stopped and taken back."""
-        written = 0
+    def __call__(self) -> bool:
+        """Write everything; False when it was stopped and taken back."""
         try:
             before = self.document.labels.ids
             for rect, ids, mask in self.patches(before.copy() if self.looks else before):
                 if self.stop.is_set():
                     break
                 self.edit.write(rect, ids, mask)
-                written += rect.area if mask is None else int(np.count_nonzero(mask))
         except BaseException:
             self.edit.rollback()
             raise
         if self.stop.is_set():
             self.edit.rollback()
-            return -1
+            return False
         self.edit.commit()
-        return written
+        return True
 
 
 @dataclass(frozen=True)
@@ -214,17 +212,17 @@ class WholeImage(QObject):
         elif work is not None:
             self._on_written(work, result)
 
-    def _on_written(self, work: _Work, written: int) -> None:
+    def _on_written(self, work: _Work, finished: bool) -> None:
         if not self._close(work):
             return
-        if written < 0:
+        if not finished:
             text = f"“{work.edit.name}” was stopped and taken back."
             self._session.said.emit(Message("info", text, topic="stopped", passing=True))  # read on the next image, too
             return
         if work.then is not None:
             work.then()
             return
-        count = f"{written:,}".replace(",", "\u202f")
+        count = f"{work.edit.pixels:,}".replace(",", "\u202f")
         said = f"{work.edit.name}: {count} px." if work.edit.delta else f"{work.edit.name}: nothing to change."
         undo = (Offer("Undo", partial(self._undo, work)),) if work.edit.delta else ()
         self._session.said.emit(

@@ -436,7 +436,7 @@ def test_no_image_is_calm(qtbot: QtBot) -> None:
     QTest.keyClick(view, Qt.Key.Key_Return)
     view.fit()
     view.auto_contrast()
-    assert not view.copy()
+    view.copy()
     view.paste()
     assert view.visible_rect().empty
     image = view.grab().toImage()

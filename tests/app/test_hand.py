@@ -107,7 +107,7 @@ def test_classes_of_another_folder_are_not_pasted(driver: Driver) -> None:
     driver.view.set_classes(default_classes(2))
     ids = np.zeros((20, 20), np.uint8)
     ids[:, :10], ids[:, 10:] = 1, 4
-    driver.view._bench.clip = Clip(ids, np.ones((20, 20), bool))
+    driver.view._bench.clip = Clip.of(ids, np.ones((20, 20), bool))
     driver.hover(100, 100)
     driver.view.paste()
     driver.click(100, 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,85 @@ def test_pages_of_a_stack(tmp_path: Path) -> None:
             np.testing.assert_array_equal(source.read(), stack[page])
     with pytest.raises(ImageError, match="no page 6, only 5"):
         open_image(path, 5)
+
+
+@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"byteorder": ">"}, {"bigtiff": True, "byteorder": ">"}])
+def test_pages_of_a_long_stack_in_any_order(tmp_path: Path, options: dict[str, object]) -> None:
+    stack = pattern((40, 20, 30), "uint16")
+    path = tmp_path / "stack.tif"
+    with tifffile.TiffWriter(path, **options) as writer:
+        for page in stack:
+            writer.write(page, photometric="minisblack", metadata=None, contiguous=False, compression="zlib")
+
+    def read(page: int) -> np.ndarray:
+        with open_image(path, page) as source:
+            return source.read()
+
+    order = np.random.default_rng(0).permutation(40).tolist()
+    with ThreadPoolExecutor(4) as pool:
+        for page, array in zip(order, pool.map(read, order), strict=True):
+            np.testing.assert_array_equal(array, stack[page])
+    with pytest.raises(ImageError, match="no page 41, only 40"):
+        open_image(path, 40)
+
+
+def test_a_page_of_a_long_stack_costs_no_more_than_one_of_a_short_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = [0]
+    whole = tifffile.FileHandle.read
+
+    def read(self: tifffile.FileHandle, *args: int) -> bytes:
+        reads[0] += 1
+        return whole(self, *args)
+
+    monkeypatch.setattr(tifffile.FileHandle, "read", read)
+    cost = []
+    for pages in (20, 400):
+        path = tmp_path / f"{pages}.tif"
+        with tifffile.TiffWriter(path) as writer:
+            for _ in range(pages):
+                writer.write(pattern((9, 9)), photometric="minisblack", metadata=None, contiguous=False)
+        assert image_info(path).pages == pages
+        reads[0] = 0
+        with open_image(path, pages - 1) as source:
+            source.read()
+        cost.append(reads[0])
+    assert cost[1] <= cost[0]
+
+
+def test_a_long_stack_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
+    """A file of the same size and time too: on some disks time goes by in steps of seconds."""
+    path, other = tmp_path / "stack.tif", tmp_path / "other.tif"
+    sizes = [(16 + 16 * n, 336 - 16 * n) for n in range(20)]
+    for file, order in ((path, sizes), (other, sizes[::-1])):
+        with tifffile.TiffWriter(file) as writer:
+            for size in order:
+                writer.write(pattern(size), photometric="minisblack", metadata=None)
+    stat = path.stat()
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert other.stat().st_size == stat.st_size
+    for order in (sizes, sizes[::-1]):
+        for page, size in enumerate(order):
+            with open_image(path, page) as source:
+                np.testing.assert_array_equal(source.read(), pattern(size))
+        if order is sizes:
+            os.replace(other, path)
+
+
+def test_a_long_stack_that_grows_has_more_pages(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    for count in (20, 40):
+        tifffile.imwrite(path, pattern((20, 9, 9)), photometric="minisblack", metadata=None, append=count > 20)
+        assert image_info(path).pages == count
+
+
+def test_of_few_files_it_is_remembered_where_their_pages_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiff, "REMEMBERED", 3)
+    for n in range(5):
+        tifffile.imwrite(tmp_path / f"{n}.tif", pattern((20, 9, 9)), photometric="minisblack", metadata=None)
+        assert image_info(tmp_path / f"{n}.tif").pages == 20
+    assert len(tiff._places) == 3
 
 
 def test_pages_of_different_size_and_type(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_undo_all_is_before_and_redo_all_is_after(edits, through_bytes):
             continue
         assert labels.revision > revision
         assert delta.rect == changed_rect(states[-1], labels.ids)
+        assert edit.pixels == (states[-1] != labels.ids).sum()
         history.push(Delta.from_bytes(delta.to_bytes()) if through_bytes else delta)
         states.append(labels.ids.copy())
     for new, old in zip(states[:0:-1], states[-2::-1], strict=True):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app import words
+from unet_gui.app.canvas.target import Found
 from unet_gui.app.chores import Chores
 from unet_gui.app.class_list import classes_of, note_gone, put_classes, still_active, still_over
 from unet_gui.app.deed import Deed
@@ -65,6 +66,8 @@ class Session(QObject):
         These pixels of the label.
     large_edit_wanted(name, patches, erases)
         A tool wants to change so much that it is to be done beside the window.
+    large_search_wanted(name, find, then)
+        A tool wants to look at so much, and then act on what was found.
     history_changed()
         What can be undone, or whether everything is saved.
     prediction_changed(), prediction_written(key)
@@ -82,6 +85,7 @@ class Session(QObject):
     image_changed = Signal()
     label_changed = Signal(object)
     large_edit_wanted = Signal(str, object, bool)
+    large_search_wanted = Signal(str, object, object)
     history_changed = Signal()
     prediction_changed = Signal()
     prediction_written = Signal(str)
@@ -392,9 +396,17 @@ class Session(QObject):
         elif document.dirty and self.autosave:
             self._quiet.start()
 
-    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
-        """Have much written beside the window, as one undo step."""
-        self.large_edit_wanted.emit(name, patches, erases)
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> bool:
+        """Have much written beside the window, as one undo step. False when that cannot begin."""
+        before = self.held
+        self.large_edit_wanted.emit(name, patches, erases)  # whoever does it holds the labels from now on
+        return self.held != before
+
+    def find_beside(self, name: str, find: Callable[[], Found], then: Callable[[Found], object]) -> bool:
+        """Have something found out beside the window, while labels are held. False when that cannot begin."""
+        before = self.held
+        self.large_search_wanted.emit(name, find, then)
+        return self.held != before
 
     def changed(self, rect: Rect) -> None:
         """Say that pixels of the label have changed."""

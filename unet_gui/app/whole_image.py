@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,7 @@ from unet_gui.app.document import Document
 from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.core import whole
-from unet_gui.core.geometry import Rect
-from unet_gui.core.labels import UNLABELLED, Edit, Over
+from unet_gui.core.labels import Edit, Over
 
 Ids = NDArray[np.uint8]
 Patches = Callable[[Ids], Iterator[whole.Patch]]
@@ -36,24 +36,33 @@ class _Work:
     then: Callable[[], object] | None
     gesture: bool
 
-    def __call__(self) -> int:
-        """Write everything and return how many pixels were written; -1 when it was stopped and taken back."""
-        written = 0
+    def __call__(self) -> bool:
+        """Write everything; False when it was stopped and taken back."""
         try:
             before = self.document.labels.ids
             for rect, ids, mask in self.patches(before.copy() if self.looks else before):
                 if self.stop.is_set():
                     break
                 self.edit.write(rect, ids, mask)
-                written += rect.area if mask is None else int(np.count_nonzero(mask))
         except BaseException:
             self.edit.rollback()
             raise
         if self.stop.is_set():
             self.edit.rollback()
-            return -1
+            return False
         self.edit.commit()
-        return written
+        return True
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What a tool wants to know of the label, and what it does then."""
+
+    find: Callable[[], object]
+    then: Callable[[object], object]
+
+    def __call__(self) -> object:
+        return self.find()
 
 
 class WholeImage(QObject):
@@ -69,12 +78,13 @@ class WholeImage(QObject):
         super().__init__(parent)
         self._session = session
         self._options = options
-        self._work: _Work | None = None
+        self._work: _Work | _Search | None = None
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_done)
         self._chores.failed.connect(self._on_failed)
         session.letting_go.connect(self.cancel)
         session.large_edit_wanted.connect(self._on_large_edit)
+        session.large_search_wanted.connect(self._on_large_search)
 
     @property
     def busy(self) -> bool:
@@ -126,16 +136,8 @@ class WholeImage(QObject):
             session.said.emit(Message("info", text, topic="touch-up", passing=True))
             return
 
-        def patches(ids: Ids) -> Iterator[whole.Patch]:
-            image = Rect(0, 0, ids.shape[1], ids.shape[0])
-            for tx, ty in image.tiles(whole.SIDE):
-                rect = Rect(tx * whole.SIDE, ty * whole.SIDE, whole.SIDE, whole.SIDE).intersect(image)
-                part = rect.slices
-                certain = probabilities.planes[(slice(None), *part)].max(axis=0) >= sure * 255
-                said = prediction[part]
-                yield whole.Patch(rect, said, certain & (ids[part] == UNLABELLED) & (said != UNLABELLED))
-
-        self._start(f"Take over what is at least {sure:.0%} sure", patches)
+        work = partial(whole.sure_of, prediction=prediction, probabilities=probabilities, sure=sure)
+        self._start(f"Take over what is at least {sure:.0%} sure", work, looks=False)
 
     def write(self, name: str, patches: Patches, over: Over, then: Callable[[], object]) -> bool:
         """Write patches that do not depend on the label; act when it is done. False when it cannot begin."""
@@ -155,8 +157,7 @@ class WholeImage(QObject):
         then: Callable[[], object] | None = None,
         gesture: bool = False,
     ) -> bool:
-        session = self._session
-        document = session.document
+        session, document = self._session, self._session.document
         edit = session.begin_edit(name)  # none while another one is under way
         if document is None or edit is None:
             return False
@@ -165,20 +166,31 @@ class WholeImage(QObject):
         if over is not None:
             edit.over = over
         document.moving = True  # until `end_edit`: pixels and the number of the state do not belong together
-        session.held = f"“{name}” is under way; try again in a moment."
-        self._work = _Work(document, edit, patches, threading.Event(), looks, then, gesture)
-        self._chores.give(None, self._work)
+        self._give(name, _Work(document, edit, patches, threading.Event(), looks, then, gesture))
         return True
+
+    @Slot(str, object, object)
+    def _on_large_search(self, name: str, find: Callable[[], object], then: Callable[[object], object]) -> None:
+        session, document = self._session, self._session.document
+        if session.held:
+            session.said.emit(Message("info", session.held, topic="held", passing=True))
+        elif document is not None and not document.labels.editing:
+            self._give(name, _Search(find, then))
+
+    def _give(self, name: str, work: _Work | _Search) -> None:
+        self._session.held = f"“{name}” is under way; try again in a moment."
+        self._work = work
+        self._chores.give(None, work)
 
     @Slot()
     def cancel(self) -> None:
         """Take back the correction under way, or finish a gesture; returns when that is done."""
-        if self._work is not None:
-            if not self._work.gesture:
+        while self._work is not None:  # what was found may be written then
+            if isinstance(self._work, _Work) and not self._work.gesture:
                 self._work.stop.set()
             self._chores.close(finish=True)
 
-    def _end(self) -> _Work | None:
+    def _end(self) -> _Work | _Search | None:
         work, self._work = self._work, None
         self._session.held = ""
         return work
@@ -193,18 +205,24 @@ class WholeImage(QObject):
         return True
 
     @Slot(object, object)
-    def _on_done(self, _tag: object, written: int) -> None:
+    def _on_done(self, _tag: object, result: Any) -> None:
         work = self._end()
-        if work is None or not self._close(work):
+        if isinstance(work, _Search):
+            work.then(result)
+        elif work is not None:
+            self._on_written(work, result)
+
+    def _on_written(self, work: _Work, finished: bool) -> None:
+        if not self._close(work):
             return
-        if written < 0:
+        if not finished:
             text = f"“{work.edit.name}” was stopped and taken back."
             self._session.said.emit(Message("info", text, topic="stopped", passing=True))  # read on the next image, too
             return
         if work.then is not None:
             work.then()
             return
-        count = f"{written:,}".replace(",", "\u202f")
+        count = f"{work.edit.pixels:,}".replace(",", "\u202f")
         said = f"{work.edit.name}: {count} px." if work.edit.delta else f"{work.edit.name}: nothing to change."
         undo = (Offer("Undo", partial(self._undo, work)),) if work.edit.delta else ()
         self._session.said.emit(
@@ -220,6 +238,6 @@ class WholeImage(QObject):
     @Slot(object, object)
     def _on_failed(self, _tag: object, error: Exception) -> None:
         work = self._end()
-        if work is not None:
+        if isinstance(work, _Work):
             self._close(work)
         self._session.said.emit(Message.of(error, topic="whole image", image=self._session.key))

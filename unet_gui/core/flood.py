@@ -83,6 +83,13 @@ def flood(ids: Ids, x: int, y: int, limit: Rect | None = None, side: int = SIDE)
     return joined(flood_parts(ids, x, y, limit, side))
 
 
+def pieces(rect: Rect, mask: Mask | None = None) -> Iterator[Part]:
+    """Yield a rectangle, or a shape in it, in parts."""
+    for tx, ty in rect.tiles(SIDE):
+        tile = Rect(tx * SIDE, ty * SIDE, SIDE, SIDE).intersect(rect)
+        yield tile, None if mask is None else mask[tile.shift(-rect.x, -rect.y).slices]
+
+
 def joined(parts: Iterable[Part]) -> Shape:
     """Return one shape from parts that do not overlap."""
     found = [(rect, mask, rect if mask is None else _bounds(rect, mask)) for rect, mask in parts]

@@ -165,12 +165,15 @@ class Edit:
         The over-paint rule; it always looks at the pixels as they are now.
     rect : Rect
         Smallest rectangle around everything this edit has changed so far.
+    pixels : int
+        How many pixels are not what they were before, known after `commit`.
     """
 
     def __init__(self, labels: LabelImage, name: str, over: Over) -> None:
         self.name = name
         self.over = over
         self.rect = EMPTY
+        self.pixels = 0
         self._labels = labels
         self._before: dict[tuple[int, int], Ids] = {}
         self._delta: Delta | None = None
@@ -256,6 +259,7 @@ class Edit:
         rect = EMPTY
         for (tx, ty), before in self._before.items():
             np.bitwise_xor(before, self._labels._tile(tx, ty), out=before)
+            self.pixels += int(np.count_nonzero(before))
             bounds, data = encode_tile(before)
             if data:
                 tiles[tx, ty] = data

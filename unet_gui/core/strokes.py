@@ -114,6 +114,13 @@ def _from_runs(top: int, left: Floats, right: Floats) -> Shape:
     return Rect(x, top + rows.start, w, rows.stop - rows.start), mask
 
 
+def bands(rect: Rect, pixels: int = 2**22) -> Iterator[Rect]:
+    """Yield a rectangle in horizontal bands of at most so many pixels, or one row: a huge shape needs little memory."""
+    height = max(1, pixels // max(1, rect.w))
+    for top in range(rect.y, rect.y1, height):
+        yield Rect(rect.x, top, rect.w, min(height, rect.y1 - top))
+
+
 def box_between(p0: Point, p1: Point) -> Rect:
     """Return the rectangle of the pixels whose centres lie between two corners, `EMPTY` when there are none."""
     x, x1 = (math.ceil(v - 0.5) for v in sorted((p0[0], p1[0])))
@@ -188,19 +195,16 @@ def polygon(points: Sequence[Point] | ArrayLike) -> Shape:
     return Rect(x, y, w, h), winding[:, :w] != 0
 
 
-def polygon_bands(points: Sequence[Point] | ArrayLike, pixels: int = 2**24) -> Iterator[Shape]:
-    """Yield a polygon in horizontal bands of at most so many pixels, so that a huge one needs little memory."""
+def polygon_bands(points: Sequence[Point] | ArrayLike, pixels: int = 2**22) -> Iterator[Shape]:
+    """Yield a polygon in bands, see `bands`."""
     corners = np.asarray(points, np.float64).reshape(-1, 2)
     if len(corners) < 3:
         return
     x, y = (math.floor(v) for v in corners.min(axis=0))
     x1, y1 = (math.ceil(v) for v in corners.max(axis=0))
-    height = max(1, pixels // max(1, x1 - x))
-    if y1 - y <= height:
-        yield polygon(corners)
-        return
-    for top in range(y, y1, height):
-        yield polygon(_between_rows(corners, top, min(top + height, y1)))
+    area = Rect(x, y, x1 - x, y1 - y)
+    for band in bands(area, pixels):
+        yield polygon(corners if band == area else _between_rows(corners, band.y, band.y1))
 
 
 def _between_rows(corners: Floats, top: float, bottom: float) -> Floats:

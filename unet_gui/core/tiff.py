@@ -7,9 +7,10 @@ import logging
 import os
 import struct
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +21,14 @@ from unet_gui.core.headers import check_size, open_error, print_free
 CACHE_BYTES = 64 * 2**20
 """Decoded tiles or strips kept per open page."""
 
+LONG = 16
+"""Pages from which on it is remembered where they are in the file."""
+REMEMBERED = 64
+"""Files of which that is remembered."""
+
 _DAMAGED = "is damaged or cut off."
 _AGAIN = "Copy it again from where it came from."
+_MOST_TAGS = 4096  # tifffile's own bound
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MICRONS = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "mm": 1e3}
 
@@ -58,6 +65,47 @@ def in_words(path: str | os.PathLike[str], message: str = _DAMAGED) -> Iterator[
         raise ImageError(message, path, _AGAIN, repr(error)) from error
 
 
+class _Places(NamedTuple):
+    """Where the pictures of a file are.
+
+    Attributes
+    ----------
+    where : array of int
+        Their directories: byte in the file, or number where tifffile has an understanding of its own of them.
+    numbers : bool
+        Which of both.
+    planes : int
+        How many pictures follow a single directory, else 0.
+    """
+
+    where: array[int]
+    numbers: bool = False
+    planes: int = 0
+
+
+_Key = tuple[str, int, int, int]
+_places: OrderedDict[_Key, _Places] = OrderedDict()
+_places_lock = threading.Lock()
+
+
+def _remembered(key: _Key) -> _Places | None:
+    """Return what is known of a file as it is now: to find the places takes a walk along all pages.
+
+    No file stays open for that: labels are replaced meanwhile, and Windows does not replace an open file.
+    """
+    with _places_lock:
+        if key in _places:
+            _places.move_to_end(key)
+        return _places.get(key)
+
+
+def _remember(key: _Key, places: _Places) -> None:
+    with _places_lock:
+        _places[key] = places
+        while len(_places) > REMEMBERED:
+            _places.popitem(last=False)
+
+
 class TiffPages:
     """An open TIFF file.
 
@@ -80,35 +128,73 @@ class TiffPages:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
-        self._full: list[int] | None = None
         tifffile = _tifffile()
         with in_words(path):
             self._tif = tifffile.TiffFile(path)
             self._tif.filehandle.set_lock(True)  # without, its own lock does nothing
         try:
             with in_words(path):
-                self.count = self._count()
+                self._places = self._find_places()
         except ImageError:
             self._tif.close()
             raise
+        self.count = self._places.planes or len(self._places.where)
 
-    def _count(self) -> int:
-        """Return the number of pictures; smaller copies of a picture, which viewers use, are none."""
-        pages = len(self._tif.pages)
-        self._planes = False
-        if pages == 0:
+    def _find_places(self) -> _Places:
+        stat = os.fstat(self._tif.filehandle.fileno())
+        key = (os.path.abspath(self.path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        places = _remembered(key)
+        if places is None:
+            places = self._look_for_places()
+            if len(places.where) >= LONG:
+                _remember(key, places)
+        return places
+
+    def _look_for_places(self) -> _Places:
+        """Return where the pictures are; smaller copies of a picture, which viewers use, are none."""
+        tif = self._tif
+        numbers = bool(tif.is_lsm or tif.is_ndpi or (tif.is_scanimage and not tif.is_bigtiff))
+        where = array("Q", range(len(tif.pages))) if numbers else self._walk()
+        if not where:
             raise ImageError("holds no picture.", self.path, _AGAIN)
-        if pages == 1 and self._tif.is_imagej:
-            stack = self._tif.series[0]
-            planes = int(np.prod(stack.shape)) // max(1, int(np.prod(self._tif.pages[0].shape)))
+        if len(where) == 1 and tif.is_imagej:
+            stack = tif.series[0]
+            planes = int(np.prod(stack.shape)) // max(1, int(np.prod(tif.pages[0].shape)))
             if planes > 1 and stack.dataoffset is not None:
-                self._planes = True
-                return planes
-        if any(self._tif.pages[i].is_reduced for i in {min(1, pages - 1), pages - 1}):  # to look at all takes long
-            full = [i for i in range(pages) if not self._tif.pages[i].is_reduced]
-            self._full = full or [0]
-            return len(self._full)
-        return pages
+                return _Places(where, numbers, planes)
+        if any(self._at(place, numbers).is_reduced for place in where[1:2] + where[-1:]):  # to look at all takes long
+            full = array("Q", (place for place in where if not self._at(place, numbers).is_reduced))
+            where = full or where[:1]
+        return _Places(where, numbers)
+
+    def _walk(self) -> array[int]:
+        """Return where the directories are, as far as they lead from one to the next."""
+        form, file = self._tif.tiff, self._tif.filehandle
+        file.seek(form.offsetsize)
+        found: dict[int, None] = {}
+        (place,) = struct.unpack(form.offsetformat, file.read(form.offsetsize))
+        while 0 < place < file.size and place not in found:
+            file.seek(place)
+            head = file.read(form.tagnosize)
+            count = struct.unpack(form.tagnoformat, head)[0] if len(head) == form.tagnosize else _MOST_TAGS + 1
+            if count > _MOST_TAGS:
+                break
+            found[place] = None
+            file.seek(place + form.tagnosize + count * form.tagsize)
+            follows = file.read(form.offsetsize)
+            if len(follows) < form.offsetsize:
+                break
+            (place,) = struct.unpack(form.offsetformat, follows)
+        return array("Q", found)
+
+    def _at(self, place: int, numbers: bool) -> Any:
+        """Return what tifffile makes of a directory."""
+        if numbers:
+            return self._tif.pages[place]
+        file = self._tif.filehandle
+        with file.lock:
+            file.seek(place)
+            return _tifffile().TiffPage(self._tif, index=int(place != self._tif.pages[0].offset))
 
     def page(self, index: int) -> TiffPage:
         """Return one page.
@@ -121,8 +207,8 @@ class TiffPages:
         if not 0 <= index < self.count:
             raise ImageError(f"has no page {index + 1}, only {self.count}.", self.path, "Was the file replaced?")
         with in_words(self.path):
-            index, plane = (0, index) if self._planes else (index, 0)
-            page = self._tif.pages[self._full[index] if self._full else index]
+            index, plane = (0, index) if self._places.planes else (index, 0)
+            page = self._at(self._places.where[index], self._places.numbers)
             self._check_directory(int(page.offset))
             return TiffPage(self, page, plane)
 
@@ -249,7 +335,7 @@ class TiffPage:
     @property
     def description(self) -> str:
         """The text stored with the page, "" when there is none."""
-        tag = self._pages._tif.pages[0 if self._pages._planes else self._page.index].aspage().tags.get(270)
+        tag = self._page.aspage().tags.get(270)
         return tag.value if tag is not None and isinstance(tag.value, str) else ""
 
     @property
@@ -281,7 +367,7 @@ class TiffPage:
         key, page = self._key, self._page
         bits = key.dtype.itemsize * 8
         planar = int(key.planarconfig) == 2 and self.channels > 1
-        if self._pages._planes:
+        if self._pages._places.planes:
             return int(self._pages._tif.series[0].dataoffset) + self._plane * self._row_bytes() * self.height
         simple = int(key.compression) == 1 and int(key.predictor) == 1 and int(key.fillorder) == 1
         if self._bilevel or planar or key.is_tiled or not simple or key.bitspersample != bits or key.is_subsampled:

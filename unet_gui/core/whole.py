@@ -1,6 +1,6 @@
 """Corrections of a whole label, tile by tile, so that its size does not matter: specks, holes, grow and shrink.
 
-Each generator looks at a label that does not change meanwhile and yields what to write where.
+Each generator looks at a label that does not change meanwhile, unless it says so, and yields what to write where.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from unet_gui.core.blobs import specks
 from unet_gui.core.cv import cv2
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.planes import Probabilities
 
 Ids = NDArray[np.uint8]
 SIDE = 2048
@@ -90,10 +91,29 @@ def shrunk(ids: Ids, class_id: int, distance: float = 1.0) -> Iterator[Patch]:
         yield Patch(tile, table[nearest[inside]], mask)
 
 
+def sure_of(
+    ids: Ids, prediction: Ids, probabilities: Probabilities, sure: float, area: Rect | None = None
+) -> Iterator[Patch]:
+    """Let unlabelled pixels take the prediction wherever the model is at least so sure of it, 0 … 1.
+
+    What has been yielded may be written meanwhile.
+    """
+    whole = Rect(0, 0, ids.shape[1], ids.shape[0])
+    for tile in tiles(whole if area is None else area.intersect(whole)):
+        part = tile.slices
+        certain = probabilities.planes[(slice(None), *part)].max(axis=0) >= sure * 255
+        said = prediction[part]
+        yield Patch(tile, said, certain & (ids[part] == UNLABELLED) & (said != UNLABELLED))
+
+
+def tiles(rect: Rect) -> Iterator[Rect]:
+    """Yield a rectangle in tiles."""
+    for tx, ty in rect.tiles(SIDE):
+        yield Rect(tx * SIDE, ty * SIDE, SIDE, SIDE).intersect(rect)
+
+
 def _tiles(ids: Ids, margin: int) -> Iterator[tuple[Rect, Rect]]:
     """Yield tiles, each with the area around it that decides about its pixels."""
-    height, width = ids.shape
-    whole = Rect(0, 0, width, height)
-    for tx, ty in whole.tiles(SIDE):
-        tile = Rect(tx * SIDE, ty * SIDE, SIDE, SIDE).intersect(whole)
+    whole = Rect(0, 0, ids.shape[1], ids.shape[0])
+    for tile in tiles(whole):
         yield tile, tile.grow(margin).intersect(whole)

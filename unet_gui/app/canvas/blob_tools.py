@@ -13,7 +13,7 @@ from unet_gui.app.canvas.model_tools import NEAR, window_around
 from unet_gui.app.canvas.shape_tools import box_corners
 from unet_gui.app.canvas.tool import Clip, Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.blobs import Specks, grown, holes, specks, surrounding
-from unet_gui.core.flood import SIDE, Part, flood, flood_parts
+from unet_gui.core.flood import Part, flood, flood_parts, pieces
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.strokes import NOTHING, Shape, box_between
@@ -29,27 +29,29 @@ class _LabelBlobTool(Tool):
         self._revision = -1
         self._is_cut = False
 
-    def blob_at(self, pointer: Pointer, window: int | None = None) -> tuple[Shape, int]:
-        """Return the labelled blob under the pointer and its class; if asked, no more of it than is in a window."""
+    def blob_at(self, pointer: Pointer, window: int) -> tuple[Shape, int]:
+        """Return the labelled blob under the pointer, no more of it than is in a window, and its class."""
+        labels, class_id = self.target.labels, self.class_at(pointer)
+        if labels is None or class_id == UNLABELLED:
+            return NOTHING, UNLABELLED
+        limit = window_around(*pointer.pixel, window)
+        blob = flood(labels.ids, *pointer.pixel, limit=limit)
+        self._is_cut = _leaves(blob[0], limit, labels.shape)
+        return blob, class_id
+
+    def class_at(self, pointer: Pointer) -> int:
+        """Return the class of the pixel under the pointer, 255 outside the image."""
         labels = self.target.labels
         x, y = pointer.pixel
-        if labels is None or not (0 <= y < labels.shape[0] and 0 <= x < labels.shape[1]):
-            return NOTHING, UNLABELLED
-        class_id = int(labels.ids[y, x])
-        if class_id == UNLABELLED:
-            return NOTHING, UNLABELLED
-        limit = None if window is None else window_around(x, y, window)
-        blob = flood(labels.ids, x, y, limit=limit)
-        self._is_cut = limit is not None and _leaves(blob[0], limit, labels.shape)
-        return blob, class_id
+        inside = labels is not None and not Rect(x, y, 1, 1).clip(labels.shape).empty
+        return int(labels.ids[y, x]) if labels is not None and inside else UNLABELLED
 
     def parts_at(self, pointer: Pointer) -> Callable[[], Iterable[Part]]:
         """Return what finds the labelled blob under the pointer, in parts."""
         labels = self.target.labels
-        x, y = pointer.pixel
-        if labels is None or Rect(x, y, 1, 1).clip(labels.shape).empty or labels.ids[y, x] == UNLABELLED:
+        if labels is None or self.class_at(pointer) == UNLABELLED:
             return tuple
-        return partial(flood_parts, labels.ids, x, y)
+        return partial(flood_parts, labels.ids, *pointer.pixel)
 
     def hover(self, pointer: Pointer) -> None:
         labels = self.target.labels
@@ -142,22 +144,35 @@ class BlobTool(_LabelBlobTool):
         self._pasting = False
         super().cancel()
 
-    def copy(self) -> bool:
-        """Copy what is labelled in the box, or the blob under the pointer; return whether there was anything."""
+    def copy(self) -> None:
+        """Copy what is labelled in the box, or the blob under the pointer."""
         labels = self.target.labels
         if labels is None:
-            return False
-        if self._box.empty:
-            rect, mask = NOTHING if self._pointer is None else self.blob_at(self._pointer)[0]
-        else:
-            rect = self._box.clip(labels.shape)
-            mask = labels.ids[rect.slices] != UNLABELLED
-        if rect.empty or not mask.any():
-            self.canvas.say("Nothing labelled to copy: point at a blob or drag a box")
-            return False
-        self.canvas.clip = Clip(labels.ids[rect.slices].copy(), mask)
-        self.canvas.say(f"Copied {np.count_nonzero(mask)} px; Ctrl+V pastes, also into another image")
-        return True
+            return
+        ids, before = labels.ids, self.canvas.clip
+
+        def find(shape: Shape) -> Clip:
+            rect, mask = shape
+            mask &= ids[rect.slices] != UNLABELLED
+            return Clip.of(ids[rect.slices].copy(), mask)
+
+        def take(clip: Clip) -> None:
+            self.canvas.clip = clip if clip.pixels else before
+            self.canvas.say(
+                f"Copied {clip.pixels} px; Ctrl+V pastes, also into another image"
+                if clip.pixels
+                else "Nothing labelled to copy: point at a blob or drag a box"
+            )
+
+        self.canvas.clip = None  # nobody pastes what was copied before while this is looked for
+        if not self.find("Copy", self._chosen(), find, take):
+            self.canvas.clip = before
+
+    def _chosen(self) -> Callable[[], Iterable[Part]]:
+        """Return what finds the box, or the blob under the pointer, in parts."""
+        if not self._box.empty:
+            return partial(pieces, self._box.intersect(self.canvas.whole_rect()))
+        return tuple if self._pointer is None else self.parts_at(self._pointer)
 
     def paste(self) -> None:
         """Let what was copied hang at the pointer until the next click."""
@@ -179,15 +194,9 @@ class BlobTool(_LabelBlobTool):
         return None if source is None else source.info.pixel_size
 
     def _delete(self) -> None:
-        labels = self.target.labels
-        if labels is None:
+        if self._box.empty and self._pointer is None:
             return
-        if not self._box.empty:
-            parts: Callable[[], Iterable[Part]] = partial(_tiles, self._box.clip(labels.shape))
-        elif self._pointer is not None:
-            parts = self.parts_at(self._pointer)
-        else:
-            return
+        parts = self._chosen()
         self.cancel()
         self.fill("Delete blob", parts, UNLABELLED)
 
@@ -219,7 +228,7 @@ class BlobTool(_LabelBlobTool):
             self.canvas.say("Pixels of classes that this folder does not know were left out")
 
         def patches() -> Iterator[Patch]:
-            for tile, _ in _tiles(Rect(0, 0, place.w, place.h)):
+            for tile, _ in pieces(Rect(0, 0, place.w, place.h)):
                 ids, mask = clip.ids[tile.slices], clip.mask[tile.slices]
                 yield Patch(tile.shift(place.x, place.y), ids, mask if all_known else mask & known[ids])
 
@@ -238,10 +247,14 @@ class HolesTool(_LabelBlobTool):
     )
 
     def gesture(self, press: Pointer) -> Gesture:
-        blob, class_id = self.blob_at(press)
+        parts, class_id = self.parts_at(press), self.class_at(press)
         self.cancel()
-        if not blob[0].empty:
-            self.apply("Fill holes", [holes(*blob)], class_id)
+
+        def write(found: Shape) -> None:
+            self.fill("Fill holes", partial(pieces, *found), class_id)
+
+        if class_id != UNLABELLED:
+            self.find("Fill holes", parts, lambda blob: holes(*blob), write)
         while (yield).kind != "release":
             pass
 
@@ -370,12 +383,6 @@ def _leaves(rect: Rect, window: Rect, shape: tuple[int, int]) -> bool:
     at_left, at_top = rect.x <= window.x > 0, rect.y <= window.y > 0
     at_right, at_bottom = rect.x1 >= window.x1 < shape[1], rect.y1 >= window.y1 < shape[0]
     return not rect.empty and (at_left or at_top or at_right or at_bottom)
-
-
-def _tiles(rect: Rect) -> Iterator[Part]:
-    """Yield a rectangle in parts."""
-    for tx, ty in rect.tiles(SIDE):
-        yield Rect(tx * SIDE, ty * SIDE, SIDE, SIDE).intersect(rect), None
 
 
 def without(shape: Shape, other: Shape) -> Shape:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from unet_gui.app.canvas.target import Found
 from unet_gui.app.canvas.tool import let_eraser_work
 from unet_gui.core.geometry import Rect
 from unet_gui.core.history import History
@@ -61,16 +62,23 @@ class LabelDocument(QObject):
         """Commit it as one undo step."""
         self.history.push(edit.commit())
 
-    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> bool:
         """Write it at once: there is nothing beside."""
         edit = self.begin_edit(name)
-        if edit is not None:
-            if erases:
-                let_eraser_work(edit)
-            for patch in patches():
-                edit.write(*patch)
-            self.end_edit(edit)
-            self.changed(edit.rect)
+        if edit is None:
+            return False
+        if erases:
+            let_eraser_work(edit)
+        for patch in patches():
+            edit.write(*patch)
+        self.end_edit(edit)
+        self.changed(edit.rect)
+        return True
+
+    def find_beside(self, name: str, find: Callable[[], Found], then: Callable[[Found], object]) -> bool:
+        """Find it out at once."""
+        then(find())
+        return True
 
     def changed(self, rect: Rect) -> None:
         """Pass the change on."""

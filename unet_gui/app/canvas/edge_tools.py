@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ class WandTool(Tool):
                 shape = self._find(image, window, press, tolerance)
         self.canvas.options.wand_tolerance = tolerance
         self.canvas.show_overlay(None)
-        self.apply("Magic wand", [shape], class_id)
+        self.fill("Magic wand", lambda: [shape], class_id)
 
     def _find(self, image: np.ndarray, window: Rect, press: Pointer, tolerance: int) -> Shape:
         x, y = press.pixel
@@ -197,7 +198,7 @@ class ScissorsTool(DraftTool[Route]):
     def _close(self) -> None:
         anchors, paths, erases = self.draft
         outline = joined([*paths, self._path_to(anchors[0])] if len(anchors) > 1 else paths)
-        if self.apply("Scissors", polygon_bands(outline), UNLABELLED if erases else self.target.active_class):
+        if self.fill("Scissors", partial(polygon_bands, outline), UNLABELLED if erases else self.target.active_class):
             self.cancel()
 
     def show(self, pointer: Pointer | None = None) -> None:
@@ -280,7 +281,7 @@ class GrabCutTool(DraftTool[Proposal]):
         shape, class_id = self.draft
         if class_id not in self.canvas.class_ids:
             class_id = self.target.active_class  # the class was removed meanwhile
-        if key != "enter" or self.apply("Box proposal", [shape], class_id):
+        if key != "enter" or self.fill("Box proposal", lambda: [shape], class_id):
             self.cancel()
         return True
 

@@ -11,11 +11,12 @@ import numpy as np
 from unet_gui.app.canvas.paint_tools import BrushTool
 from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.blobs import surrounding
-from unet_gui.core.flood import flood, flood_parts
-from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.flood import flood, flood_parts, pieces
+from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED, Edit
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.strokes import Shape, capsule
+from unet_gui.core.whole import sure_of
 
 NEAR = 1024  # a blob under the pointer is looked for in a window of this size, to stay live
 
@@ -138,10 +139,21 @@ class TakeOverTool(Tool):
         if Rect(x, y, 1, 1).clip(prediction.shape).empty:
             return
         if press.erase:
-            blob = flood(prediction, x, y)
-            self.apply("Flip predicted blob", [blob], surrounding(prediction, *blob))
+            self._flip(prediction, x, y)
         elif prediction[y, x] != UNLABELLED:
             self.fill("Take over blob", partial(flood_parts, prediction, x, y), int(prediction[y, x]))
+
+    def _flip(self, prediction: np.ndarray, x: int, y: int) -> None:
+        name = "Flip predicted blob"
+
+        def find(blob: Shape) -> tuple[Shape, int]:
+            return blob, surrounding(prediction, *blob)
+
+        def write(found: tuple[Shape, int]) -> None:
+            blob, around = found
+            self.fill(name, partial(pieces, *blob), around)
+
+        self.find(name, partial(flood_parts, prediction, x, y), find, write)
 
     def _paint(self, press: Pointer, event: Pointer) -> Gesture:
         prediction = self.target.prediction
@@ -205,28 +217,7 @@ class SureTool(Tool):
             sure = min(max(start + (event.x - press.x) * self.canvas.zoom / 400, 0.0), 1.0)
         self.canvas.options.sure = sure
         self.canvas.show_overlay(None)
-        with self.editing("Take over what is sure") as edit:
-            if edit is not None:
-                take_over_sure(edit, labels.ids, prediction, probabilities.planes, sure, area)
-                self.target.changed(edit.rect)
-
-
-def take_over_sure(
-    edit: Edit,
-    ids: np.ndarray,
-    prediction: np.ndarray,
-    probabilities: np.ndarray,
-    sure: float,
-    area: Rect,
-) -> Rect:
-    """Make unlabelled pixels what the model said wherever it is at least so sure; return what changed."""
-    changed = EMPTY
-    for tx, ty in area.tiles(1024):
-        tile = Rect(tx * 1024, ty * 1024, 1024, 1024).intersect(area)
-        part = tile.slices
-        mask = (probabilities[(slice(None), *part)].max(axis=0) >= sure * 255) & (ids[part] == UNLABELLED)
-        changed = changed.union(edit.write(tile, prediction[part], mask))
-    return changed
+        self.write("Take over what is sure", partial(sure_of, labels.ids, prediction, probabilities, sure, area))
 
 
 class ThresholdTool(Tool):

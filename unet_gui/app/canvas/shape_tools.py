@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from unet_gui.app.canvas.draft_tool import DraftTool
 from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo
+from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.strokes import Point, Shape, ellipse, polygon_bands, rectangle
+from unet_gui.core.strokes import Point, Shape, bands, box_between, ellipse, polygon_bands, rectangle
 
 
 class LassoTool(Tool):
@@ -39,7 +41,7 @@ class LassoTool(Tool):
                 count += 1
             self.canvas.show_overlay(Overlay(lines=[(points[:count], True)]))
         self.canvas.show_overlay(None)
-        self.apply("Lasso", polygon_bands(points[:count]), class_id)
+        self.fill("Lasso", partial(polygon_bands, points[:count]), class_id)
 
 
 class _BoxTool(Tool):
@@ -55,14 +57,19 @@ class _BoxTool(Tool):
             size = f"{abs(x1 - x0):.0f} × {abs(y1 - y0):.0f}"
             self.canvas.show_overlay(Overlay(lines=[(self.outline(*corners), True)], text=size))
         self.canvas.show_overlay(None)
-        self.apply(self.info.text, [self.shape(*corners)], class_id)
+        self.fill(self.info.text, partial(self._parts, *corners), class_id)
+
+    def _parts(self, p0: Point, p1: Point) -> Iterator[Shape]:
+        box = box_between(p0, p1).grow(1)  # an ellipse touches its sides
+        for band in bands(box.intersect(self.canvas.whole_rect())):
+            yield self.shape(p0, p1, band)
 
     def outline(self, p0: Point, p1: Point) -> np.ndarray:
         """Return the corners of the line that is shown."""
         raise NotImplementedError
 
-    def shape(self, p0: Point, p1: Point) -> Shape:
-        """Return the pixels inside."""
+    def shape(self, p0: Point, p1: Point, limit: Rect) -> Shape:
+        """Return the pixels inside, of those in a rectangle."""
         raise NotImplementedError
 
 
@@ -91,8 +98,8 @@ class RectangleTool(_BoxTool):
     def outline(self, p0: Point, p1: Point) -> np.ndarray:
         return box_corners(p0, p1)
 
-    def shape(self, p0: Point, p1: Point) -> Shape:
-        return rectangle(p0, p1, self.canvas.whole_rect())
+    def shape(self, p0: Point, p1: Point, limit: Rect) -> Shape:
+        return rectangle(p0, p1, limit)
 
 
 class EllipseTool(_BoxTool):
@@ -112,8 +119,8 @@ class EllipseTool(_BoxTool):
         a, b = abs(p1[0] - p0[0]) / 2, abs(p1[1] - p0[1]) / 2
         return np.stack([(p0[0] + p1[0]) / 2 + a * np.cos(angle), (p0[1] + p1[1]) / 2 + b * np.sin(angle)], axis=1)
 
-    def shape(self, p0: Point, p1: Point) -> Shape:
-        return ellipse(p0, p1, self.canvas.whole_rect())
+    def shape(self, p0: Point, p1: Point, limit: Rect) -> Shape:
+        return ellipse(p0, p1, limit)
 
 
 def box_corners(p0: Point, p1: Point) -> np.ndarray:
@@ -221,7 +228,7 @@ class PolygonTool(DraftTool[Corners]):
 
     def _close(self) -> None:
         points, erases = self.draft
-        if self.apply("Polygon", polygon_bands(points), UNLABELLED if erases else self.target.active_class):
+        if self.fill("Polygon", partial(polygon_bands, points), UNLABELLED if erases else self.target.active_class):
             self.cancel()
 
     def show(self, pointer: Pointer | None = None, active: int | None = None) -> None:

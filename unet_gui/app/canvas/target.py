@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from unet_gui.core.images import ImageSource
 from unet_gui.core.labels import Edit, LabelImage, Over
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.whole import Patch
+
+Found = TypeVar("Found")
 
 
 class EditTarget(Protocol):
@@ -57,10 +59,16 @@ class EditTarget(Protocol):
     def end_edit(self, edit: Edit) -> None:
         """Commit the edit, or nothing after its rollback; it becomes one undo step."""
 
-    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
+    def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> bool:
         """Write much as one undo step, beside the window; nobody else changes the label until that is done.
 
-        An edit that erases does so also under the rule *only unlabelled*.
+        An edit that erases does so also under the rule *only unlabelled*. False when it cannot begin.
+        """
+
+    def find_beside(self, name: str, find: Callable[[], Found], then: Callable[[Found], object]) -> bool:
+        """Find out beside the window what takes long, then act on it; the label does not change meanwhile.
+
+        False when it cannot begin.
         """
 
     def changed(self, rect: Rect) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_gui.app.canvas.target import EditTarget
+from unet_gui.app.canvas.target import EditTarget, Found
 from unet_gui.core.cv import cv2
-from unet_gui.core.flood import Part
+from unet_gui.core.flood import Part, joined
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED, Edit, Over
 from unet_gui.core.strokes import Shape
@@ -172,17 +171,22 @@ class Clip:
     ids : ndarray of uint8, shape (h, w)
     mask : ndarray of bool, shape (h, w)
         Which of them belong to it.
+    pixels : int
+        How many.
     counts : ndarray, shape (256,)
-        How many pixels each class has, about.
+        How many of each class, about.
     """
 
     ids: NDArray[np.uint8]
     mask: NDArray[np.bool_]
+    pixels: int
+    counts: NDArray[np.floating]
 
-    @cached_property
-    def counts(self) -> NDArray[np.floating]:
-        mask = self.mask.view(np.uint8)
-        return np.ravel(cv2.calcHist([self.ids], [0], mask, [256], [0, 256]))
+    @classmethod
+    def of(cls, ids: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Clip:
+        """Count the pixels now: a large piece is copied beside the window."""
+        counts = cv2.calcHist([ids], [0], mask.view(np.uint8), [256], [0, 256])
+        return cls(ids, mask, int(np.count_nonzero(mask)), np.ravel(counts))
 
 
 class ToolCanvas(Protocol):
@@ -368,43 +372,54 @@ class Tool:
             raise
         self.target.end_edit(edit)
 
-    def write(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool = False) -> None:
-        """Write patches as one undo step; beside the window, from the first, when there are many pixels to look at."""
+    def write(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool = False) -> bool:
+        """Write patches as one undo step; beside the window, from the first, when there are many pixels to look at.
+
+        False when nobody may paint just now.
+        """
         few, area = [], 0
         for patch in patches():
             few.append(patch)
             area += patch.rect.area
             if area > LARGE:
-                self.target.edit_beside(name, patches, erases)
-                return
+                return self.target.edit_beside(name, patches, erases)
         with self.editing(name) as edit:
-            if edit is not None:
-                if erases:
-                    let_eraser_work(edit)
-                for patch in few:
-                    edit.write(*patch)
-                self.target.changed(edit.rect)
+            if edit is None:
+                return False
+            if erases:
+                let_eraser_work(edit)
+            for patch in few:
+                edit.write(*patch)
+            self.target.changed(edit.rect)
+        return True
 
-    def fill(self, name: str, parts: Callable[[], Iterable[Part]], class_id: int) -> None:
-        """Give the pixels of a region one class, as one undo step."""
+    def fill(self, name: str, parts: Callable[[], Iterable[Part]], class_id: int) -> bool:
+        """Give the pixels of a region one class, as one undo step; see `write`."""
 
         def patches() -> Iterator[Patch]:
             for rect, mask in parts():
                 yield Patch(rect, np.broadcast_to(np.uint8(class_id), (rect.h, rect.w)), mask)
 
-        self.write(name, patches, erases=class_id == UNLABELLED)
+        return self.write(name, patches, erases=class_id == UNLABELLED)
 
-    def apply(self, name: str, shapes: Iterable[Shape], class_id: int) -> bool:
-        """Give the pixels of some shapes one class, as one undo step; False when nobody may paint just now."""
-        with self.editing(name) as edit:
-            if edit is None:
-                return False
-            if class_id == UNLABELLED:
-                let_eraser_work(edit)
-            changed = EMPTY
-            for rect, mask in shapes:
-                changed = changed.union(edit.paint(rect, mask, class_id))
-            self.target.changed(changed)
+    def find(
+        self,
+        name: str,
+        parts: Callable[[], Iterable[Part]],
+        find: Callable[[Shape], Found],
+        then: Callable[[Found], object],
+    ) -> bool:
+        """Work something out of a region, then act on it; beside the window when there are many pixels to look at.
+
+        False when it cannot begin.
+        """
+        few, around = [], EMPTY
+        for part in parts():
+            few.append(part)
+            around = around.union(part[0])
+            if around.area > LARGE:
+                return self.target.find_beside(name, lambda: find(joined(parts())), then)
+        then(find(joined(few)))
         return True
 
 

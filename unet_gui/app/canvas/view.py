@@ -246,9 +246,10 @@ class CanvasView(CanvasSurface):
         self._navigation.cancel()
         self._hand.cancel()
 
-    def copy(self) -> bool:
-        """Copy the blob under the pointer, or what is in the box of the blob tool; return whether there was any."""
-        return self._bench.has_label and self._blobs().copy()
+    def copy(self) -> None:
+        """Copy the blob under the pointer, or what is in the box of the blob tool."""
+        if self._bench.has_label:
+            self._blobs().copy()
 
     def delete(self) -> None:
         """Delete what the tool in hand is about to make, or the blob under the pointer."""

@@ -9,8 +9,8 @@ trained on turned and mirrored images (``--symmetries turns``, the usual case) i
 of `fast` are (``--views``). The network has learned for some seconds what is bright, as the masks of one that has not
 are noise, which no writer of PNG files is made for.
 
-Making a file takes 0.03 ms of a processor on an ordinary ext4 disk, but 0.6 ms on one without a journal where many files
-were deleted in the last minute: the environment variable ``TMPDIR`` says on which disk the folder is made.
+Making a file takes 0.03 ms of a processor on an ordinary ext4 disk, but 0.6 ms on one without a journal where many were
+deleted in the last minute: the environment variable ``TMPDIR`` says on which disk the folder is made.
 """
 
 from __future__ import annotations

@@ -230,11 +230,16 @@ TRAINING_CHOICES: dict[str, tuple[type, str, str]] = {
     "crop": (int, "PIXELS", "side of the crops"),
     "batch": (int, "N", "crops a step"),
     "learning_rate": (float, "X", "highest learning rate"),
-    "channels": (int, "1|3", "colour channels the network takes"),
+    "channels": (int, "1-4", "channels of the image the network takes"),
     "normalisation": (str, "image|dataset", "measure grey values for each image or once for all"),
+    "symmetries": (
+        str,
+        "none|mirror|flips|turns",
+        "mirror pictures left to right, either way, turn them too",
+    ),
     "inpaint": (float, "X", "weight of guessing hidden parts of the pictures, beside the loss; 0 = do not"),
     "patience": (int, "N", "validations without a better score until it stops; 0 = never"),
-    "precision": (str, "auto|fp32|bf16", "numbers to compute with (default: measured)"),
+    "precision": (str, "auto|fp32|bf16", "numbers to compute with (default: what the device is fast with)"),
 }
 """Fields of `TrainConfig` that are chosen by themselves: type, placeholder, help."""
 

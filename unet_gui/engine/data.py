@@ -218,6 +218,16 @@ def make_picture(key: str, pixels: NDArray, label: NDArray[np.uint8], classes: i
     return Picture(key, finite(pixels, stats.mean), label, stats, points, tuple(int(n) for n in counts), painted)
 
 
+def middle(array: NDArray) -> NDArray:
+    """Return an image or label, of a large one the middle, of `WHOLE` pixels."""
+    h, w = array.shape[:2]
+    if h * w <= WHOLE:
+        return array
+    side = int(WHOLE**0.5)
+    top, left = max(0, (h - side) // 2), max(0, (w - side) // 2)
+    return np.ascontiguousarray(array[top : top + side, left : left + side])
+
+
 def _painted(label: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return the sums for `Picture.painted`."""
     known = (label != UNLABELLED).astype(np.uint8)

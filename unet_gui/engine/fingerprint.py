@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.engine.data import UNLABELLED, WHOLE, Picture, histogram
+from unet_gui.engine import distinct
+from unet_gui.engine.data import UNLABELLED, Picture, histogram, middle
 from unet_gui.engine.normalise import Stats
 
 
@@ -46,6 +47,10 @@ class Fingerprint:
     brighter : tuple of float
         For each class, the share of images in which it is brighter than the rest (NaN: unknown). Near 0 or 1 where all
         images have one polarity.
+    absolute : bool
+        Classes differ by their grey values as they are: see `distinct.are_absolute`.
+    symmetries : str
+        What may be done to the images without making one class look like another: see `distinct.symmetries`.
     """
 
     images: int
@@ -62,6 +67,8 @@ class Fingerprint:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     brighter: tuple[float, ...]
+    absolute: bool = False
+    symmetries: str = "turns"
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class Traits:
         Class shares in the first third minus those in the last.
     brighter : tuple of float
         For each class, its mean grey value minus that of the rest (NaN where either is missing).
+    means, slopes : ndarray
+        See `distinct.class_means` and `distinct.slopes`.
     """
 
     key: str
@@ -95,11 +104,14 @@ class Traits:
     vertical: NDArray[np.float64] | None
     horizontal: NDArray[np.float64] | None
     brighter: tuple[float, ...]
+    means: NDArray[np.float64]
+    slopes: NDArray[np.float64]
 
 
 def traits_of(picture: Picture) -> Traits:
     """Measure one image."""
     label, classes = picture.label, len(picture.counts)
+    sums = distinct.class_sums(picture.pixels, label, classes)
     return Traits(
         picture.key,
         label.size,
@@ -109,7 +121,9 @@ def traits_of(picture: Picture) -> Traits:
         tuple(_thickness(label, classes)),
         _ends(label, classes),
         _ends(label.T, classes),
-        _brighter(picture.pixels, label, classes),
+        _brighter(*sums),
+        distinct.class_means(*sums),
+        distinct.slopes(picture.pixels, label, classes),
     )
 
 
@@ -121,8 +135,10 @@ def fingerprint(traits: Sequence[Traits], channels: int) -> Fingerprint:
     thick = np.array([t.thickness for t in traits])
     types = [t.stats.dtype for t in traits]
     dtype = max(types, key=types.count)
-    spread = float(np.median([np.mean(t.stats.std) for t in traits if t.stats.dtype == dtype]))
+    alike = [t for t in traits if t.stats.dtype == dtype]
+    spread = float(np.median([np.mean(t.stats.std) for t in alike]))
     brighter = np.array([t.brighter for t in traits])
+    evened = (np.array([t.stats.mean for t in alike]), np.array([t.stats.std for t in alike]))
     return Fingerprint(
         images=len(traits),
         channels=channels,
@@ -138,6 +154,8 @@ def fingerprint(traits: Sequence[Traits], channels: int) -> Fingerprint:
         mean=tuple(float(v) for v in np.median([t.stats.mean for t in traits], axis=0)),
         std=tuple(float(v) for v in np.median([t.stats.std for t in traits], axis=0)),
         brighter=tuple(_share_above(column) for column in brighter.T),
+        absolute=distinct.are_absolute(np.array([t.means for t in alike]), *evened),
+        symmetries=distinct.symmetries(np.array([t.slopes for t in traits])),
     )
 
 
@@ -147,16 +165,11 @@ def _share_above(values: NDArray[np.float64]) -> float:
     return float((known > 0).mean()) if known.size else float("nan")
 
 
-def _brighter(pixels: NDArray, label: NDArray[np.uint8], classes: int) -> tuple[float, ...]:
-    """Return for each class its mean grey value minus that of the other labelled pixels, from some of the pixels."""
-    step = max(1, round((label.size / 250_000) ** 0.5))
-    ids = label[::step, ::step].ravel()
-    grey = pixels[::step, ::step].reshape(ids.size, -1).mean(1, dtype=np.float64)
-    known = ids != UNLABELLED
-    counts = np.bincount(ids[known], minlength=classes)[:classes].astype(float)
-    sums = np.bincount(ids[known], weights=grey[known], minlength=classes)[:classes]
+def _brighter(counts: NDArray[np.int64], sums: NDArray[np.float64]) -> tuple[float, ...]:
+    """Return for each class its mean grey value minus that of the other labelled pixels; see `distinct.class_sums`."""
+    grey = sums.mean(1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        inside, outside = sums / counts, (sums.sum() - sums) / (counts.sum() - counts)
+        inside, outside = grey / counts, (grey.sum() - grey) / (counts.sum() - counts)
     return tuple(float(v) for v in inside - outside)
 
 
@@ -172,7 +185,7 @@ def _thickness(label: NDArray[np.uint8], classes: int) -> list[float]:
     Only where its outline is known: parts that end at unlabelled pixels (brush strokes) say nothing about objects.
     """
     found = []
-    label = _middle(label)
+    label = middle(label)
     dense = (label != UNLABELLED).mean() > 0.9
     for c in range(classes):
         mask = (label == c).astype(np.uint8)
@@ -183,16 +196,6 @@ def _thickness(label: NDArray[np.uint8], classes: int) -> list[float]:
         ridge = (depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8))) & (mask > 0)
         found.append(float(2 * np.median(depth[ridge])) if ridge.any() else 0.0)
     return found
-
-
-def _middle(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a label, of a large image the middle."""
-    h, w = label.shape
-    if h * w <= WHOLE:
-        return label
-    side = int(WHOLE**0.5)
-    top, left = max(0, (h - side) // 2), max(0, (w - side) // 2)
-    return np.ascontiguousarray(label[top : top + side, left : left + side])
 
 
 def _ends(label: NDArray[np.uint8], classes: int) -> NDArray[np.float64] | None:

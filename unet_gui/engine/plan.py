@@ -18,6 +18,10 @@ from unet_gui.engine.unet import Arch
 
 DEFAULT_MINUTES = 10.0
 TUTORIAL_EPOCHS = 40
+SYMMETRIES = ("", "mirror", "flips", "turns")
+"""What may be done to pictures, ever more: nothing, mirrored left to right, mirrored either way, turned too."""
+LARGE = 128.0
+"""Thickness in pixels of all areas from which on crops are larger: a usual one might show nothing of any edge."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,9 @@ def _check(config: TrainConfig) -> None:
         raise UserError(f"Pixel blocks can be 1, 2 or 4 pixels wide, not {config.stem}.")
     if config.precision not in ("auto", "fp32", "bf16"):
         raise UserError(f"There is no precision called “{config.precision}”.", hint="Use auto, fp32 or bf16.")
+    if config.symmetries not in (None, "none", *SYMMETRIES[1:]):
+        wishes = ", ".join(("none", *SYMMETRIES[1:-1]))
+        raise UserError(f"There are no symmetries called “{config.symmetries}”.", hint=f"Use {wishes} or turns.")
     if config.normalisation not in (None, "image", "dataset"):
         raise UserError(f"There is no normalisation called “{config.normalisation}”.", hint="Use image or dataset.")
     for name, (low, high) in limits.items():
@@ -232,29 +239,30 @@ def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device
     crop = _crop(config, prints, arch, device)
     if config.batch == 1 and crop == arch.align:
         crop *= 2  # the coarsest map would be one value, which has no spread to normalise by
-    augmentation, symmetries = _augmentation(prints)
+    symmetries = _symmetries(config, prints)
+    absolute = prints.absolute and config.normalisation is None
     plan = Plan(
         recipe="fast",
         arch=arch,
         normalisation=_normalisation(config, prints),
         crop=crop,
-        batch=config.batch or _batch(crop, device),
+        batch=config.batch or _batch(crop // 2 if _looks_far(stem, prints) else crop, device),
         learning_rate=config.learning_rate or 3e-3,
         score=score,
         optimiser="muon",
         class_weights=_weights(prints.shares),
         balance=0.5 if prints.labelled < SPARSE or min(prints.shares) < 0.05 else 0.0,
         inpaint=_inpaint(config, prints),
-        augmentation=augmentation,
+        augmentation=_augmentation(prints, symmetries, absolute),
         symmetries=symmetries,
         net=net,
     )
-    return plan, _words(plan, prints, why_stem)
+    return plan, _words(plan, prints, why_stem, asked=config.symmetries is not None)
 
 
 def _normalisation(config: TrainConfig, prints: Fingerprint) -> Normalisation:
     """Choose how grey values are measured: for each image, as exposure and staining differ even within a folder."""
-    if config.normalisation == "dataset":
+    if (config.normalisation or ("dataset" if prints.absolute else "image")) == "dataset":
         return Normalisation("dataset", prints.mean, prints.std)
     return Normalisation("image", floor=0.1 * prints.spread, dtype=prints.dtype)
 
@@ -267,12 +275,24 @@ def _stem(config: TrainConfig, prints: Fingerprint) -> tuple[int, str]:
     thin = min(known, default=0.0)
     if thin and thin < 3 and len(prints.shares) <= 2:
         return 1, f"The thinnest parts are about {thin:.0f} pixels wide, so every pixel is looked at one by one."
+    if _large(prints):
+        return 4, "All areas are large, so the network looks far, at pixels in blocks of 4 × 4."
     return 2, "Pixels are looked at in blocks of 2 × 2, which is four times as fast."
+
+
+def _large(prints: Fingerprint) -> bool:
+    """Whether all areas are so thick that a usual crop may show nothing of what bounds them."""
+    return min((t for t in prints.thickness if t > 0), default=0.0) > LARGE
+
+
+def _looks_far(stem: int, prints: Fingerprint) -> bool:
+    """Whether crops are larger, and pixel for pixel cheaper, for areas that are large."""
+    return stem == 4 and _large(prints)
 
 
 def _crop(config: TrainConfig, prints: Fingerprint, arch: Arch, device: str) -> int:
     """Choose the crop: a multiple of the network's grid, not much larger than the images."""
-    usual = 192 if device == "cuda" else 128
+    usual = (192 if device == "cuda" else 128) * (3 if _looks_far(arch.stem, prints) else 1)
     wish = config.crop or min(usual, max(prints.median_side, 64))
     return max(arch.align, -(-wish // arch.align) * arch.align)
 
@@ -299,29 +319,43 @@ def _weights(shares: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(min(4.0, max(0.5, (middle / s) ** 0.5))) if s > 0 else 1.0 for s in shares)
 
 
-def _augmentation(prints: Fingerprint) -> tuple[Augmentation, str]:
+def _symmetries(config: TrainConfig, prints: Fingerprint) -> str:
+    """Choose what may be done to the pictures: all, unless they have an up and a down, or classes a direction."""
+    if config.symmetries is not None:
+        return "" if config.symmetries == "none" else config.symmetries
+    usual = ("" if prints.handed else "mirror") if prints.upright else "turns"
+    return min(usual, prints.symmetries, key=SYMMETRIES.index)
+
+
+def _augmentation(prints: Fingerprint, symmetries: str, absolute: bool) -> Augmentation:
     """Choose how crops are varied: a little where the world has an up and a down, as its scenes are alike anyway."""
-    if not prints.upright:
-        return Augmentation(), "turns"
-    scenes = Augmentation(
-        flip_x=not prints.handed,
-        flip_y=False,
-        turn=False,
-        warp=0.5,
-        rotate=10,
-        bend=0.3,
-        elastic=2,
-        brightness=0.15,
-        contrast=0.15,
-        gamma=0,
-        noise=0.1,
-        blur=0,
-        coarse=0,
+    usual = Augmentation()
+    if prints.upright:
+        usual = dataclasses.replace(
+            usual,
+            warp=0.5,
+            rotate=10,
+            bend=0.3,
+            elastic=2,
+            brightness=0.15,
+            contrast=0.15,
+            gamma=0,
+            noise=0.1,
+            blur=0,
+            coarse=0,
+        )
+    if absolute:
+        usual = dataclasses.replace(usual, brightness=0.05, contrast=0.05, gamma=0)
+    return dataclasses.replace(
+        usual,
+        flip_x=symmetries != "",
+        flip_y=symmetries in ("flips", "turns"),
+        turn=symmetries == "turns",
+        rotate=usual.rotate if symmetries == "turns" else min(usual.rotate, 15),
     )
-    return scenes, "" if prints.handed else "mirror"
 
 
-def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
+def _words(plan: Plan, prints: Fingerprint, why_stem: str, asked: bool) -> tuple[str, ...]:
     """Say the plan in plain words."""
     colour = "grey" if plan.arch.in_channels == 1 else f"{plan.arch.in_channels} colour channels"
     score = (
@@ -329,20 +363,33 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str) -> tuple[str, ...]:
         if plan.score == "rand"
         else "The score is Dice: how well the areas overlap."
     )
-    upright = {
-        "": "Top and bottom look different, left and right too, so the pictures are neither mirrored nor turned.",
-        "mirror": "Top and bottom look different, so the pictures are mirrored left to right but not turned.",
-        "turns": "There is no up or down, so the pictures are turned and mirrored at random.",
-    }[plan.symmetries]
     return (
         f"{prints.images} labelled image{'s' if prints.images != 1 else ''}, {colour}, "
         f"{prints.labelled:.0%} of the pixels labelled.",
         *_grey_words(plan, prints),
         why_stem,
-        upright,
+        _symmetry_words(plan.symmetries, prints, asked),
         *(["The network also learns to guess hidden parts of the pictures, painted or not."] if plan.inpaint else []),
         score,
     )
+
+
+def _symmetry_words(symmetries: str, prints: Fingerprint, asked: bool) -> str:
+    """Say what is done to the pictures, and why."""
+    done = {
+        "": "neither mirrored nor turned",
+        "mirror": "mirrored left to right but not turned",
+        "flips": "mirrored at random but not turned",
+        "turns": "turned and mirrored at random",
+    }[symmetries]
+    if asked:
+        return f"The pictures are {done}, as asked."
+    if symmetries == "turns":
+        return f"There is no up or down, so the pictures are {done}."
+    if prints.upright:
+        both = "Top and bottom look different, left and right too" if prints.handed else "Top and bottom look different"
+        return f"{both}, so the pictures are {done}."
+    return f"Classes are told apart by their direction, so the pictures are {done}."
 
 
 def network_words(plan: Plan) -> tuple[str, ...]:
@@ -355,6 +402,8 @@ def network_words(plan: Plan) -> tuple[str, ...]:
 
 def _grey_words(plan: Plan, prints: Fingerprint) -> tuple[str, ...]:
     """Say how grey values are measured, and which are on which side."""
+    if prints.absolute and plan.normalisation.kind == "dataset":
+        return ("Classes are told apart by their grey values as they are, so images are not evened out one by one.",)
     of = "each image" if plan.normalisation.kind == "image" else "all images together"
     said = [f"Brightness and contrast are evened out for {of}."]
     share = prints.brighter[-1] if len(prints.brighter) == 2 else float("nan")

@@ -39,9 +39,11 @@ class TrainConfig:
         Model to start from; what fits is kept.
     width, depth, stem, crop, batch, learning_rate, channels : optional
         Base channels, levels of pooling, side of the pixel blocks (1, 2 or 4), crop side in pixels, crops a step,
-        peak rate, input channels (1 or 3).
+        peak rate, input channels (1 to 4).
     normalisation : {"image", "dataset"}, optional
         Grey values are measured for each image, or once for all.
+    symmetries : {"none", "mirror", "flips", "turns"}, optional
+        What may be done to pictures: nothing, mirror them left to right, either way, turn them too.
     inpaint : float, optional
         Weight of a second task, guessing hidden parts of the pictures, beside the loss; 0 = none. None: 0.3 where
         less than half of the pixels are painted and the pictures have no up and down, else 0.
@@ -77,6 +79,7 @@ class TrainConfig:
     learning_rate: float | None = None
     channels: int | None = None
     normalisation: str | None = None
+    symmetries: str | None = None
     inpaint: float | None = None
     patience: int | None = None
     checkpoint_seconds: float = 30.0

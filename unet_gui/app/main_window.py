@@ -373,7 +373,7 @@ class MainWindow(WindowFrame):
 
     @Slot(str, str)
     def _on_device(self, name: str, note: str) -> None:
-        self.status.device.setText(name)
+        self.status.device.set_text(name)
         self.status.device.setToolTip(note or "Where the model computes")
 
     @Slot(str)

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.canvas.tool import Options, let_eraser_work
 from unet_gui.app.chores import Chores
@@ -63,13 +63,29 @@ class WholeImage(QObject):
     ----------
     options : callable
         Returns what the tools remember: size of specks, how sure the model must be.
+
+    Attributes
+    ----------
+    undo_text : str
+        What `undo` takes back; empty when no correction is under way.
+    redo_text : str
+        Always empty.
+
+    Signals
+    -------
+    changed()
+        A correction is under way, or none any more.
     """
+
+    changed = Signal()
+    redo_text = ""
 
     def __init__(self, session: Session, options: Callable[[], Options], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._options = options
         self._work: _Work | None = None
+        self._unwanted = False  # the one under way, by the person
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_done)
         self._chores.failed.connect(self._on_failed)
@@ -80,6 +96,16 @@ class WholeImage(QObject):
     def busy(self) -> bool:
         """Whether a correction is under way."""
         return self._work is not None
+
+    @property
+    def undo_text(self) -> str:
+        return self._work.edit.name if self._work is not None else ""
+
+    def undo(self) -> None:
+        """Take back the one under way as soon as its thread hears of it."""
+        if self._work is not None:
+            self._unwanted = True
+            self._work.stop.set()
 
     def close(self) -> None:
         """End the thread."""
@@ -168,6 +194,7 @@ class WholeImage(QObject):
         session.held = f"“{name}” is under way; try again in a moment."
         self._work = _Work(document, edit, patches, threading.Event(), looks, then, gesture)
         self._chores.give(None, self._work)
+        self.changed.emit()
         return True
 
     @Slot()
@@ -178,10 +205,12 @@ class WholeImage(QObject):
                 self._work.stop.set()
             self._chores.close(finish=True)
 
-    def _end(self) -> _Work | None:
-        work, self._work = self._work, None
+    def _end(self) -> tuple[_Work | None, bool]:
+        work, unwanted = self._work, self._unwanted
+        self._work, self._unwanted = None, False
         self._session.held = ""
-        return work
+        self.changed.emit()
+        return work, unwanted
 
     def _close(self, work: _Work) -> bool:
         """Have it saved and shown; False when its image is not the open one any more."""
@@ -194,8 +223,11 @@ class WholeImage(QObject):
 
     @Slot(object, object)
     def _on_done(self, _tag: object, written: int) -> None:
-        work = self._end()
+        work, unwanted = self._end()
         if work is None or not self._close(work):
+            return
+        if unwanted and written >= 0:  # it was done before its thread heard of it
+            self._undo(work)
             return
         if written < 0:
             text = f"“{work.edit.name}” was stopped and taken back."
@@ -219,7 +251,7 @@ class WholeImage(QObject):
 
     @Slot(object, object)
     def _on_failed(self, _tag: object, error: Exception) -> None:
-        work = self._end()
+        work, _ = self._end()
         if work is not None:
             self._close(work)
         self._session.said.emit(Message.of(error, topic="whole image", image=self._session.key))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,3 +101,22 @@ def test_tools_that_have_no_room_can_be_had(qtbot: QtBot, open_window: Open, tmp
     assert more.toolTip() == "More tools"
     QTest.mouseClick(more, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(pan.isVisible)
+
+
+def test_dialogs_are_not_higher_than_the_screen() -> None:
+    code = """
+from unet_gui.app.application import make_application
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.settings import Settings
+app = make_application()
+window = MainWindow(Settings())
+window.dialogs.shortcuts()
+window.dialogs.settings()
+window.dialogs.model_settings()
+heights = [dialog.height() for dialog in window.dialogs._open.values()]
+print(len(heights), max(heights) < window.screen().availableGeometry().height() < 640)
+window.end()
+"""
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["3", "True"], done.stderr

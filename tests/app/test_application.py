@@ -122,6 +122,20 @@ def test_a_folder_that_is_gone_leaves_the_start_page(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[0] == "True True", done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_an_interrupt_closes_the_window_when_what_runs_at_the_moment_is_over(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    before = "from unet_gui.app.jobs import Job; from unet_gui.engine.events import TICK; import os, signal"
+    then = (
+        "self.runner.submit(Job('train', 'Training', lambda: (TICK for _ in iter(int, 1))))\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            print('went on', self.isVisible())\n"
+        "            return"
+    )
+    done = start(repr(str(folder)), _OPEN, then, tmp_path, before)
+    assert done.stdout.splitlines() == ["went on True", "exit 0 True"], done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is POSIX")
 def test_strokes_of_a_killed_window_are_offered_at_the_next_start(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "x")

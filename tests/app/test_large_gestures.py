@@ -388,3 +388,49 @@ def test_it_is_said_how_many_pixels_a_large_paste_has_changed(
     assert 0 < changed < 80 * 30
     count = f"{changed:,}".replace(",", "\u202f")
     assert any(message.text == f"Paste: {count} px." for message in window.stage.messages.messages)
+
+
+def test_ctrl_z_takes_it_back_while_it_is_under_way(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, slow_fill: SlowFill
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    paint(window.session, Rect(0, 0, 5, 5), 0)
+    fill(window, slow_fill)
+    assert window.actions_by_id["undo"].text() == "Undo Fill"
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    slow_fill.on.set()
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == 0).sum() == 25
+    assert (window.session.labels.ids == UNLABELLED).sum() == window.session.labels.ids.size - 25
+    assert any("“Fill” was stopped and taken back" in message.text for message in window.stage.messages.messages)
+    assert window.actions_by_id["undo"].text() == "Undo brush"
+    assert not window.session.held
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert (window.session.labels.ids == UNLABELLED).all()
+
+
+def test_ctrl_z_takes_it_back_that_was_done_a_moment_before(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, slow_fill: SlowFill
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    fill(window, slow_fill)
+    slow_fill.on.set()
+    window.whole._chores._pool.waitForDone()  # it is done, and the window has not heard of it
+    assert window.whole.busy
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == UNLABELLED).all()
+    assert window.actions_by_id["redo"].text() == "Redo Fill"
+
+
+def test_undo_and_redo_say_why_they_do_nothing_just_now(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    paint(window.session, Rect(0, 0, 5, 5), 0)
+    window.session.held = "Labels are being imported; try again in a moment."
+    for name in ("undo", "redo"):
+        window.stage.messages.clear()
+        getattr(window.session, name)()
+        assert [message.topic for message in window.stage.messages.messages] == ["held"]
+    window.session.held = ""

@@ -174,6 +174,35 @@ def test_a_picture_that_cannot_be_read_for_a_moment_costs_no_outline(
     assert driver.labelled()[100, 100]
 
 
+def test_a_step_is_taken_back_where_the_picture_cannot_be_read(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver.view.set_tool("scissors")
+    for point in SQUARE:
+        driver.click(*point)
+    said: list[str] = []
+    driver.view.message.connect(said.append)
+
+    def fail(*_: object, **__: object) -> np.ndarray:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver.source, "read", fail)
+        assert driver.view.undo()
+        assert len(handles(driver.view)) == 3
+        assert driver.view.redo_text
+        driver.key(Qt.Key.Key_Backspace)
+        assert len(handles(driver.view)) == 2
+        driver.hover(*SQUARE[2])
+        assert driver.view.undo()
+        assert len(handles(driver.view)) == 3
+    assert set(said) == {"the disk is gone"}
+    assert len(said) >= 4
+    driver.hover(*SQUARE[2])
+    assert len(handles(driver.view)) == 3, "a pointer that moves sets no point"
+    driver.click(*SQUARE[3])
+    driver.key(Qt.Key.Key_Return)
+    assert driver.labelled()[100, 100]
+
+
 # --- another tool
 
 

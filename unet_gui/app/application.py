@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -56,13 +57,12 @@ def run(folder: str | None, demo: bool = False) -> int:
     old_hook = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if issubclass(kind, KeyboardInterrupt):
-            window.leave()
-            return
         log.error("unexpected: %s", "".join(traceback.format_exception(kind, error, trace)))
         window.show_fault(error)
 
     sys.excepthook = hook
+    # not at once: whatever runs now, an event of a widget perhaps, must not lose the widget
+    old_interrupt = signal.signal(signal.SIGINT, lambda *_: QTimer.singleShot(0, window, window.leave))
     window.show()
     if demo:
         where = Path(folder) if folder else sample_folder()
@@ -73,5 +73,6 @@ def run(folder: str | None, demo: bool = False) -> int:
         return app.exec()
     finally:
         sys.excepthook = old_hook
+        signal.signal(signal.SIGINT, old_interrupt)
         window.end()
         settings.sync()

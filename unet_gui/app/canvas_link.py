@@ -415,8 +415,9 @@ class CanvasLink(QObject):
 
     def _forget_pointer(self) -> None:
         self._pointer = None
-        for widget in (self._status.place, self._status.value, self._status.class_name):
+        for widget in (self._status.place, self._status.value):
             widget.setText("")
+        self._status.set_class_name("")
 
 
 def _value_range(source: ImageSource, display: Display, shown: Display) -> tuple[float, float]:

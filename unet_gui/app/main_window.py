@@ -111,6 +111,7 @@ class MainWindow(WindowFrame):
         session.image_changed.connect(self._on_image)
         session.history_changed.connect(self._on_history)
         canvas.steps_changed.connect(self._on_history)
+        self.whole.changed.connect(self._on_history)
         session.label_changed.connect(self._on_label)
         session.said.connect(self.show_message)
         session.settled.connect(self.stage.messages.settle)
@@ -271,7 +272,7 @@ class MainWindow(WindowFrame):
     @Slot()
     def _on_history(self) -> None:
         document = self.session.document
-        first: list[object] = [self.stage.canvas, self.class_desk.changes]  # as `_undo` and `_redo` have it
+        first: list[object] = [self.stage.canvas, self.whole, self.class_desk.changes]  # as `_undo` and `_redo` have it
         for name in ("undo", "redo"):
             parts = [*first, document.history] if document else first
             what = next(filter(None, (getattr(part, f"{name}_text") for part in parts)), "")
@@ -281,10 +282,10 @@ class MainWindow(WindowFrame):
         self.setWindowModified(bool(self.session.unsaved()))
 
     def _undo(self) -> None:
-        changes = self.class_desk.changes
-        shape = self.stage.canvas.undo_text  # nothing else is undone while its picture is being read
-        if not self.stage.canvas.undo() and not shape:
-            (changes.undo if changes.undo_text else self.session.undo)()
+        canvas, whole, changes = self.stage.canvas, self.whole, self.class_desk.changes
+        shape = canvas.undo_text  # nothing else is undone while its picture is being read
+        if not canvas.undo() and not shape:
+            (whole if whole.undo_text else changes if changes.undo_text else self.session).undo()
 
     def _redo(self) -> None:
         changes = self.class_desk.changes
@@ -373,7 +374,7 @@ class MainWindow(WindowFrame):
 
     @Slot(str, str)
     def _on_device(self, name: str, note: str) -> None:
-        self.status.device.setText(name)
+        self.status.device.set_text(name)
         self.status.device.setToolTip(note or "Where the model computes")
 
     @Slot(str)

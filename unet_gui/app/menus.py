@@ -173,4 +173,8 @@ def build_tool_bar(window: QMainWindow, actions: ActionTable) -> QToolBar:
     for name in ("fit", "actual"):
         _add_button(bar, [actions[name]], actions)
     window.addToolBar(Qt.ToolBarArea.LeftToolBarArea, bar)
+    more = bar.findChild(QToolButton, "qt_toolbar_ext_button")  # Qt's own shows black arrows on any ground
+    if more is not None:
+        more.setIcon(theme.icon("chevron-right"))
+        more.setToolTip("More tools")
     return bar

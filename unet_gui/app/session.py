@@ -436,7 +436,10 @@ class Session(QObject):
 
     def _move(self, forward: bool) -> None:
         document = self.document
-        if document is None or self.folder is None or document.labels.editing or self.held:
+        if self.held:
+            self.said.emit(Message("info", self.held, topic="held", passing=True))
+            return
+        if document is None or self.folder is None or document.labels.editing:
             return
         if self.folder.read_only:
             self.say_read_only()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.canvas.tool import Options, let_eraser_work
 from unet_gui.app.chores import Chores
@@ -36,6 +36,10 @@ class _Work:
     then: Callable[[], object] | None
     gesture: bool
 
+    @property
+    def name(self) -> str:
+        return self.edit.name
+
     def __call__(self) -> bool:
         """Write everything; False when it was stopped and taken back."""
         try:
@@ -58,6 +62,7 @@ class _Work:
 class _Search:
     """What a tool wants to know of the label, and what it does then."""
 
+    name: str
     find: Callable[[], object]
     then: Callable[[object], object]
 
@@ -72,13 +77,29 @@ class WholeImage(QObject):
     ----------
     options : callable
         Returns what the tools remember: size of specks, how sure the model must be.
+
+    Attributes
+    ----------
+    undo_text : str
+        What `undo` takes back; empty when no correction is under way.
+    redo_text : str
+        Always empty.
+
+    Signals
+    -------
+    changed()
+        A correction is under way, or none any more.
     """
+
+    changed = Signal()
+    redo_text = ""
 
     def __init__(self, session: Session, options: Callable[[], Options], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._options = options
         self._work: _Work | _Search | None = None
+        self._unwanted = False  # the one under way, by the person
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_done)
         self._chores.failed.connect(self._on_failed)
@@ -90,6 +111,17 @@ class WholeImage(QObject):
     def busy(self) -> bool:
         """Whether a correction is under way."""
         return self._work is not None
+
+    @property
+    def undo_text(self) -> str:
+        return self._work.name if self._work is not None else ""
+
+    def undo(self) -> None:
+        """Take back the one under way as soon as its thread hears of it."""
+        if self._work is not None:
+            self._unwanted = True
+            if isinstance(self._work, _Work):
+                self._work.stop.set()
 
     def close(self) -> None:
         """End the thread."""
@@ -166,7 +198,7 @@ class WholeImage(QObject):
         if over is not None:
             edit.over = over
         document.moving = True  # until `end_edit`: pixels and the number of the state do not belong together
-        self._give(name, _Work(document, edit, patches, threading.Event(), looks, then, gesture))
+        self._give(_Work(document, edit, patches, threading.Event(), looks, then, gesture))
         return True
 
     @Slot(str, object, object)
@@ -175,12 +207,13 @@ class WholeImage(QObject):
         if session.held:
             session.said.emit(Message("info", session.held, topic="held", passing=True))
         elif document is not None and not document.labels.editing:
-            self._give(name, _Search(find, then))
+            self._give(_Search(name, find, then))
 
-    def _give(self, name: str, work: _Work | _Search) -> None:
-        self._session.held = f"“{name}” is under way; try again in a moment."
+    def _give(self, work: _Work | _Search) -> None:
+        self._session.held = f"“{work.name}” is under way; try again in a moment."
         self._work = work
         self._chores.give(None, work)
+        self.changed.emit()
 
     @Slot()
     def cancel(self) -> None:
@@ -190,10 +223,12 @@ class WholeImage(QObject):
                 self._work.stop.set()
             self._chores.close(finish=True)
 
-    def _end(self) -> _Work | _Search | None:
-        work, self._work = self._work, None
+    def _end(self) -> tuple[_Work | _Search | None, bool]:
+        work, unwanted = self._work, self._unwanted
+        self._work, self._unwanted = None, False
         self._session.held = ""
-        return work
+        self.changed.emit()
+        return work, unwanted
 
     def _close(self, work: _Work) -> bool:
         """Have it saved and shown; False when its image is not the open one any more."""
@@ -206,14 +241,18 @@ class WholeImage(QObject):
 
     @Slot(object, object)
     def _on_done(self, _tag: object, result: Any) -> None:
-        work = self._end()
+        work, unwanted = self._end()
         if isinstance(work, _Search):
-            work.then(result)
+            if not unwanted:
+                work.then(result)
         elif work is not None:
-            self._on_written(work, result)
+            self._on_written(work, result, unwanted)
 
-    def _on_written(self, work: _Work, finished: bool) -> None:
+    def _on_written(self, work: _Work, finished: bool, unwanted: bool) -> None:
         if not self._close(work):
+            return
+        if unwanted and finished:  # it was done before its thread heard of it
+            self._undo(work)
             return
         if not finished:
             text = f"“{work.edit.name}” was stopped and taken back."
@@ -237,7 +276,7 @@ class WholeImage(QObject):
 
     @Slot(object, object)
     def _on_failed(self, _tag: object, error: Exception) -> None:
-        work = self._end()
+        work, _ = self._end()
         if isinstance(work, _Work):
             self._close(work)
         self._session.said.emit(Message.of(error, topic="whole image", image=self._session.key))

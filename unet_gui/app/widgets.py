@@ -238,11 +238,21 @@ class Section(QFrame):
 
 
 class Elided(QLabel):
-    """A one-line text that ends with … where there is no room, and is whole in its tooltip."""
+    """A one-line text that ends, or begins, with … where there is no room, and is whole in its tooltip.
 
-    def __init__(self, text: str = "", role: str = "") -> None:
+    Of a longer text at least so many letters are shown.
+    """
+
+    def __init__(
+        self,
+        text: str = "",
+        role: str = "",
+        mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight,
+        least: int = 4,
+    ) -> None:
         super().__init__()
         self._text = ""
+        self._mode, self._least = mode, least
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         if role:
@@ -262,13 +272,14 @@ class Elided(QLabel):
         return QSize(self.fontMetrics().horizontalAdvance(self._text) + around + 2, hint.height())
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(self.fontMetrics().averageCharWidth() * 4, super().minimumSizeHint().height())
+        least = min(self.fontMetrics().averageCharWidth() * self._least, self.sizeHint().width())
+        return QSize(least, super().minimumSizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
         rect = self.contentsRect()
-        text = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, rect.width())
+        text = self.fontMetrics().elidedText(self._text, self._mode, rect.width())
         painter.drawText(rect, int(self.alignment() | Qt.AlignmentFlag.AlignVCenter), text)
         painter.end()
 

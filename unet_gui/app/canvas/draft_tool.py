@@ -90,8 +90,8 @@ class DraftTool(Tool, Generic[Draft]):
     def _move(self, source: list[Draft], to: list[Draft]) -> None:
         to.append(self.draft)
         self.draft = source.pop()
-        self.resume()
         self.canvas.steps_changed()
+        self.resume()  # which may have to read the picture
 
     def resume(self) -> None:
         self.show()

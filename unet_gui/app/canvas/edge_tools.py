@@ -124,7 +124,9 @@ class ScissorsTool(DraftTool[Route]):
 
     def hover(self, pointer: Pointer) -> None:
         if self.in_progress:
-            if not self._sees(pointer.at):
+            if self._window.empty:  # it could not be read a moment ago
+                self._look_around(self.draft.anchors[-1])
+            elif not self._sees(pointer.at):
                 before = self.draft
                 self._fix(self._nearest_seen(pointer.at))  # long edges: go on from the end of what was looked at
                 self.step_from(before)
@@ -145,9 +147,11 @@ class ScissorsTool(DraftTool[Route]):
         return True
 
     def resume(self) -> None:
-        if self.in_progress:
-            self._look_around(self.draft.anchors[-1])
-        self.show()
+        try:
+            if self.in_progress:
+                self._look_around(self.draft.anchors[-1])
+        finally:
+            self.show()
 
     def _fix(self, at: Point) -> None:
         """Make the path to this point part of the outline and go on from there."""

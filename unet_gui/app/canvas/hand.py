@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from PySide6.QtCore import QEvent, QPointF, Qt
@@ -103,11 +105,11 @@ class Hand:
 
     def undo(self) -> bool:
         """Take back the last step of a shape in progress; return whether nothing else is to be undone."""
-        return self.is_busy or (self._bench.has_label and self.tool.undo())
+        return self.is_busy or (self._bench.has_label and self._told(self.tool.undo))
 
     def redo(self) -> bool:
         """Make it again; return whether nothing else is to be made again."""
-        return self.is_busy or (self._bench.has_label and self.tool.redo())
+        return self.is_busy or (self._bench.has_label and self._told(self.tool.redo))
 
     def finish(self) -> None:
         """End the gesture under way as if the button had been let go; a shape in progress stays.
@@ -208,14 +210,14 @@ class Hand:
             return True
         if self._gesture is not None:
             return True  # a corner in hand: the shape is not closed under it
-        return self._bench.has_label and self.tool.key(key)
+        return self._bench.has_label and self._told(partial(self.tool.key, key))
 
     def wheel(self, steps: float, held: Qt.KeyboardModifier) -> bool:
         """Let the tool use the wheel; return whether it did."""
         if not self._bench.has_label or self.pointer is None:
             return False
         shift, ctrl = (key in held for key in (Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier))
-        return self.tool.wheel(steps, self.pointer._replace(shift=shift, ctrl=ctrl))
+        return self._told(partial(self.tool.wheel, steps, self.pointer._replace(shift=shift, ctrl=ctrl)))
 
     def hold(self, key: int, down: bool) -> None:
         """Handle Shift and Ctrl by themselves: what a tool shows may depend on them, with the pointer at rest."""
@@ -225,11 +227,14 @@ class Hand:
             self.pointer = self.pointer._replace(shift=down, kind="hover")
         elif key == Qt.Key.Key_Control:
             self.pointer = self.pointer._replace(ctrl=down, kind="hover")
-            if not down:
-                self.tool.ctrl_released()
         else:
             return
-        self.tool.hover(self.pointer)
+        try:
+            if key == Qt.Key.Key_Control and not down:
+                self.tool.ctrl_released()
+            self.tool.hover(self.pointer)
+        except _TROUBLE as error:
+            self._say(error)
 
     def _pointer(
         self,
@@ -265,6 +270,14 @@ class Hand:
             self._gesture = None
             self._go_on()
             self._say(error)
+
+    def _told(self, step: Callable[[], bool]) -> bool:
+        """Return what a step of the tool returns; what comes in its way is told, and then it was of use."""
+        try:
+            return step()
+        except _TROUBLE as error:
+            self._say(error)
+            return True
 
     def _say(self, error: Exception) -> None:
         self._bench.say(str(error) or "There is not enough memory for this")

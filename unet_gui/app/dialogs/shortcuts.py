@@ -41,7 +41,7 @@ class ShortcutsDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Keyboard shortcuts")
         self.setModal(False)
-        self.resize(620, 640)
+        self.resize(620, min(640, round(0.9 * self.screen().availableGeometry().height())))
         self._actions = actions
         self.field = search_field("Search shortcuts", "Search: what it does, or a key")
         self._model = QStandardItemModel(0, 3, self)

@@ -30,7 +30,6 @@ class Guide(QFrame):
         super().__init__(parent)
         self.setProperty("role", "overlay")
         self.setAccessibleName("First steps")
-        self.setFixedWidth(330)
         self._done: set[str] = set()
         self._marks: dict[str, QLabel] = {}
         close = QToolButton()
@@ -54,7 +53,7 @@ class Guide(QFrame):
             mark.setFixedSize(20, 20)
             self._marks[name] = mark
             grid.addWidget(mark, 2 * at, 0, Qt.AlignmentFlag.AlignTop)
-            title_label = label(title, "title")
+            title_label = label(title, "title", wrap=True)
             grid.addWidget(title_label, 2 * at, 1)
             grid.addWidget(label(text, "muted", wrap=True), 2 * at + 1, 1, 1, 2)
             if name in ("train", "correct"):

@@ -26,8 +26,10 @@ from unet_gui.core.project import Dataset, Status
 Index = QModelIndex | QPersistentModelIndex
 _MARGIN = 12
 _DOT = 9
+_RIGHT = 30
+"""Room for the dot."""
 READABLE = "image_0001.png"
-"""A name that has room in the narrowest panel."""
+"""A name that has room in the narrowest panel, where there is none for pictures."""
 
 
 def paint_status(painter: QPainter, center: QPointF, state: str, status: Status) -> None:
@@ -95,11 +97,12 @@ class ImageRow(QStyledItemDelegate):
             ref: ImageRef = index.data(REF)
             left += 0 if ref.page is None else 14
             side = rect.height() - 10
-            self._paint_thumbnail(painter, QRect(left, rect.top() + 5, side, side), index)
-            left += side + 10
+            if rect.right() - _RIGHT - left - side - 10 >= option.fontMetrics.horizontalAdvance(READABLE):
+                self._paint_thumbnail(painter, QRect(left, rect.top() + 5, side, side), index)
+                left += side + 10
             center = QPointF(rect.right() - _MARGIN - _DOT / 2, rect.center().y() + 0.5)
             paint_status(painter, center, index.data(STATE), index.data(STATUS))
-        self._paint_text(painter, option, index, QRect(left, rect.top(), rect.right() - 30 - left, rect.height()))
+        self._paint_text(painter, option, index, QRect(left, rect.top(), rect.right() - _RIGHT - left, rect.height()))
 
     def _paint_thumbnail(self, painter: QPainter, place: QRect, index: Index) -> None:
         painter.save()
@@ -215,7 +218,7 @@ class ImagesPanel(QWidget):
         layout.addWidget(self.list, 1)
         layout.addWidget(self.footer)
         names = self.fontMetrics().horizontalAdvance(READABLE)
-        self.setMinimumWidth(2 * _MARGIN + self.list.verticalHeader().defaultSectionSize() + names + 30)
+        self.setMinimumWidth(2 * _MARGIN + names + _RIGHT)
         self.field.textChanged.connect(self._on_filter)
         self.clear_filter.clicked.connect(self.field.clear)
         self.field.installEventFilter(self)

@@ -90,13 +90,12 @@ class LayersSection(Section):
         self._prediction = self._layer(1, "Prediction", actions, "show_prediction")
         self._image = _eye("Show or hide the image")
         self._grid.addWidget(self._image, 2, 0)
-        self._grid.addWidget(label("Image"), 2, 1)
         tip = "Cut the darkest and brightest pixels off, in this image and in the next ones"
         self._auto = button("Auto contrast", "link", tip)
         self._auto.setIconSize(QSize(12, 12))
         self.set_auto(True)  # the panel is made as wide as that needs
         self._reset = button("Reset", "link", "Show this image and the next ones as at first")
-        self._grid.addLayout(row(1, self._auto, self._reset, spacing=2), 2, 2, 1, 2)
+        self._grid.addLayout(row(label("Image"), 1, self._auto, self._reset, spacing=2), 2, 1, 1, 3)
         self._low = self._contrast(3, "Black", "What is shown black")
         self._high = self._contrast(4, "White", "What is shown white")
         self._gamma = self._contrast(5, "Gamma", "Right: the middle brighter")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QApplication,
+    QBoxLayout,
     QFrame,
     QHBoxLayout,
     QPlainTextEdit,
+    QPushButton,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -31,6 +33,8 @@ _ROLES = {"info": "accent", "good": "good", "warning": "attention", "error": "ba
 
 
 _ASKING = 3
+_MARGIN, _INDENT = 7, 40
+"""Pixels around a message, and before its buttons."""
 
 
 def _weight(message: Message) -> int:
@@ -84,7 +88,7 @@ class Banner(QFrame):
         top.addWidget(self._text, 1)
         top.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 7, 7, 7)
+        layout.setContentsMargins(_MARGIN + 1, _MARGIN, _MARGIN, _MARGIN)
         layout.setSpacing(4)
         layout.addLayout(top)
         self._details = QPlainTextEdit(message.details)
@@ -92,24 +96,37 @@ class Banner(QFrame):
         self._details.setFixedHeight(130)
         self._details.setAccessibleName("Technical details")
         self._details.hide()
+        self._bottom = QHBoxLayout()
+        self._buttons: list[QPushButton] = []
         if message.offers or message.details:
-            layout.addLayout(self._buttons())
+            self._add_buttons()
+            layout.addLayout(self._bottom)
         layout.addWidget(self._details)
 
-    def _buttons(self) -> QHBoxLayout:
-        bottom = QHBoxLayout()
-        bottom.setContentsMargins(32, 0, 0, 0)
+    def _add_buttons(self) -> None:
+        bottom = self._bottom
+        bottom.setContentsMargins(_INDENT - _MARGIN - 1, 0, 0, 0)
         bottom.setSpacing(10)
         for offer in self.message.offers:
             widget = button(offer.text, "link")
             widget.clicked.connect(lambda _=False, act=offer.act: self._take(act))
-            bottom.addWidget(widget)
+            self._buttons.append(widget)
         if self.message.details:
             more = button("Details", "link", "Show the technical text")
             more.clicked.connect(lambda: self._details.setVisible(not self._details.isVisible()))
-            bottom.addWidget(more)
+            self._buttons.append(more)
+        for widget in self._buttons:
+            bottom.addWidget(widget, 0, Qt.AlignmentFlag.AlignLeft)
         bottom.addStretch(1)
-        return bottom
+
+    def heightForWidth(self, width: int) -> int:
+        """Return how high it is at this width; buttons that have no room beside each other go below each other."""
+        beside = sum(each.sizeHint().width() + self._bottom.spacing() for each in self._buttons)
+        fits = _INDENT + beside + _MARGIN <= width
+        direction = QBoxLayout.Direction.LeftToRight if fits else QBoxLayout.Direction.TopToBottom
+        if direction != self._bottom.direction():
+            self._bottom.setDirection(direction)
+        return super().heightForWidth(width)
 
     def pass_by(self) -> None:
         """Go after some seconds, if the message is of that kind."""

@@ -15,6 +15,10 @@ from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo
 
 _EDGE = 12
+_LEAST = 60
+"""Room for a text that is cut off."""
+GUIDE = 330
+"""Width of the guide if there is room."""
 WIDE = 560
 """Width from which the buttons have long texts."""
 
@@ -49,7 +53,7 @@ class Chips(QWidget):
         super().__init__(parent)
         self._classes: list[ClassInfo] = []
         self._room = 2000
-        self._size_text = self._over_text = ""
+        self._class_text = self._size_text = self._over_text = ""
         self.class_chip = button("", "chip", "The class that tools paint (number keys)")
         self.size_chip = button("", "chip", "Diameter of the brush ([ and ], Shift+wheel)")
         self.option_chip = button("", "chip", "Setting of this tool")
@@ -75,7 +79,7 @@ class Chips(QWidget):
 
     def set_class(self, class_id: int, name: str, color: str) -> None:
         """Show the class that is painted; 255 while erasing."""
-        self.class_chip.setText(f" {name}".replace("&", "&&"))  # not a key
+        self._class_text = name
         self.class_chip.setAccessibleName(f"Class: {name}")
         self.class_chip.setIcon(swatch(class_id, color, 11))
         self._fit()
@@ -127,19 +131,29 @@ class Chips(QWidget):
 
     def _fit(self) -> None:
         for long, over, size in ((True, "Paint over: ", "Brush "), (False, "Over: ", "")):
-            over_text = over + self._over_text
-            metrics = self.over_chip.fontMetrics()
-            if not long:
-                others = sum(c.sizeHint().width() + 6 for c in self._chips() if c is not self.over_chip)
-                left = max(60, self._room - others - 24)
-                over_text = metrics.elidedText(over_text, Qt.TextElideMode.ElideRight, left)
-            self.over_chip.setText(over_text)
             self.size_chip.setText(size + self._size_text)
+            self._set_name(self._class_text)
+            over_text = over + self._over_text
+            if not long:
+                self._set_name(self._elided(self._class_text, self._left(self.class_chip) - _LEAST - 68))
+                over_text = self._elided(over_text, self._left(self.over_chip) - 24)
+            self.over_chip.setText(over_text)
             self.adjustSize()
             if self.sizeHint().width() <= self._room:
                 break
         self.over_chip.setAccessibleName(f"Paint over: {self._over_text}")
         self.size_chip.setAccessibleName(f"Brush {self._size_text}")
+
+    def _set_name(self, name: str) -> None:
+        self.class_chip.setText(f" {name}".replace("&", "&&"))  # not a key
+
+    def _left(self, chip: QPushButton) -> int:
+        """Return how much room the others leave to a chip; those that can be short count little."""
+        others = (c for c in self._chips() if c not in (chip, self.over_chip))
+        return self._room - sum(c.sizeHint().width() + 6 for c in others)
+
+    def _elided(self, text: str, room: int) -> str:
+        return self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, max(_LEAST, room))
 
     def _chips(self) -> list[QPushButton]:
         return [c for c in (self.class_chip, self.size_chip, self.option_chip, self.over_chip) if not c.isHidden()]
@@ -237,7 +251,7 @@ class Stage(QWidget):
         self.bar = ActionBar(actions, self)
         self.messages = MessageStack(self)
         self.guide: QWidget | None = None
-        self.setMinimumSize(280, 200)
+        self.setMinimumSize(252, 200)
         for floating in (self.chips, self.bar, self.messages):
             floating.installEventFilter(self)
 
@@ -265,7 +279,8 @@ class Stage(QWidget):
         self.messages.setFixedSize(room, self.messages.height_for(room))
         self.messages.move((width - room) // 2, self.chips.geometry().bottom() + 10)
         if self.guide is not None:
-            self.guide.adjustSize()
+            wide = min(GUIDE, width - 2 * _EDGE)
+            self.guide.setFixedSize(wide, self.guide.heightForWidth(wide))
             self.guide.move(_EDGE, max(0, self.bar.y() - self.guide.height() - 12))
         floating = (self.chips, self.bar, self.guide)
         self.canvas.keep_clear([part.geometry() for part in floating if part is not None and not part.isHidden()])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
@@ -63,10 +63,22 @@ class StartPage(QWidget):
         middle.addStretch(1)
         middle.addWidget(box, 1000)
         middle.addStretch(1)
+        inside = QWidget()
+        around = QVBoxLayout(inside)
+        around.addStretch(2)
+        around.addLayout(middle)
+        around.addStretch(3)
+        area = QScrollArea()  # on a low screen
+        area.setProperty("role", "start")
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        area.setWidget(inside)
+        area.setMinimumWidth(inside.minimumSizeHint().width())
         layout = QVBoxLayout(self)
-        layout.addStretch(2)
-        layout.addLayout(middle)
-        layout.addStretch(3)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area)
         self.set_recent([])
         self.set_busy("")
 

@@ -32,7 +32,7 @@ class StatusLine(QStatusBar):
         self.setSizeGripEnabled(False)
         self.setContentsMargins(8, 0, 4, 0)
         self.setAccessibleName("Status")
-        self.job = Elided("", "title")
+        self.job = Elided("", "title", least=10)
         self.job.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         self.text = Elided("")
         self.bar = QProgressBar()
@@ -42,9 +42,10 @@ class StatusLine(QStatusBar):
         self.stop = button("Stop", "link")
         explain(self.stop, stop)
         self.stop.clicked.connect(stop.trigger)
-        self.device, self.image = label(), label()
-        self.place, self.value, self.class_name, self.zoom = label(), label(), label(), label()
-        self.text.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
+        self.device, self.image = Elided(least=10), Elided(mode=Qt.TextElideMode.ElideLeft, least=10)
+        self.place, self.value, self.class_name, self.zoom = label(), label(), Elided(least=10), label()
+        for shown in (self.text, self.device, self.image, self.class_name):  # as wide as the text at most
+            shown.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         for part in (self.job, self.text, self.bar, self.stop):
             self.addWidget(part)
         self.addWidget(QWidget(), 1)
@@ -104,14 +105,15 @@ class StatusLine(QStatusBar):
     def set_image(self, text: str) -> None:
         """Show name, size and depth of the image."""
         metrics = self.image.fontMetrics()
-        self.image.setText(metrics.elidedText(text, Qt.TextElideMode.ElideLeft, 46 * metrics.averageCharWidth()))
+        self.image.set_text(metrics.elidedText(text, Qt.TextElideMode.ElideLeft, 46 * metrics.averageCharWidth()))
         self.image.setToolTip(text or "Image, size, depth")
 
     def set_class_name(self, text: str) -> None:
         """Show the class under the pointer."""
         metrics = self.class_name.fontMetrics()
         room = max(24, self.width() // 36) * metrics.averageCharWidth()
-        self.class_name.setText(metrics.elidedText(text, Qt.TextElideMode.ElideRight, room))
+        self.class_name.set_text(metrics.elidedText(text, Qt.TextElideMode.ElideRight, room))
+        self.class_name.setToolTip("Class there: yours, and what the model says")
 
     def set_idle(self, text: str) -> None:
         """Show this while nothing runs."""

@@ -1,0 +1,122 @@
+"""A screen of 720 × 450 points: 1440 × 900 pixels at 200 %. Everything is in the window, and nothing over another."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton, QToolButton
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import write_folder
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.messages import Message, Offer
+from unet_gui.app.settings import RECENT, Settings
+from unet_gui.core.palette import ClassInfo
+
+Open = Callable[[Path | None], MainWindow]
+LONG = "outer membrane of the mitochondria of the experiment"
+
+
+def shrink(qtbot: QtBot, window: MainWindow) -> None:
+    window.resize(720, 440)
+    qtbot.waitUntil(lambda: window.size().toTuple() == (720, 440))
+
+
+def busy(folder: Path, open_window: Open) -> MainWindow:
+    """A window in which all names are long, something runs and something is asked."""
+    (write_folder(folder, images=2) / "0.png").rename(folder / f"0_{LONG}.png")
+    window = open_window(folder)
+    window.session.set_classes([ClassInfo(0, LONG, "#0072B2"), ClassInfo(1, f"{LONG} & more", "#E69F00")])
+    window.status.set_job("Training", f"epoch 12 · {LONG}", 0.4, 100.0)
+    window.status.device.set_text("cuda:0")
+    window.status.set_class_name(f"{LONG} / {LONG}")
+    window.status.place.setText("x 10000  y 10000")
+    window.status.value.setText("255, 255, 255")
+    offers = tuple(Offer(text, lambda: None) for text in ("Bring them all back", "Forget all of them"))
+    window.show_message(Message("warning", f"{LONG}. {LONG}.", "details", offers=offers))
+    window.guides.show(True)
+    return window
+
+
+def test_the_window_gets_as_small_as_a_small_screen(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = busy(tmp_path / "x", open_window)
+    shrink(qtbot, window)
+    stage, status = window.stage, window.status
+    chips = stage.chips.geometry()
+    assert stage.rect().contains(chips)
+    assert stage.chips.class_chip.text().endswith("…")
+    assert stage.rect().contains(stage.bar.geometry())
+    short = (status.job, status.stop, status.device, status.place, status.value, status.zoom)
+    qtbot.waitUntil(lambda: all(part.width() >= part.sizeHint().width() for part in short))
+    assert window.size().toTuple() == (720, 440)
+    assert status.minimumSizeHint().width() <= 720
+
+
+def test_the_buttons_of_a_message_are_whole(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = busy(tmp_path / "x", open_window)
+    shrink(qtbot, window)
+    found = window.stage.messages.findChildren(QPushButton)
+    assert len(found) == 3
+    qtbot.waitUntil(lambda: all(each.width() >= each.sizeHint().width() for each in found))
+    tops = [each.mapTo(window, QPoint(0, 0)).y() for each in found]
+    assert tops == sorted(set(tops)), "below each other"
+    window.resize(1200, 800)
+    qtbot.waitUntil(lambda: len({each.mapTo(window, QPoint(0, 0)).y() for each in found}) == 1)
+
+
+def test_all_recent_folders_can_be_reached_on_the_start_page(qtbot: QtBot, open_window: Open) -> None:
+    settings = Settings()
+    for n in range(RECENT):
+        settings.remember(Path(f"/{LONG}/{n}"))
+    window = open_window(None)
+    shrink(qtbot, window)
+    shown = [each for each in window.start.findChildren(QPushButton) if each.isVisible()]
+    last = max(shown, key=lambda each: each.mapTo(window, QPoint(0, 0)).y())
+    assert not window.rect().contains(last.mapTo(window, last.rect().bottomRight()))
+    shown[0].setFocus()
+    for _ in shown:
+        if window.focusWidget() is not last:
+            QTest.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
+    assert window.focusWidget() is last
+    qtbot.waitUntil(lambda: window.rect().contains(last.mapTo(window, last.rect().bottomRight())))
+
+
+def test_tools_that_have_no_room_can_be_had(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    shrink(qtbot, window)
+    bar = window.tool_bar
+    pan = next(
+        each for each in bar.findChildren(QToolButton) if each.defaultAction() is window.actions_by_id["tool_pan"]
+    )
+    more = bar.findChild(QToolButton, "qt_toolbar_ext_button")
+    assert not pan.isVisible()
+    assert more is not None
+    assert more.isVisible()
+    assert more.toolTip() == "More tools"
+    QTest.mouseClick(more, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(pan.isVisible)
+
+
+def test_dialogs_are_not_higher_than_the_screen() -> None:
+    code = """
+from unet_gui.app.application import make_application
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.settings import Settings
+app = make_application()
+window = MainWindow(Settings())
+window.dialogs.shortcuts()
+window.dialogs.settings()
+window.dialogs.model_settings()
+heights = [dialog.height() for dialog in window.dialogs._open.values()]
+print(len(heights), max(heights) < window.screen().availableGeometry().height() < 640)
+window.end()
+"""
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["3", "True"], done.stderr

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.history import Delta, History
-from unet_gui.core.labels import UNLABELLED, LabelImage, Over, mask_bounds
+from unet_gui.core.labels import UNLABELLED, LabelImage, Over, count_unlabelled, mask_bounds
 
 SHAPE = (300, 530)  # more than one tile, none of them whole at the right and at the bottom
 
@@ -176,6 +176,13 @@ def test_wrong_shapes_and_classes_are_refused():
             edit.paint(Rect(0, 0, 3, 3), None, 256)
     with pytest.raises(ValueError, match="2-D"):
         LabelImage(np.zeros((3, 3, 3), np.uint8))
+
+
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(0, 9))
+@settings(max_examples=10, deadline=None)
+def test_unlabelled_pixels_are_counted(h, w, seed):
+    ids = np.random.default_rng(seed).choice(np.array([0, 1, UNLABELLED], np.uint8), (h, w))
+    assert count_unlabelled(ids) == (ids == UNLABELLED).sum()
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.03, 0.5]))

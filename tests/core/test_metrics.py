@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -347,6 +348,17 @@ def test_objects_that_are_all_there_or_not_at_all() -> None:
     assert match_objects(nothing, nothing).average_precision == 1
     with pytest.raises(ValueError, match="partners"):
         match_objects(some, some, 0.3)
+
+
+def test_thousands_of_objects_need_no_table_of_all_pairs() -> None:
+    numbers = np.arange(1, 64 * 64 + 1, dtype=np.int32).reshape(64, 64)
+    tracemalloc.start()
+    try:
+        assert match_objects(numbers, numbers[::-1]) == (4096, 0, 0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20
 
 
 @given(

@@ -79,6 +79,22 @@ def test_brush_on_the_pixel_grid_is_symmetric(diameter, x, y):
     assert diameter - rect.w in (0, 1)
 
 
+@settings(max_examples=60, deadline=None)
+@given(points, points, radii, radii, st.integers(1, 40))
+def test_a_capsule_in_bands_is_the_same(p0, p1, r0, r1, rows):
+    together = spread(*strokes.NOTHING)
+    for band in strokes.capsule_bands(p0, p1, r0, r1, rows):
+        assert not band[0].empty
+        assert band[0].h <= rows
+        assert not (together & spread(*band)).any()
+        together |= spread(*band)
+    np.testing.assert_array_equal(together, spread(*strokes.capsule(p0, p1, r0, r1)))
+
+
+def test_a_long_line_across_needs_little_memory():
+    assert sum(mask.size for _, mask in strokes.capsule_bands((0, 0), (16_000, 16_000), 10, 10)) < 16_000 * 1_200
+
+
 def test_capsule_of_one_pixel():
     rect, mask = strokes.capsule((7.5, 3.5), (7.5, 3.5), 0.5)
     assert rect == Rect(7, 3, 1, 1)

@@ -15,7 +15,7 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.history import Delta, History
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.journal import checksum
-from unet_gui.core.labels import UNLABELLED, LabelImage
+from unet_gui.core.labels import UNLABELLED, LabelImage, count_unlabelled
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.project import Dataset, Status
 from unet_gui.core.undo_file import prune, read_undo, undo_path, write_undo
@@ -133,7 +133,7 @@ def keep_undo(dataset: Dataset, key: str, disk: int, deltas: tuple[Delta, ...]) 
 
 def status_of(ids: NDArray[np.uint8]) -> Status:
     """Return the status that a label gives its image."""
-    unlabelled = np.count_nonzero(ids == UNLABELLED)
+    unlabelled = count_unlabelled(ids)
     if unlabelled == 0:
         return Status.DONE
     return Status.UNTOUCHED if unlabelled == ids.size else Status.PARTIAL

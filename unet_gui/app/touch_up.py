@@ -19,7 +19,7 @@ from unet_gui.app.session import Session
 from unet_gui.app.whole_image import WholeImage
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
-from unet_gui.core.labels import UNLABELLED, Over
+from unet_gui.core.labels import UNLABELLED, Over, count_unlabelled
 from unet_gui.core.whole import Patch
 
 STRIP = 1 << 22
@@ -149,7 +149,7 @@ class TouchUp(QObject):
         document = self._session.document
         if document is None or document.labels.editing:
             return
-        open_pixels = _unlabelled(document)
+        open_pixels = count_unlabelled(document.labels.ids)
         if not open_pixels:
             self._finish(document)
         elif document.prediction is None:
@@ -159,7 +159,7 @@ class TouchUp(QObject):
 
     def _taken(self, document: Document, open_pixels: int) -> None:
         """Go on when the prediction has been taken over."""
-        left = _unlabelled(document)
+        left = count_unlabelled(document.labels.ids)
         if left:  # pixels of a class that is no more
             self._ask(document, left)
             return
@@ -295,10 +295,6 @@ def _patches(label: NDArray[np.uint8], said: NDArray[np.uint8] | np.uint8 | None
         else:
             ids = np.full((rect.h, rect.w), UNLABELLED if said is None else said, np.uint8)
             yield Patch(rect, ids, np.ones(ids.shape, bool))
-
-
-def _unlabelled(document: Document) -> int:
-    return int(np.count_nonzero(document.labels.ids == UNLABELLED))
 
 
 def _percent(part: float) -> str:

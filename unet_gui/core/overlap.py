@@ -144,11 +144,13 @@ def match_objects(truth: np.ndarray, predicted: np.ndarray, overlap: float = 0.5
         raise ValueError(f"truth is {truth.shape}, prediction is {predicted.shape}")
     if overlap < 0.5:
         raise ValueError("below 0.5 an object could have two partners")
-    true_ids, true = np.unique(truth, return_inverse=True)
-    pred_ids, pred = np.unique(predicted, return_inverse=True)
-    both = np.bincount(true.ravel() * len(pred_ids) + pred.ravel(), minlength=len(true_ids) * len(pred_ids))
-    table = both.reshape(len(true_ids), len(pred_ids)).astype(np.float64)
-    union = table.sum(axis=1, keepdims=True) + table.sum(axis=0, keepdims=True) - table
-    table, union = table[true_ids != 0][:, pred_ids != 0], union[true_ids != 0][:, pred_ids != 0]
-    found = int(np.count_nonzero(table > overlap * union))
-    return ObjectScores(found, table.shape[1] - found, table.shape[0] - found)
+    # only pairs that meet: a table of all would not fit into memory
+    low, high = (int(edge(predicted)) if predicted.size else 0 for edge in (np.min, np.max))
+    codes = truth.astype(np.int64) * (high - low + 1) + (predicted.astype(np.int64) - low)
+    pairs, common = np.unique(codes, return_counts=True)
+    true_ids, row = np.unique(pairs // (high - low + 1), return_inverse=True)
+    pred_ids, column = np.unique(pairs % (high - low + 1) + low, return_inverse=True)
+    union = np.bincount(row, common)[row] + np.bincount(column, common)[column] - common
+    matched = (common > overlap * union) & (true_ids[row] != 0) & (pred_ids[column] != 0)
+    found = int(np.count_nonzero(matched))
+    return ObjectScores(found, int(np.count_nonzero(pred_ids)) - found, int(np.count_nonzero(true_ids)) - found)

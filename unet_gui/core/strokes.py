@@ -45,19 +45,31 @@ def capsule(p0: Point, p1: Point, r0: float, r1: float | None = None) -> Shape:
     The shape is the convex hull of the two discs, so every row of it is one run of pixels. Working on the runs keeps
     the floating point work at one number a row, whatever the size of the brush.
     """
-    r1 = r0 if r1 is None else r1
+    return _from_runs(*_capsule_runs(p0, p1, r0, r0 if r1 is None else r1))
+
+
+def capsule_bands(p0: Point, p1: Point, r0: float, r1: float, rows: int = 1024) -> Iterator[Shape]:
+    """Yield a capsule in bands of so many rows: a long line across needs no mask of all that lies beside it."""
+    top, left, right = _capsule_runs(p0, p1, r0, r1)
+    for start in range(0, len(left), rows):
+        band = slice(start, start + rows)
+        shape = _from_runs(top + start, left[band], right[band])
+        if not shape[0].empty:
+            yield shape
+
+
+def _capsule_runs(p0: Point, p1: Point, r0: float, r1: float) -> tuple[int, Floats, Floats]:
+    """Return the first row and where each row begins and ends."""
     (x0, y0), (x1, y1) = p0, p1
     top = math.ceil(min(y0 - r0, y1 - r1) - 0.5)
     bottom = math.floor(max(y0 + r0, y1 + r1) - 0.5)
-    if bottom < top:
-        return NOTHING
     rows = np.arange(top, bottom + 1) + 0.5
     left, right = _disc_runs(rows, x0, y0, r0)
     if (p0, r0) != (p1, r1):
         for lo, hi in (_disc_runs(rows, x1, y1, r1), _tangent_runs(rows, p0, p1, r0, r1)):
             np.minimum(left, lo, out=left)
             np.maximum(right, hi, out=right)
-    return _from_runs(top, left, right)
+    return top, left, right
 
 
 def _disc_runs(rows: Floats, x: float, y: float, r: float) -> tuple[Floats, Floats]:

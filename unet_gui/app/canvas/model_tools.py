@@ -12,7 +12,7 @@ from unet_gui.app.canvas.paint_tools import BrushTool
 from unet_gui.app.canvas.tool import Gesture, Key, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.blobs import surrounding
 from unet_gui.core.flood import flood, flood_parts, pieces
-from unet_gui.core.geometry import Rect
+from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED, Edit
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.strokes import Shape, capsule
@@ -54,21 +54,16 @@ class ModelBrushTool(BrushTool):
         self._area = flood(prediction, x, y, limit=self._window)
         yield from super().gesture(press)
 
-    def _stamp(
-        self, edit: Edit, start: tuple[float, float], end: tuple[float, float], r0: float, r1: float, class_id: int
-    ) -> None:
-        prediction = self.target.prediction
-        rect, mask = capsule(start, end, r0, r1)
-        if prediction is None or rect.empty:
-            return
+    def _paint(self, edit: Edit, shape: Shape, class_id: int) -> Rect:
+        prediction, (rect, mask) = self.target.prediction, shape
+        if prediction is None:
+            return EMPTY
         area = rect.clip(prediction.shape)
         inside = mask[area.shift(-rect.x, -rect.y).slices] & (prediction[area.slices] == self._kind)
         known = area.intersect(self._window)  # farther away, the class alone decides
         if not known.empty:
             inside[known.shift(-area.x, -area.y).slices] &= self._in_area(known)
-        changed = edit.paint(area, inside, class_id)
-        if not changed.empty:
-            self.target.changed(changed)
+        return edit.paint(area, inside, class_id)
 
     def _in_area(self, rect: Rect) -> np.ndarray:
         """Return which pixels belong to the area where the stroke began."""

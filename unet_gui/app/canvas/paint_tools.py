@@ -9,8 +9,9 @@ import numpy as np
 
 from unet_gui.app.canvas.tool import Gesture, Overlay, Pointer, Tool, ToolCanvas, ToolInfo, let_eraser_work
 from unet_gui.core.flood import flood_parts
+from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED, Edit
-from unet_gui.core.strokes import capsule
+from unet_gui.core.strokes import Shape, capsule_bands
 
 
 class BrushTool(Tool):
@@ -78,10 +79,14 @@ class BrushTool(Tool):
     def _stamp(
         self, edit: Edit, start: tuple[float, float], end: tuple[float, float], r0: float, r1: float, class_id: int
     ) -> None:
-        rect, mask = capsule(start, end, r0, r1)
-        changed = edit.paint(rect, mask, class_id)
-        if not changed.empty:
-            self.target.changed(changed)
+        for shape in capsule_bands(start, end, r0, r1):
+            changed = self._paint(edit, shape, class_id)
+            if not changed.empty:
+                self.target.changed(changed)
+
+    def _paint(self, edit: Edit, shape: Shape, class_id: int) -> Rect:
+        """Paint a part of the stroke; return what changed."""
+        return edit.paint(*shape, class_id)
 
 
 class EraserTool(BrushTool):

@@ -57,6 +57,26 @@ def start(arguments: str, condition: str, then: str, home: Path, before: str = "
 _OPEN = "self.session.document is not None and self.stage.canvas.is_complete"
 
 
+def test_closed_while_a_folder_is_being_opened_it_ends(tmp_path: Path) -> None:
+    """It must not open the folder then: nobody would give it back."""
+    folder = write_folder(tmp_path / "x")
+    before = """
+import threading
+from unet_gui.app import session
+begun, going = threading.Event(), threading.Event()
+real = session.open_folder
+def slow(*arguments, **named):
+    begun.set()
+    assert going.wait(60)
+    return real(*arguments, **named)
+session.open_folder = slow
+"""
+    done = start(repr(str(folder)), "begun.is_set()", "going.set()", tmp_path / "home", before)
+    assert done.returncode == 0, done.stderr
+    assert "exit 0" in done.stdout
+    assert not (folder / ".unet-gui" / "lock").exists()
+
+
 def test_the_window_shows_before_torch_is_imported(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "x")
     heavy = ["torch", "pyqtgraph", "skimage", "tifffile", "safetensors", "matplotlib", "scipy"]

@@ -434,3 +434,59 @@ def test_undo_and_redo_say_why_they_do_nothing_just_now(open_window: Open, tmp_p
         getattr(window.session, name)()
         assert [message.topic for message in window.stage.messages.messages] == ["held"]
     window.session.held = ""
+
+
+def blob_pressed(qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch, is_saved: bool) -> None:
+    """A label of class 0, of which a click that is not over yet makes class 1, beside the window."""
+    monkeypatch.setattr("unet_gui.app.canvas.tool.LARGE", 100)
+    canvas, session = window.stage.canvas, window.session
+    assert session.labels is not None
+    paint(session, Rect(0, 0, *session.labels.shape[::-1]), 0)
+    if is_saved:
+        saved(qtbot, session)
+    session.active_class = 1
+    canvas.set_tool("blob")
+    place = canvas.to_widget(40, 30).toPoint()
+    QTest.mouseMove(canvas, place)
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    assert canvas.is_drawing
+
+
+def test_a_large_gesture_that_the_next_image_ends_is_kept(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    blob_pressed(qtbot, window, monkeypatch, is_saved=True)
+    QTest.keyClick(window.stage.canvas, Qt.Key.Key_D)
+    qtbot.waitUntil(lambda: window.session.key == "1.png" and window.session.document is not None, timeout=20_000)
+    saved(qtbot, window.session)
+    assert (on_disk_of(folder, 0) == 1).all()
+    go_to(qtbot, window.session, 0)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == 1).all()
+
+
+def test_a_large_gesture_that_the_end_of_the_folder_ends_is_kept(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    blob_pressed(qtbot, window, monkeypatch, is_saved=False)
+    assert window.session.close_folder()
+    assert (on_disk_of(folder, 0) == 1).all()
+
+
+def test_a_gesture_is_ended_before_its_image_is_read_again(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    canvas, session = window.stage.canvas, window.session
+    canvas.set_tool("rectangle")
+    start, end = canvas.to_widget(10, 10).toPoint(), canvas.to_widget(50, 40).toPoint()
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, start)
+    QTest.mouseMove(canvas, end)
+    session.reopen()
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
+    qtbot.waitUntil(lambda: session.document is not None, timeout=20_000)
+    assert session.labels is not None
+    assert (session.labels.ids == 1).any()

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from unet_gui.core import png
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
 from unet_gui.core.exchange import EXPORTERS, IMPORTERS, ExportOptions, ImportOptions, export, import_labels
-from unet_gui.core.images import ImageRef, open_image
+from unet_gui.core.images import ImageRef, image_info, open_image
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.raw_label import read_raw
@@ -389,6 +390,24 @@ def test_yolo_folder_can_be_trained_on_as_it_is(tmp_path: Path) -> None:
     assert numbers.min() >= 0
     assert numbers.max() <= 1
     assert 'names:\n  0: "cell ü"\n' in (tmp_path / "out/data.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_yolo_copies_a_page_with_all_its_channels(channels: int, tmp_path: Path) -> None:
+    shape = (3, 20, 30, channels) if channels > 1 else (3, 20, 30)
+    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "s.tif") as writer:
+        for page in pixels:
+            kind = "rgb" if channels > 2 else "minisblack"
+            writer.write(page, photometric=kind, planarconfig="contig" if channels > 1 else None)
+    dataset = Dataset.open(tmp_path)
+    second = dataset.expand(dataset.images[0])[1]
+    dataset.save_label(second, np.ones((20, 30), np.uint8))
+    export(dataset, "yolo", tmp_path / "out", ExportOptions(copy_images=True))
+    copies = sorted((tmp_path / "out/images").iterdir())
+    assert [image_info(copy).pages for copy in copies] == [1, 1, 1]
+    with open_image(copies[1]) as copy:
+        np.testing.assert_array_equal(copy.read(), pixels[1])
 
 
 def test_every_format_is_tested_here() -> None:

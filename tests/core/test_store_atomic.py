@@ -15,7 +15,7 @@ import pytest
 
 from tests.core.files import open_folder, pattern, without_rights
 from unet_gui.core import label_stack
-from unet_gui.core.atomic import atomic_path, write_error
+from unet_gui.core.atomic import atomic_path, is_half, write_error
 from unet_gui.core.errors import UserError
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.store import BINARY, INDEX, atomic_write, read_label, write_label
@@ -141,6 +141,16 @@ def test_a_closed_folder_is_said() -> None:
             write_label(path, np.ones((9, 9), np.uint8), INDEX)
         assert caught.value.hint
         assert read_label(path, INDEX).max() == 0
+
+
+@pytest.mark.parametrize("name", ["细" * 80 + ".png", "ü" * 120 + ".png", "a" * 250 + ".png"])
+def test_names_as_long_as_a_system_allows(name: str, tmp_path: Path) -> None:
+    for content in (b"one", b"two"):
+        atomic_write(tmp_path / name, content)
+    with atomic_path(tmp_path / name) as temporary:
+        temporary.write_bytes(b"three")
+        assert is_half(temporary.name)
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [(name, b"three")]
 
 
 def test_a_folder_that_became_a_file_is_said(tmp_path: Path) -> None:

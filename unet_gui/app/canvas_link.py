@@ -84,7 +84,7 @@ class CanvasLink(QObject):
 
     def _connect(self) -> None:
         session, canvas = self._session, self._canvas
-        session.letting_go.connect(canvas.finish)
+        session.hands_off.connect(canvas.finish)
         session.folder_changed.connect(self._on_folder)
         canvas.used.connect(self._show_option)
         session.image_changed.connect(self._on_image)

@@ -54,7 +54,7 @@ class Deed:
             self._refused()
             return
         if self._alone:
-            session.letting_go.emit()
+            session.let_go()
             session.held = "The labels are being saved; try again in a moment."
         self._wanted = [(document, document.seq) for document in session.documents()]
         session.save()

@@ -20,6 +20,7 @@ from unet_gui.app.document import Document, first_page, load
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
+from unet_gui.core.encoding import present
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.history import Delta
@@ -58,6 +59,8 @@ class Session(QObject):
     -------
     folder_changed()
         Another folder is open, or none.
+    hands_off()
+        Whoever has a gesture under way ends it now; what that begins beside the window is waited for next.
     letting_go()
         Whoever has an edit open ends it now, before it returns: the label is about to be saved or to go.
     image_opening(key), image_changed()
@@ -80,6 +83,7 @@ class Session(QObject):
     """
 
     folder_changed = Signal()
+    hands_off = Signal()
     letting_go = Signal()
     image_opening = Signal(str)
     image_changed = Signal()
@@ -152,7 +156,7 @@ class Session(QObject):
         """Save everything and close the folder. False when something cannot be saved."""
         if self.folder is None:
             return True
-        self.letting_go.emit()
+        self.let_go()
         self.save()
         self.folder.saver.wait()
         unsaved = self.unsaved()
@@ -178,6 +182,7 @@ class Session(QObject):
     def close(self) -> None:
         """End all threads."""
         self.close_folder(lose_changes=True)
+        self._asked += 1  # a folder that is being opened is not wanted any more
         self._chores.close()
 
     def _open(self, opened: Opened) -> None:
@@ -202,7 +207,7 @@ class Session(QObject):
         """Begin to read an image; the label of the one before is saved. Only the last request is answered."""
         if self.folder is None or ref.key == self.key:
             return
-        self.letting_go.emit()
+        self.let_go()
         self.image_opening.emit(ref.key)
         if self.autosave:
             self.save()
@@ -246,6 +251,11 @@ class Session(QObject):
         self.history_changed.emit()
         self.prediction_changed.emit()
         self.reload_prediction(document.key)
+
+    def let_go(self) -> None:
+        """Have every edit of the label ended: gestures first, as their end may begin something beside the window."""
+        self.hands_off.emit()
+        self.letting_go.emit()
 
     def _put_away(self) -> None:
         """Take the image off the canvas; a label that is not on disk stays in memory."""
@@ -466,8 +476,8 @@ class Session(QObject):
         """Whether pixels are of a class that was removed meanwhile; then it is said."""
         if self.folder is None or self.folder.keeps_undo:
             return False
-        found = np.flatnonzero(np.bincount(document.labels.ids[rect.slices].ravel(), minlength=256)[:UNLABELLED])
-        if set(found.tolist()) <= {info.id for info in self.classes}:
+        found = set(present(document.labels.ids[rect.slices]).tolist()) - {UNLABELLED}
+        if found <= {info.id for info in self.classes}:
             return False
         text = "That was painted with a class that is no more, so it cannot come back."
         self.said.emit(Message("info", text, topic="held", passing=True))
@@ -682,6 +692,7 @@ class Session(QObject):
 
     def reopen(self) -> None:
         """Read the open image's label again, also one that is being read: somebody else has written it since."""
+        self.let_go()
         if not self.key or (self.document is not None and self.document.dirty):
             return
         ref, self.key = ImageRef.parse(self.key), ""

@@ -109,8 +109,9 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """Return a new name in the same folder; see `is_half`."""
-    return path.parent / f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.tmp"
+    """Return a new name in the same folder; see `is_half`. Systems count a name's bytes, at most 255 of them."""
+    name = path.name.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
+    return path.parent / f".{name}.{uuid.uuid4().hex[:8]}.tmp"
 
 
 def _new_file(path: Path) -> BinaryIO:

@@ -67,7 +67,10 @@ class YoloExporter(Exporter):
             with self.dataset.open_image(ref) as source:
                 pixels = source.read()
             kind = "rgb" if pixels.ndim == 3 and pixels.shape[2] in (3, 4) else "minisblack"
-            tifffile.imwrite(temporary, pixels, photometric=kind, compression="adobe_deflate", metadata=None)
+            order = "contig" if pixels.ndim == 3 else None  # two channels would be taken for pages of that width
+            tifffile.imwrite(
+                temporary, pixels, photometric=kind, planarconfig=order, compression="adobe_deflate", metadata=None
+            )
 
     def finish(self) -> None:
         """Write the names of the classes, and where images and labels are."""

@@ -84,9 +84,9 @@ def test_exposure_is_evened_out() -> None:
     assert make_plan(TrainConfig(), prints, "dice", 0, "cpu")[0].normalisation.kind == "image"
 
 
-def test_a_few_images_may_differ_by_chance() -> None:
-    assert not prints_of(density, 5, 3).absolute
-    assert prints_of(lambda n: halves(n, waves(0, n / 7), waves(np.pi / 2, n / 7)), 5).symmetries == "turns"
+def test_three_images_may_differ_by_chance() -> None:
+    assert not prints_of(density, 3, 3).absolute
+    assert prints_of(lambda n: halves(n, waves(0, n / 7), waves(np.pi / 2, n / 7)), 3).symmetries == "turns"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from unet_gui.engine.data import middle
 
 ENOUGH = 30
 """Pixels of a class from which on its mean says something."""
-SEEN = 6
-"""Images in which two classes must be seen to be compared: in fewer, chance makes them differ now and then."""
-CLEAR = 4.0
+SEEN = 4
+"""Images in which each of two classes must be seen for them to be compared."""
+CLEAR = 6.0
 """Spreads from image to image by which the grey values of two classes lie apart clearly."""
 SIGMAS = (1.0, 3.0)
 """Of the blur before slopes are measured, in pixels."""
@@ -72,7 +72,7 @@ def are_absolute(means: NDArray[np.float64], mean: NDArray[np.float64], std: NDA
         if even > 3 and raw < 1.5:
             return False
         gap = np.abs(np.nanmean(means[:, p], 0) - np.nanmean(means[:, q], 0)).max()
-        found = found or bool(raw > CLEAR and even < 3 and raw > 3 * even and gap > 0.25 * np.median(std))
+        found = found or bool(raw > CLEAR and even < 3 and raw > 4 * even and gap > 0.25 * np.median(std))
     return found
 
 
@@ -125,7 +125,7 @@ def symmetries(found: NDArray[np.float64]) -> str:
         one, other = np.nanmean(found[:, :, p], 0), np.nanmean(found[:, :, q], 0)
         spread = np.nanstd(found[:, :, p], 0) + np.nanstd(found[:, :, q], 0)
         gap, least = np.abs(one - other), np.minimum(np.abs(one), np.abs(other))
-        opposite |= ((one * other < 0) & (gap > 0.3) & (gap > 1.5 * spread) & (least > 0.35 * gap)).any(0)
+        opposite |= ((one * other < 0) & (gap > 0.3) & (gap > 2 * spread) & (least > 0.35 * gap)).any(0)
     across, diagonal, right, down = opposite
     if diagonal or right:
         return ""

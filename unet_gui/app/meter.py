@@ -96,9 +96,9 @@ class Meter(QObject):
             return
         self._on_activity()
         self._seen.add(key)
-        label, prediction = document.labels.ids.copy(), document.prediction
+        prediction = document.prediction
         names = [(info.id, info.name) for info in self._session.classes]
-        self._chores.give((key, self._spent.get(key, 0.0), names), lambda: _compare(label, prediction))
+        self._chores.give((key, self._spent.get(key, 0.0), names), lambda: _compare(document.snapshot()[0], prediction))
 
     @Slot(object, object)
     def _on_compared(self, tag: tuple[str, float, list[tuple[int, str]]], result: tuple[list[float], float]) -> None:

@@ -15,7 +15,7 @@ import tifffile
 
 from tests.core.files import pattern
 from unet_gui.core import label_stack
-from unet_gui.core.errors import LabelError
+from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.exchange import ExchangeResult, ExportOptions, ImportOptions, export, exporting, import_labels
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.project import Dataset
@@ -257,6 +257,15 @@ def test_a_stack_that_is_begun_anew_forgets_the_old_one_at_its_end(tmp_path: Pat
         np.testing.assert_array_equal(read_label(path, INDEX, page=0), label(0))
     assert (read_label(path, INDEX, page=0) == UNLABELLED).all()
     np.testing.assert_array_equal(read_label(path, INDEX, page=1), label(1))
+
+
+def test_a_drive_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where not even the root of the path is a folder then."""
+    (tmp_path / "drive").write_text("")
+    with monkeypatch.context() as then:
+        then.setattr(Path, "is_dir", lambda _: False)
+        with pytest.raises(UserError, match="could not be saved"):
+            label_stack.write_page(tmp_path / "drive" / "a.tif", np.zeros((9, 9), np.uint8), INDEX, 0, 2)
 
 
 def test_what_another_thread_writes_meanwhile_stays(tmp_path: Path) -> None:

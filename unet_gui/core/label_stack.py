@@ -165,8 +165,9 @@ class StackWriter:
             if self._lost is not None:
                 raise self._lost
             if self._spool is None:
-                near = next(folder for folder in path.absolute().parents if folder.is_dir())
-                self._spool = SpooledTemporaryFile(_IN_MEMORY, dir=os.fspath(near))  # noqa: SIM115 - see `_forget`
+                places = (os.fspath(folder) for folder in path.absolute().parents if folder.is_dir())
+                near = next(places, None)  # the whole drive may be gone
+                self._spool = SpooledTemporaryFile(_IN_MEMORY, dir=near)  # noqa: SIM115 - see `_forget`
             start = self._spool.seek(0, os.SEEK_END)
             self._spool.write(strip.data)
             self._waiting[page] = _Waiting(ids.shape, replace(strip, data=b""), start, len(strip.data))

@@ -97,6 +97,41 @@ def test_choices_of_a_training_can_be_overridden(sample: Path, tmp_path: Path, c
     assert "1, 2 or 4" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (["--suffix", "a/b"], "end of a name"),
+        (["--suffix", "/../x"], "end of a name"),
+        (["--tile", "3"], "at least 64"),
+        (["--out", "{file}"], "not a folder"),
+        (["--out", "{file}/below"], "cannot be made"),
+        (["--model", "{folder}"], "Name the .safetensors file"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_computed(
+    wish: list[str], said: str, sample: Path, model: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    wish = [word.format(file=tmp_path / "file", folder=tmp_path) for word in wish]
+    assert main(["segment", str(sample), "--model", str(model), "--out", str(tmp_path / "out"), *wish]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.strip().splitlines()) <= 2
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_is_named_twice_is_segmented_once(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    names = [str(sample), str(sample / "image"), str(sample / "image" / "00.png")]
+    assert main(["segment", *names, "--model", str(model), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("5 segmented")
+
+
+def test_masks_without_labels_of_their_names(sample: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "a.png").write_bytes((sample / "image" / "00.png").read_bytes())
+    assert main(["evaluate", str(tmp_path), str(sample / "truth")]) == 1
+    assert capsys.readouterr().out.strip() == "No image could be compared."
+
+
 def test_maps_of_probability_and_doubt(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     wishes = ["--probabilities", "--uncertainty", "--disagreement", "--float", "--json"]
     assert (

@@ -274,6 +274,8 @@ def _train(arguments: argparse.Namespace) -> int:
 def _segment(arguments: argparse.Namespace) -> int:
     from unet_gui.engine.recipe import SegmentConfig
 
+    if arguments.tile is not None and arguments.tile < 64:
+        raise UserError(f"Tiles of {arguments.tile} pixels would take hours.", hint="Use at least 64.")
     items = segment_items(arguments)
     config = SegmentConfig(
         model=arguments.model,

@@ -21,9 +21,11 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     from unet_gui.core.label_stack import SUFFIXES
     from unet_gui.engine.recipe import SegmentItem
 
+    if set(arguments.suffix) & set("/\\\0"):
+        raise UserError(f"A suffix is the end of a name, and “{arguments.suffix}” is none.", hint="Use --suffix _mask.")
     items: list[SegmentItem] = []
     taken: dict[str, Path] = {}
-    inputs = list(_inputs(arguments.images))
+    inputs = list(_once(_inputs(arguments.images)))
     precious = _never_written(arguments.images, [path for path, _ in inputs])
     for path, relative in inputs:
         try:
@@ -54,7 +56,28 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
         items += [SegmentItem(path, page, out, prob, doubt, pages, apart) for page in range(pages)]
     if not items:
         raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
+    must_be_folder(arguments.out)
     return items
+
+
+def must_be_folder(out: Path) -> None:
+    """Make the folder that results go to, or tell why there can be none, before anything is computed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UserError("This is a file, not a folder to write to.", out, "Name a folder.", str(error)) from error
+    except OSError as error:
+        raise UserError("The folder for the results cannot be made.", out, "Name another one.", str(error)) from error
+
+
+def _once(inputs: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
+    """Leave out what comes again: a folder named twice, or one of its images beside it."""
+    seen: set[Path] = set()
+    for path, relative in inputs:
+        place = path.absolute()
+        if place not in seen:
+            seen.add(place)
+            yield path, relative
 
 
 def _free_name(folder: Path, relative: Path, path: Path, ending: str, taken: dict[str, Path]) -> Path:

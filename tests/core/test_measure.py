@@ -72,7 +72,7 @@ def test_table_of_a_folder(tmp_path: Path) -> None:
         dataset.save_label(ref, ids)
     result = export(dataset, "csv", tmp_path / "out", ExportOptions())
     assert result.done == 2
-    assert any("1 images do not say" in note for note in result.notes)
+    assert any("One image does not say" in note for note in result.notes)
     rows = list(csv.DictReader((tmp_path / "out/measurements.csv").read_text("utf-8-sig").splitlines()))
     assert tuple(rows[0]) == COLUMNS
     assert [(r["image"], r["number"], r["class"], r["area_px"]) for r in rows] == [

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.engine.conftest import blobs, small, started
 from unet_gui.core.cv import cv2
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
 from unet_gui.engine.checkpoint import checkpoint_path
-from unet_gui.engine.events import TrainFinished, Validated, Warned
+from unet_gui.engine.events import Event, StepDone, TrainFinished, Validated, Warned
 from unet_gui.engine.model import Model
 from unet_gui.engine.train import train
 
@@ -86,3 +87,29 @@ def test_a_single_image_stays_divided(make_folder: Callable[..., Dataset], tmp_p
     info = Model.load(out, "cpu").info.trained
     assert info["chosen_on"] == ["0.png"]
     assert info["learned_from"] == ["0.png", "1.png"]
+
+
+def test_the_seed_is_that_of_the_beginning(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    """Going on without naming it again ends at the same weights to the last bit."""
+    dataset = make_folder()
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    list(train(dataset, whole, small(steps=8, seed=7)))
+    for event in train(dataset, parts, small(steps=8, seed=7)):
+        if isinstance(event, StepDone) and event.step == 4:
+            break
+    list(train(dataset, parts, small(steps=8, resume=True)))
+    one, other = Model.load(whole, "cpu"), Model.load(parts, "cpu")
+    assert other.info.trained["seed"] == 7
+    assert all(torch.equal(v, other.net.state_dict()[k]) for k, v in one.net.state_dict().items())
+
+
+def test_nothing_to_go_on_with_and_nothing_left_are_said(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset, out = make_folder(), tmp_path / "m.safetensors"
+    told = [warnings_of(train(dataset, out, small(steps=3, resume=True))) for _ in range(2)]
+    assert ["a new one begins" in " ".join(texts) for texts in told] == [True, False]
+    assert ["Nothing was left to do" in " ".join(texts) for texts in told] == [False, True]
+    assert not warnings_of(train(dataset, out, small(steps=4, resume=True)))
+
+
+def warnings_of(events: Iterable[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Warned)]

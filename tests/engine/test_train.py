@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -475,11 +476,14 @@ def test_start_from_another_model(make_folder: Callable[..., Dataset], tmp_path:
     events = list(train(dataset, tmp_path / "b.safetensors", config))
     warm = [e for e in events if isinstance(e, StepDone)]
     assert warm[0].loss < 0.5 * fresh[0].loss
-    assert any(isinstance(e, Warned) and "100%" in e.text for e in events)
+    assert any(isinstance(e, Warned) and "with all its weights" in e.text for e in events)
     dataset.set_classes(default_classes(4))
     events = list(train(dataset, tmp_path / "c.safetensors", config))
     told = [e.text for e in events if isinstance(e, Warned) and "Starting from" in e.text]
-    assert "99%" in told[0]
+    assert "the layer of the answer begins anew" in told[0]
+    other = dataclasses.replace(config, width=6)
+    told = [e.text for e in train(dataset, tmp_path / "d.safetensors", other) if isinstance(e, Warned)]
+    assert any("% of the weights fit" in text for text in told)
     assert Model.load(tmp_path / "c.safetensors", "cpu").arch.outputs == 4
 
 

@@ -100,6 +100,8 @@ class Evaluation:
 
     def text(self) -> str:
         """Return the figures as a table for a person."""
+        if not self.pairs:
+            return "\n".join(["No image could be compared.", *self.notes])
         table = self.table
         overlaps, unions = dice(table), iou(table)
         lines = [f"{len(self.pairs)} images" + (f", {len(self.failed)} failed" if self.failed else "")]

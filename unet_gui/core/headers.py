@@ -43,7 +43,8 @@ def open_error(path: str | os.PathLike[str], error: OSError, what: str = "pictur
     """Return the plain words for a file that cannot be opened or read."""
     details = str(error)
     if os.path.isdir(path):
-        return ImageError(f"is a folder, not a {what}.", path, "Rename or remove it.", details)
+        hint = "Name the .safetensors file." if what == "model" else "Rename or remove it."
+        return ImageError(f"is a folder, not a {what}.", path, hint, details)
     if isinstance(error, FileNotFoundError):
         return ImageError("is not there.", path, "It may have been moved, renamed or deleted.", details)
     if isinstance(error, PermissionError):

@@ -146,4 +146,5 @@ class CsvExporter(Exporter):
         # with a mark, or Excel takes letters beyond ASCII for others
         self.write(self.out / NAME, BOM_UTF8 + utf8(self._text.getvalue()))
         if self._unsized:
-            self.notes.append(f"{self._unsized} images do not say how large a pixel is: no micrometres for them.")
+            some = "One image does" if self._unsized == 1 else f"{self._unsized} images do"
+            self.notes.append(f"{some} not say how large a pixel is: no micrometres there.")

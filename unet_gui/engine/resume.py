@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
 from unet_gui.engine.events import Event, Warned
+from unet_gui.engine.plan import Plan
 from unet_gui.engine.prepare import Begun
 from unet_gui.engine.recipe import TrainConfig
 
@@ -16,6 +18,7 @@ BEGUN_WITH = (
     "score",
     "channels",
     "normalisation",
+    "symmetries",
     "width",
     "depth",
     "stem",
@@ -24,6 +27,7 @@ BEGUN_WITH = (
     "learning_rate",
     "inpaint",
     "init",
+    "seed",
 )
 """Wishes that only the beginning of a training hears."""
 
@@ -38,6 +42,12 @@ def begun(state: dict[str, Any]) -> Begun:
     """Return what the training was begun with."""
     held_back = tuple(state.get("held_back", ()))
     return Begun(held_back, bool(held_back) and set(held_back) <= set(state["learned_from"]))
+
+
+def as_begun(config: TrainConfig, state: dict[str, Any], plan: Plan) -> TrainConfig:
+    """Return the wishes with those that the training began with in the place of what comes too late."""
+    seed = TrainConfig.from_json(state["config"]).seed
+    return dataclasses.replace(config, recipe=plan.recipe, channels=plan.arch.in_channels, seed=seed)
 
 
 def say_unheard(config: TrainConfig, state: dict[str, Any]) -> Generator[Event, None, None]:

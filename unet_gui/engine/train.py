@@ -32,12 +32,11 @@ from unet_gui.engine.model import Model
 from unet_gui.engine.plan import DEFAULT_MINUTES, TUTORIAL_EPOCHS, Plan, network_words
 from unet_gui.engine.prepare import Prepared, prepare, suited
 from unet_gui.engine.recipe import TrainConfig
-from unet_gui.engine.resume import begun, earlier, say_unheard
+from unet_gui.engine.resume import as_begun, begun, earlier, say_unheard
 from unet_gui.engine.schedule import Clock
 from unet_gui.engine.teller import Teller
 from unet_gui.engine.together import Together, join
 from unet_gui.engine.trainer import Trainer
-from unet_gui.engine.unet import count_parameters
 from unet_gui.engine.validate import Answer, Outcome, decided
 
 VALIDATIONS = 12
@@ -99,8 +98,7 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
         state = earlier(out, config)
         if state is not None:
             yield from _quiet(say_unheard(config, state), together)
-            plan = Plan.from_json(state["plan"])
-            config = dataclasses.replace(config, recipe=plan.recipe, channels=plan.arch.in_channels)
+            config = as_begun(config, state, Plan.from_json(state["plan"]))
         before = begun(state) if state is not None else None
         prepared = yield from _quiet(prepare(dataset, config, device, together.count == 1, before), together)
         run = Run(dataset, out, config, device, prepared, started, together, state)
@@ -188,10 +186,10 @@ class Run:
 
     def _begin(self) -> None:
         """First weights, and whether 16 bits pay."""
+        if self.config.resume:
+            self.notes.append("There is no earlier training of this name to go on with: a new one begins.")
         if self.config.init is not None:
-            taken = self.trainer.start_from(Model.load(self.config.init, "cpu"))
-            share = taken / max(1, count_parameters(self.trainer.net))
-            self.notes.append(f"Starting from {self.config.init.name}: {share:.0%} of its weights fit.")
+            self.notes.append(self.trainer.start_from(Model.load(self.config.init, "cpu"), self.config.init.name))
         (reduced,) = self.together.agree(float(self._use_reduced()))
         self.trainer.reduced = bool(reduced)
         self.trainer.remember()
@@ -501,6 +499,8 @@ class Run:
             self.keeper.forget()
         passed = int(self.clock.progress * self._planned_validations() + 1e-6)
         self.validations = min(int(state["validations"]), passed)  # of a longer run there are more, and less has passed
+        if self.clock.done:
+            self.notes.append("Nothing was left to do: the budget counts from the beginning. Give more to go on.")
 
     # --- telling
 

@@ -24,7 +24,7 @@ from unet_gui.engine.optimisers import make_optimisers
 from unet_gui.engine.plan import Plan
 from unet_gui.engine.schedule import rate_factor
 from unet_gui.engine.together import Together
-from unet_gui.engine.unet import UNet, pad_to
+from unet_gui.engine.unet import UNet, count_parameters, pad_to
 
 FIRST_STEPS = 5
 """Steps on a graphics card before one is recorded: kernels are chosen and memory is taken in them."""
@@ -93,13 +93,19 @@ class Trainer:
         weights = plan.class_weights or (1.0,) * plan.arch.classes
         self._class_weights = torch.tensor(weights, device=device.torch)
 
-    def start_from(self, model: Model) -> int:
-        """Take over what fits of another model; return how many of the weights did."""
+    def start_from(self, model: Model, name: str) -> str:
+        """Take over what fits of another model; return what of it did, in words."""
         taken = fitting_state(self.net, model, self.plan)
         self.net.load_state_dict(taken, strict=False)
         if self.average is not self.net:
             self.average.load_state_dict(self.net.state_dict())
-        return sum(p.numel() for name, p in self.net.named_parameters() if name in taken)
+        left = [key for key, _ in self.net.named_parameters() if key not in taken]
+        if not left:
+            return f"Starting from {name}, with all its weights."
+        if all(key.startswith("outc.") for key in left):
+            return f"Starting from {name}; the layer of the answer begins anew, as the classes are others."
+        fit = sum(p.numel() for key, p in self.net.named_parameters() if key in taken)
+        return f"Starting from {name}: of this network {fit / count_parameters(self.net):.0%} of the weights fit."
 
     def step(self, batch: Batch | Windows, progress: float) -> Tensor:
         """Learn from one batch; return its loss, still on the device."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from unet_gui.cli import main
+from unet_gui.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unet_gui import __version__
+from unet_gui import __version__, interrupt
 from unet_gui.cli import main
 from unet_gui.core.cv import cv2
 from unet_gui.core.sample import write_sample
@@ -360,6 +361,55 @@ def test_ctrl_c_leaves_a_state_to_go_on_from(sample: Path, tmp_path: Path) -> No
     assert "Traceback" not in err
     assert main(["train", str(sample), "--out", str(out), "--epochs", "2", "--resume"]) == 0
     assert out.exists()
+
+
+_HEARD = """
+import os, sys
+from unet_gui import interrupt
+with interrupt.listening():
+    os.write(1, b"up")
+    from unet_gui.cli import main
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are unknown there")
+@pytest.mark.parametrize("command", ["train", "segment", "evaluate", "info"])
+def test_ctrl_c_at_any_moment(command: str, sample: Path, model: Path, tmp_path: Path) -> None:
+    """Within an import or a library it would tear things in two, or be swallowed."""
+    words = {
+        "train": ["train", str(sample), "--out", str(tmp_path / "m.safetensors"), "--minutes", "5"],
+        "segment": ["segment", *[str(sample)] * 2, "--model", str(model), "--out", str(tmp_path / "out")],
+        "evaluate": ["evaluate", str(sample / "label"), str(sample / "label")],
+        "info": ["info", str(sample)],
+    }[command]
+    for seconds in [0.0, 0.4, 0.9, 1.5, 2.5] if command == "train" else [0.0, 0.3]:
+        run = subprocess.Popen(
+            [sys.executable, "-c", _HEARD, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert run.stdout is not None
+        assert run.stdout.read(2) == "up"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(seconds)
+        over = run.poll() is not None
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=120)
+        assert "Traceback" not in err
+        assert run.returncode == 130 or over or command != "train"
+        assert run.returncode in (0, 130)
+        assert ("stopped" in err) == (run.returncode == 130)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are unknown there")
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupt.listening():  # noqa: PT012 - the first one must not
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interrupt.listening():  # noqa: PT012 - nor must this
+        interrupt.at_once()
+        signal.raise_signal(signal.SIGINT)
+    with interrupt.listening():
+        interrupt.check()
 
 
 def test_demo_without_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

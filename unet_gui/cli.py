@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_gui import __version__
+from unet_gui import __version__, interrupt
 from unet_gui.cli_exchange import add_export, add_import
 from unet_gui.cli_segment import segment_items
 from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
@@ -32,6 +32,11 @@ QUIET_SECONDS = 5.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Without a command the window opens."""
+    with interrupt.listening():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end the work
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -91,6 +96,7 @@ class _Progress:
         with contextlib.closing(events):
             try:
                 for event in events:
+                    interrupt.check()
                     if event.kind == "tick":
                         continue
                     self._show(event)
@@ -189,6 +195,7 @@ def _window(arguments: argparse.Namespace) -> int:
         )
     from unet_gui.app.application import run
 
+    interrupt.at_once()
     return run(arguments.folder)
 
 
@@ -196,6 +203,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     if not arguments.no_window and _has_display():
         from unet_gui.app.application import run
 
+        interrupt.at_once()
         return run(arguments.folder, demo=True)
     from unet_gui.engine.demo import Scores, demo
 
@@ -319,6 +327,7 @@ def _output_encoding(arguments: argparse.Namespace) -> str:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from unet_gui.core.metrics import evaluate_folders
 
+    interrupt.at_once()
     result = evaluate_folders(
         arguments.predicted, arguments.label, membrane=arguments.membrane, unlabelled=arguments.unlabelled
     )
@@ -353,6 +362,7 @@ def _lines(value: object) -> list[str]:
 def _info(arguments: argparse.Namespace) -> int:
     from unet_gui.core.describe import describe
 
+    interrupt.at_once()
     facts = describe(arguments.path)
     if arguments.json:
         print(json.dumps(facts))

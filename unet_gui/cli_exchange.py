@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unet_gui import interrupt
+
 if TYPE_CHECKING:
     from unet_gui.core.exchange import ExchangeResult, Outcome
 
@@ -102,6 +104,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     from unet_gui.core.exchange import ExchangeResult, ExportOptions, exporting
     from unet_gui.core.project import Dataset
 
+    interrupt.at_once()
     dataset = Dataset.open(arguments.folder, labels=arguments.labels)
     if arguments.unlabelled is not None:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
@@ -125,6 +128,7 @@ def run_import(arguments: argparse.Namespace) -> int:
     from unet_gui.core.exchange import ExchangeResult, ImportOptions, importing
     from unet_gui.core.project import Dataset
 
+    interrupt.at_once()
     dataset = Dataset.open(arguments.folder, labels=arguments.labels)
     _talk(dataset.notes)
     options = ImportOptions(

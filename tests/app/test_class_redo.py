@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import drag, go_to, on_disk, saved, truth, write_folder
@@ -34,7 +33,6 @@ def redo(qtbot: QtBot, window: MainWindow) -> None:
 
 def add(window: MainWindow, name: str) -> None:
     window.actions_by_id["add_class"].trigger()
-    QApplication.focusWidget().clearFocus()
     window.classes.renamed.emit(window.session.active_class, name)
     window.stage.canvas.setFocus()
 

@@ -19,7 +19,7 @@ from unet_gui.app.document import Document, first_page, load
 from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
-from unet_gui.core.errors import LabelError, UserError
+from unet_gui.core.errors import LabelChanged, LabelError, UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.history import Delta
 from unet_gui.core.images import ImageRef, ImageSource
@@ -70,6 +70,8 @@ class Session(QObject):
     prediction_changed(), prediction_written(key)
         The open image has another prediction; a job has just predicted this image.
     classes_changed(), active_class_changed(int), over_changed(Over)
+    changed_elsewhere(Document)
+        It could not be saved: another program has written the label since.
     encoding_changed()
         The same label files mean something else now.
     said(Message), settled(topic)
@@ -87,6 +89,7 @@ class Session(QObject):
     prediction_written = Signal(str)
     classes_changed = Signal()
     encoding_changed = Signal()
+    changed_elsewhere = Signal(object)
     active_class_changed = Signal(int)
     over_changed = Signal(object)
     said = Signal(object)
@@ -394,6 +397,21 @@ class Session(QObject):
         elif document.dirty and self.autosave:
             self._quiet.start()
 
+    def take_in(self, document: Document, rect: Rect, ids: NDArray[np.uint8]) -> None:
+        """Put what another program has written in the place of what is painted; undo brings that back."""
+        document.moving = True
+        with document.labels.edit("take the label of another program") as edit:
+            edit.write(rect, ids)
+        if edit.delta is not None:
+            self._record(document, edit.delta)
+            document.history.push(edit.delta)
+            self.balance += 1
+        document.moving = False
+        if document is self.document:
+            self.changed(edit.rect)
+        self.history_changed.emit()
+        self.save()
+
     def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> None:
         """Have much written beside the window, as one undo step."""
         self.large_edit_wanted.emit(name, patches, erases)
@@ -549,11 +567,15 @@ class Session(QObject):
                 self.folder.keep_undo(document)
         if self.folder is not None and not self.folder.saver.refused:
             self.settled.emit("save")
+        self.settled.emit(words.changed_topic(document.key))
         self.history_changed.emit()
 
     @Slot(object, object)
     def _on_save_failed(self, document: Document, error: Exception) -> None:
-        self.said.emit(words.label_not_saved(document.key, error, self.save))
+        if isinstance(error, LabelChanged):
+            self.changed_elsewhere.emit(document)
+        else:
+            self.said.emit(words.label_not_saved(document.key, error, self.save))
         self.history_changed.emit()
 
     @Slot(object)

@@ -373,6 +373,21 @@ def test_settings_are_kept(qtbot: QtBot, window: QMainWindow, tmp_path: Path) ->
     dialog.close()
 
 
+def test_a_folder_named_as_seen_from_here_is_found_from_elsewhere(
+    qtbot: QtBot, window: QMainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    settings.remember(Path("b"))
+    monkeypatch.chdir(tmp_path.parent)
+    settings.remember(tmp_path / "b")
+    assert settings.recent() == [tmp_path / "b"]
+    monkeypatch.chdir(tmp_path)
+    settings.forget(Path("b"))
+    assert settings.recent() == []
+
+
 def test_model_settings(qtbot: QtBot, window: QMainWindow) -> None:
     dialog = ModelDialog(Wishes(model="models/x.safetensors"), ["cuda:1"], window)
     assert dialog._device.findData("cuda:1") >= 0

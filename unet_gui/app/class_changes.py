@@ -49,6 +49,8 @@ class Change:
         `Session.balance` when it was made: whether anything was done since.
     histories : dict
         Undo of the images, good again when the change has been taken back.
+    later : dict
+        That when it was taken back, good when it has been made again.
     into : int
         What pixels of a class that goes become, and who painted it paints then.
     active : int
@@ -62,6 +64,7 @@ class Change:
     keep: Path | None = None
     balance: int = 0
     histories: Kept | None = None
+    later: Kept | None = None
     into: int = UNLABELLED
     active: int = UNLABELLED
 
@@ -176,7 +179,7 @@ class ClassChanges(QObject):
         change = self._undone[-1]
         if change.pixels is None:
             self._undone.pop()
-            self._push(self._put(change, change.after))
+            self._push(self._put(change, change.after, again=True))
         else:
             self._move(change, self._undone, undoing=False)
 
@@ -212,7 +215,7 @@ class ClassChanges(QObject):
         self._session.settled.emit(DONE)
         since = {info.id for info in change.after}
         newer = [info for info in self._session.classes if info.id not in since]
-        self._session.set_classes([*change.before, *newer])
+        self._session.set_classes([*change.before, *newer], again=True)
         self._paint_again(change)
         self._undone.append(replace(change, balance=self._session.balance))
         self.changed.emit()
@@ -240,12 +243,12 @@ class ClassChanges(QObject):
         self._push(change, say)
         return True
 
-    def _put(self, change: Change, classes: Sequence[ClassInfo]) -> Change:
+    def _put(self, change: Change, classes: Sequence[ClassInfo], again: bool = False) -> Change:
         """Give the folder the classes that a change leaves; return the change with the class that was painted."""
         active = self._session.active_class
         if all(info.id != active for info in classes) and change.into != UNLABELLED:
             self._session.active_class = change.into
-        self._session.set_classes(list(classes), change.into)
+        self._session.set_classes(list(classes), change.into, again)
         return replace(change, active=active)
 
     def _paint_again(self, change: Change) -> None:
@@ -346,8 +349,9 @@ class ClassChanges(QObject):
             change = change_of()
             if change is None or not self._note(change):
                 return None
+            now = self._histories()
             undoing = change.pixels is not None and change.pixels.undoing
-            begun.append(replace(change, histories=change.histories if undoing else self._histories()))
+            begun.append(replace(change, later=now) if undoing else replace(change, histories=now))
             return self._begin(change, dataset)
 
         def ended(failed: int) -> None:
@@ -378,7 +382,7 @@ class ClassChanges(QObject):
         if what.undoing and all(info.id != what.old for info in session.classes):
             order = {info.id: at for at, info in enumerate(change.before)}
             classes = sorted([*session.classes, what.info], key=lambda info: order.get(info.id, len(order)))
-            session.set_classes(classes)
+            session.set_classes(classes, again=True)
         session.settled.emit(DONE)
         session.held = "The labels are being changed; try again in a moment."
         return RelabelJob(dataset, tuple(self._images()), what.old, what.new, change.keep, what.undoing)
@@ -436,13 +440,16 @@ class ClassChanges(QObject):
             return
         else:
             old = change.pixels.old
-            change = self._put(change, [info for info in self._session.classes if info.id != old])
+            again = bool(self._undone) and self._undone[-1].keep == change.keep
+            if again:
+                self._undone.pop()
+            change = self._put(change, [info for info in self._session.classes if info.id != old], again)
             if change.keep is None:
                 self._done.clear()
             else:
                 settle(change.keep)
                 self._push(change, say=True)
-        self._look_again()
+        self._look_again(change.later)
 
     def _taken_back(self, change: Change) -> None:
         if self._done and self._done[-1].keep == change.keep:

@@ -42,6 +42,10 @@ class Document:
     history : History
     disk : int
         Checksum of the label on disk.
+    stamp : tuple of int, or None
+        `Dataset.label_stamp` when it was read or written here last.
+    replaces : bool
+        The person wants it saved over what another program has written.
     seq : int
         Number of changes made to the label since the folder was opened; names a state in the journal.
     saved_seq : int
@@ -58,6 +62,8 @@ class Document:
     labels: LabelImage
     disk: int
     history: History = field(default_factory=History)
+    stamp: tuple[int, int, int] | None = None
+    replaces: bool = False
     seq: int = 0
     saved_seq: int = 0
     moving: bool = False
@@ -108,6 +114,7 @@ def load(dataset: Dataset, ref: ImageRef, auto_contrast: bool = False) -> Docume
         source.read(Rect(0, 0, 1, 1))  # nobody paints on what cannot be read
         display = default_display(source)  # it may have to look at all pixels
         own = default_display(source, auto=True) if auto_contrast else None
+        stamp = dataset.label_stamp(ref)  # before it is read: what is written meanwhile is noticed later
         ids = dataset.load_label(ref, source.shape)
     except BaseException:
         source.close()
@@ -115,7 +122,7 @@ def load(dataset: Dataset, ref: ImageRef, auto_contrast: bool = False) -> Docume
     if ids is None:
         ids = np.full(source.shape, UNLABELLED, np.uint8)
     labels = LabelImage(ids)
-    document = Document(ref, source, display, labels, checksum(labels.ids), own=own)
+    document = Document(ref, source, display, labels, checksum(labels.ids), own=own, stamp=stamp)
     for delta in read_undo(undo_path(dataset.state_dir / UNDO_FOLDER, ref.key), document.disk):
         if delta.shape == labels.shape:
             document.history.push(delta)

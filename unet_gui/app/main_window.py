@@ -26,6 +26,7 @@ from unet_gui.app.messages import Message
 from unet_gui.app.meter import Meter
 from unet_gui.app.model_desk import ModelDesk, Progress
 from unet_gui.app.navigator import Navigator
+from unet_gui.app.other_programs import OtherPrograms
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.app.touch_up import TouchUp
@@ -81,6 +82,7 @@ class MainWindow(WindowFrame):
         self.class_desk = ClassDesk(
             self.session, self.runner, self.dialogs, self.classes, model.everything, settings, self
         )
+        self.others = OtherPrograms(self.session, self)
         self.meter = Meter(self.session, self.progress_section, self)
         self.link = CanvasLink(
             self.session, self.stage, self.classes, self.layers, self.status, self.actions_by_id, self
@@ -115,6 +117,7 @@ class MainWindow(WindowFrame):
         session.label_changed.connect(self._on_label)
         session.said.connect(self.show_message)
         session.settled.connect(self.stage.messages.settle)
+        self.others.said.connect(self.show_message)
         desk.said.connect(self.show_message)
         self.class_desk.changes.said.connect(self.show_message)
         self.class_desk.changes.changed.connect(self._on_history)
@@ -459,6 +462,7 @@ class MainWindow(WindowFrame):
             self.whole,
             self.touch_up,
             self.class_desk,
+            self.others,
             self.meter,
             self.link,
             self.images.model.thumbnails,
@@ -494,5 +498,8 @@ class MainWindow(WindowFrame):
         super().changeEvent(event)
         if event.type() == QEvent.Type.ThemeChange and hasattr(self, "link"):  # it comes while being made, too
             self.retheme()
-        elif event.type() == QEvent.Type.ActivationChange and hasattr(self, "link") and not self.isActiveWindow():
-            self.stage.canvas.let_go()  # a key that is held now is let go elsewhere
+        elif event.type() == QEvent.Type.ActivationChange and hasattr(self, "link"):
+            if self.isActiveWindow():
+                self.others.look()
+            else:
+                self.stage.canvas.let_go()  # a key that is held now is let go elsewhere

@@ -10,11 +10,16 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app.chores import Chores
 from unet_gui.app.document import SMALL, Document, status_of
+from unet_gui.core.errors import LabelChanged, LabelError
 from unet_gui.core.journal import Journal, checksum
 from unet_gui.core.project import Dataset, Status
 
 RETRY_MS = (2000, 5000, 15000, 60000)
 """How long to wait before writing is tried again; the last one for ever."""
+
+
+Written = tuple[int, int, tuple[int, int, int] | None, Status]
+"""State that was saved, its checksum, the stamp of its file, and the status that it gives its image."""
 
 
 class Saver(QObject):
@@ -101,9 +106,9 @@ class Saver(QObject):
         self._retry.stop()
 
     @Slot(object, object)
-    def _on_done(self, document: Document, result: tuple[int, int, Status]) -> None:
-        seq, crc, status = result
-        document.saved_seq, document.disk = seq, crc
+    def _on_done(self, document: Document, result: Written) -> None:
+        seq, crc, stamp, status = result
+        document.saved_seq, document.disk, document.stamp, document.replaces = seq, crc, stamp, False
         if not document.dirty:
             document.history.mark_saved()
         self._failures = 0
@@ -119,6 +124,8 @@ class Saver(QObject):
         self.failed.emit(document, error)
         self._again.discard(document.key)
         self._next(document)
+        if isinstance(error, LabelChanged):
+            return  # the person is asked
         self._retry.start(RETRY_MS[min(self._failures, len(RETRY_MS) - 1)])
         self._failures += 1
 
@@ -154,13 +161,28 @@ class _Write:
         self._document = document
         self._snapshot = snapshot
 
-    def __call__(self) -> tuple[int, int, Status]:
+    def __call__(self) -> Written:
         document = self._document
         ids, seq = self._snapshot or document.snapshot()
         crc = checksum(ids)
+        self._must_be_known(crc)
         if self._journal is not None:
             self._journal.saving(document.key, seq, crc)
         self._dataset.save_label(document.ref, ids)
         if self._journal is not None:
             self._journal.saved(document.key, seq)
-        return seq, crc, status_of(ids)
+        return seq, crc, self._dataset.label_stamp(document.ref), status_of(ids)
+
+    def _must_be_known(self, crc: int) -> None:
+        """Refuse to write over what another program has written since the label was read."""
+        document = self._document
+        stamp = self._dataset.label_stamp(document.ref)
+        if document.replaces or stamp is None or stamp == document.stamp:
+            return
+        path = self._dataset.label_path(document.ref)
+        try:
+            theirs = self._dataset.load_label(document.ref, document.labels.shape)
+        except LabelError as error:
+            raise LabelChanged("was changed by another program.", path, details=str(error)) from error
+        if theirs is not None and checksum(theirs) not in (document.disk, crc):  # of a stack, another page was
+            raise LabelChanged("was changed by another program.", path)

@@ -21,7 +21,7 @@ from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
 from unet_gui.core.encoding import present
-from unet_gui.core.errors import LabelError, UserError
+from unet_gui.core.errors import LabelChanged, LabelError, UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.history import Delta
 from unet_gui.core.images import ImageRef, ImageSource
@@ -76,6 +76,8 @@ class Session(QObject):
     prediction_changed(), prediction_written(key)
         The open image has another prediction; a job has just predicted this image.
     classes_changed(), active_class_changed(int), over_changed(Over)
+    changed_elsewhere(Document)
+        It could not be saved: another program has written the label since.
     encoding_changed()
         The same label files mean something else now.
     said(Message), settled(topic)
@@ -95,6 +97,7 @@ class Session(QObject):
     prediction_written = Signal(str)
     classes_changed = Signal()
     encoding_changed = Signal()
+    changed_elsewhere = Signal(object)
     active_class_changed = Signal(int)
     over_changed = Signal(object)
     said = Signal(object)
@@ -114,6 +117,7 @@ class Session(QObject):
         self._over = Over.ALL
         self._kept: dict[str, Document] = {}  # changed and not on disk yet
         self.histories = Histories()
+        self._redo_of_gone = False  # redo may hold pixels of a class that undo or redo has taken off the list
         self._leaving: list[ImageSource] = []
         self._asked = 0  # number of the last request: an answer to an older one is dropped
         self._chores = Chores(1, self)
@@ -169,6 +173,7 @@ class Session(QObject):
             document.source.close()
         self._kept.clear()
         self.histories.clear()
+        self._redo_of_gone = False
         self.held = ""
         folder, self.folder = self.folder, None
         folder.close()
@@ -406,6 +411,21 @@ class Session(QObject):
         elif document.dirty and self.autosave:
             self._quiet.start()
 
+    def take_in(self, document: Document, rect: Rect, ids: NDArray[np.uint8]) -> None:
+        """Put what another program has written in the place of what is painted; undo brings that back."""
+        document.moving = True
+        with document.labels.edit("take the label of another program") as edit:
+            edit.write(rect, ids)
+        if edit.delta is not None:
+            self._record(document, edit.delta)
+            document.history.push(edit.delta)
+            self.balance += 1
+        document.moving = False
+        if document is self.document:
+            self.changed(edit.rect)
+        self.history_changed.emit()
+        self.save()
+
     def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> bool:
         """Have much written beside the window, as one undo step. False when that cannot begin."""
         before = self.held
@@ -464,9 +484,13 @@ class Session(QObject):
         rect = history.redo(document.labels) if forward else history.undo(document.labels)
         self._record(document, delta)
         if self._brings_back_a_class(document, rect):
-            delta.apply(document.labels)
+            if forward:
+                document.history.undo(document.labels)  # redo of the classes may bring the class back
+                self.balance -= 1
+            else:
+                delta.apply(document.labels)
+                document.history.clear()
             self._record(document, delta)
-            document.history.clear()
         document.moving = False
         self.balance += 1 if forward else -1
         self.changed(rect)
@@ -568,11 +592,15 @@ class Session(QObject):
                 self.folder.keep_undo(document)
         if self.folder is not None and not self.folder.saver.refused:
             self.settled.emit("save")
+        self.settled.emit(words.changed_topic(document.key))
         self.history_changed.emit()
 
     @Slot(object, object)
     def _on_save_failed(self, document: Document, error: Exception) -> None:
-        self.said.emit(words.label_not_saved(document.key, error, self.save))
+        if isinstance(error, LabelChanged):
+            self.changed_elsewhere.emit(document)
+        else:
+            self.said.emit(words.label_not_saved(document.key, error, self.save))
         self.history_changed.emit()
 
     @Slot(object)
@@ -621,16 +649,21 @@ class Session(QObject):
         """The classes of the folder, in the person's order."""
         return classes_of(self.folder.dataset) if self.folder else []
 
-    def set_classes(self, classes: list[ClassInfo], into: int = UNLABELLED) -> None:
-        """Give the folder these classes, in this order, and keep them; what others predict becomes ``into``."""
+    def set_classes(self, classes: list[ClassInfo], into: int = UNLABELLED, again: bool = False) -> None:
+        """Give the folder these classes, in this order, and keep them; what others predict becomes ``into``.
+
+        ``again`` when undo or redo of the classes does it: what was undone in the images stays, to be made again.
+        """
         if self.folder is None:
             return
         if self.folder.read_only:
             self.say_read_only()
             return
-        self._put_classes(self.classes, classes, into)
+        self._put_classes(self.classes, classes, into, again)
 
-    def _put_classes(self, before: list[ClassInfo], classes: list[ClassInfo], into: int = UNLABELLED) -> None:
+    def _put_classes(
+        self, before: list[ClassInfo], classes: list[ClassInfo], into: int = UNLABELLED, again: bool = False
+    ) -> None:
         """Put classes in the place of others, and let go of what belongs to those that are no more."""
         assert self.folder is not None
         try:
@@ -642,25 +675,28 @@ class Session(QObject):
         gone = [info for info in before if info.id not in left]
         if gone:
             note_gone(self.folder.dataset, gone, into)
-            self._forget_classes()
+            self.folder.forget_undo()
+            self._redo_of_gone = True
         self.settings_to_disk()
-        self.classes_replaced()
+        self.classes_replaced(again)
+        if left != {info.id for info in before}:
+            self.reload_prediction(self.key)  # where a class is no more, or is back
 
-    def classes_replaced(self) -> None:
-        """Hear that the folder has other classes now, perhaps through an import."""
+    def classes_replaced(self, again: bool = False) -> None:
+        """Hear that the folder has other classes now, perhaps through an import; ``again`` as in `set_classes`."""
+        if self._redo_of_gone and not again:
+            self._drop_redo()
         self.active_class = still_active(self.classes, self._active_class)
         self.over = still_over(self._over, [info.id for info in self.classes])
         self.classes_changed.emit()
 
-    def _forget_classes(self) -> None:
-        """Let nothing bring back pixels of classes that are no more: no redo, no undo of last time, no prediction."""
-        assert self.folder is not None
-        self.folder.forget_undo()
+    def _drop_redo(self) -> None:
+        """Let redo bring back no pixels of classes that are no more: their numbers may soon be those of others."""
+        self._redo_of_gone = False
         for document in self.documents():
             document.history.drop_redo()
         for history, _ in self.histories.all().values():
             history.drop_redo()
-        self.reload_prediction(self.key)
 
     def set_encoding(
         self,

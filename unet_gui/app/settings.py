@@ -51,18 +51,22 @@ class Settings(QObject):
     def recent(self) -> list[Path]:
         """Return the folders opened last, newest first."""
         names: Any = self._store.value("recent", [])
-        return [Path(name) for name in ([names] if isinstance(names, str) else names or [])]
+        listed = [names] if isinstance(names, str) else names or []
+        return [Path(name) for name in listed if os.path.isabs(name)]  # another name means nothing from elsewhere
 
     def remember(self, folder: Path) -> None:
         """Put a folder at the top of the recent ones."""
-        names = [str(path) for path in self.recent() if path != folder]
-        self._store.setValue("recent", [str(folder), *names][:RECENT])
+        self._store.setValue("recent", [os.path.abspath(folder), *self._recent_but(folder)][:RECENT])
         self.changed.emit("recent")
 
     def forget(self, folder: Path) -> None:
         """Take a folder from the recent ones: it is gone."""
-        self._store.setValue("recent", [str(path) for path in self.recent() if path != folder])
+        self._store.setValue("recent", self._recent_but(folder))
         self.changed.emit("recent")
+
+    def _recent_but(self, folder: Path) -> list[str]:
+        """Return the recent folders but one, which may be named as seen from where the program was started."""
+        return [str(path) for path in self.recent() if path != Path(os.path.abspath(folder))]
 
     def left(self, folder: Path) -> dict[str, Any]:
         """Return how a folder was left: what `set_left` was given, nothing when it is not known."""

@@ -16,6 +16,24 @@ def label_not_saved(key: str, error: Exception, again: Callable[[], object]) -> 
     return Message("error", text, said.details, "save", (Offer("Try again now", again),))
 
 
+def label_changed(key: str, keep: Callable[[], object], take: Callable[[], object]) -> Message:
+    """Ask whose label is to stay: nothing is saved before that."""
+    offers = Offer("Keep mine", keep), Offer("Take theirs", take)
+    text = f"The label of “{key}” was changed by another program, and here too. Nothing is saved over it unasked."
+    return Message("warning", text, topic=changed_topic(key), offers=offers)
+
+
+def changed_topic(key: str) -> str:
+    """Return the topic of `label_changed`."""
+    return f"changed {key}"
+
+
+def label_taken_in(key: str) -> Message:
+    """Say that a label is shown as another program has written it."""
+    text = f"The label of “{key}” was changed by another program, and is shown as it is now."
+    return Message("info", text, topic=changed_topic(key), passing=True)
+
+
 def strokes_not_noted(error: OSError) -> Message:
     """Say that the journal cannot be written."""
     text = f"Strokes cannot be noted down at the moment, so save often. {Message.of(error).text}"

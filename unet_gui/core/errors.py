@@ -42,6 +42,10 @@ class LabelError(UserError):
     """A label that cannot be read, written or matched to its image."""
 
 
+class LabelChanged(LabelError):
+    """Another program has written a label since it was read here."""
+
+
 class ModelError(UserError):
     """A model file that cannot be used."""
 

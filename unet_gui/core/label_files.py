@@ -68,6 +68,14 @@ class LabelFiles:
         """Whether there was a label file when the folder was listed, or one was saved since."""
         return self._listed(ref) is not None
 
+    def stamp(self, ref: ImageRef) -> tuple[int, int, int] | None:
+        """Return what tells one writing of the label file from another, None when there is none."""
+        try:
+            stat = (self._listed(ref) or self.path(ref)).stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
     def of(self, refs: Iterable[ImageRef]) -> list[Path]:
         """Return the label files that exist for these image files."""
         return [path for path in map(self._listed, refs) if path is not None]

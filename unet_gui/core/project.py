@@ -229,6 +229,10 @@ class Dataset:
         """Whether there was a label file when the folder was listed, or one was saved since."""
         return self._labels.exists(ref)
 
+    def label_stamp(self, ref: ImageRef) -> tuple[int, int, int] | None:
+        """Return what is another when anybody has written the image's label file; None when there is none."""
+        return self._labels.stamp(ref)
+
     def load_label(self, ref: ImageRef, shape: tuple[int, int] | None = None) -> np.ndarray | None:
         """Return the image's label, None when there is none.
 

@@ -1,0 +1,142 @@
+"""Redo across the list of classes and the pixels: everything comes back, and nothing in a class that is another now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import drag, go_to, on_disk, saved, truth, write_folder
+from tests.app.test_classes_window import agree, idle, ids_of, question, three_classes
+from unet_gui.app.main_window import MainWindow
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.project import Dataset
+
+Open = Callable[[Path | None], MainWindow]
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+LONG = 20_000
+
+
+def undo(qtbot: QtBot, window: MainWindow) -> None:
+    QTest.keyClick(window, Qt.Key.Key_Z, CTRL)
+    idle(qtbot, window)
+
+
+def redo(qtbot: QtBot, window: MainWindow) -> None:
+    QTest.keyClick(window, Qt.Key.Key_Z, CTRL | SHIFT)
+    idle(qtbot, window)
+
+
+def add(window: MainWindow, name: str) -> None:
+    window.actions_by_id["add_class"].trigger()
+    window.classes.renamed.emit(window.session.active_class, name)
+    window.stage.canvas.setFocus()
+
+
+def test_a_stroke_of_an_added_class_comes_back(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    """A stroke, a new class with a name, a stroke of it: four times back and forth."""
+    window = open_window(write_folder(tmp_path / "x"))
+    session = window.session
+    drag(window, (20, 20), (40, 20))
+    add(window, "neu")
+    QTest.keyClick(window, Qt.Key.Key_2)
+    drag(window, (20, 40), (40, 40))
+    assert session.labels is not None
+    painted = session.labels.ids.copy()
+    assert set(np.unique(painted)) == {1, 2, UNLABELLED}
+    for _ in range(4):
+        undo(qtbot, window)
+    assert ids_of(window) == [0, 1]
+    assert (session.labels.ids == UNLABELLED).all()
+    for _ in range(4):
+        redo(qtbot, window)
+    assert [info.name for info in session.classes][2:] == ["neu"]
+    np.testing.assert_array_equal(session.labels.ids, painted)
+    saved(qtbot, session)
+    np.testing.assert_array_equal(on_disk(session, 0), painted)
+
+
+def test_a_stroke_in_another_image_comes_back_after_its_class(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    session = window.session
+    drag(window, (20, 20), (40, 20))
+    add(window, "neu")
+    go_to(qtbot, session, 1)
+    drag(window, (20, 40), (40, 40))
+    undo(qtbot, window)
+    saved(qtbot, session)
+    go_to(qtbot, session, 0)
+    undo(qtbot, window)
+    undo(qtbot, window)
+    assert ids_of(window) == [0, 1]
+    go_to(qtbot, session, 1)
+    session.redo()  # the list of classes cannot be the next: it was changed after the stroke in the other image
+    assert session.labels is not None
+    assert (session.labels.ids == UNLABELLED).all(), "pixels of a class that is no more"
+    window.class_desk.changes.redo()
+    idle(qtbot, window)
+    window.class_desk.changes.redo()
+    session.redo()
+    assert ids_of(window) == [0, 1, 2]
+    assert (session.labels.ids == 2).any()
+
+
+def test_another_class_with_the_number_gets_no_strokes(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    add(window, "neu")
+    drag(window, (20, 40), (40, 40))
+    for _ in range(3):
+        undo(qtbot, window)
+    assert ids_of(window) == [0, 1]
+    add(window, "other")
+    redo(qtbot, window)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == UNLABELLED).all()
+
+
+def test_a_merge_and_the_stroke_after_it_come_back(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(three_classes(tmp_path / "x"))
+    session = window.session
+    drag(window, (20, 30), (40, 30))
+    window.classes.merge_wanted.emit(2, 0)
+    question(qtbot, window)
+    agree(window, "Merge")
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    idle(qtbot, window)
+    drag(window, (20, 50), (40, 50))
+    assert session.labels is not None
+    painted = session.labels.ids.copy()
+    for _ in range(3):
+        undo(qtbot, window)
+    assert ids_of(window) == [0, 1, 2]
+    for _ in range(3):
+        redo(qtbot, window)
+    assert ids_of(window) == [0, 1]
+    assert session.labels is not None
+    np.testing.assert_array_equal(session.labels.ids, painted)
+    assert not window.actions_by_id["redo"].isEnabled()
+
+
+def test_the_prediction_of_a_class_that_is_back_is_whole(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    session = window.session
+    add(window, "neu")
+    predicted = truth(0).copy()
+    predicted[:5] = 2
+    Dataset.open(folder).save_prediction(Dataset.open(folder).images[0], predicted)
+    session.reload_prediction(session.key)
+    qtbot.waitUntil(lambda: session.prediction is not None, timeout=LONG)
+    with qtbot.waitSignal(session.prediction_changed, timeout=LONG):
+        undo(qtbot, window)
+        undo(qtbot, window)
+    assert session.prediction is not None
+    assert (session.prediction[:5] == UNLABELLED).all()
+    with qtbot.waitSignal(session.prediction_changed, timeout=LONG):
+        redo(qtbot, window)
+    assert session.prediction is not None
+    np.testing.assert_array_equal(session.prediction, predicted)

@@ -248,6 +248,7 @@ class MainWindow(WindowFrame):
         self._show_notes()
         self.folders.welcome(self.dialogs.labels_elsewhere)
         self.class_desk.changes.recover()
+        self.desk.offer_cut_training()
 
     @Slot()
     def _show_notes(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from unet_gui.app import words
+from unet_gui.app import cut_training, words
 from unet_gui.app.class_list import is_gone
 from unet_gui.app.jobs import Job, JobError, JobRunner
 from unet_gui.app.messages import Message, Offer, in_words, sentence
@@ -179,13 +179,19 @@ class ModelDesk(QObject):
         if folder.read_only:
             self._session.say_read_only()
             return
-        self._waiting_to_train = True
-        self._session.when_saved(self._on_labels_saved, self._on_labels_refused)
+        self._train_when_saved(self._submit_training)
 
-    def _on_labels_saved(self) -> None:
-        if self._waiting_to_train:  # not stopped meanwhile
-            self._waiting_to_train = False
-            self._submit_training()
+    def _train_when_saved(self, submit: Callable[[], object]) -> None:
+        """Begin a training when every label is on disk, unless it is stopped before that."""
+
+        def saved() -> None:
+            if self._waiting_to_train:
+                self._waiting_to_train = False
+                submit()
+
+        self._waiting_to_train = True
+        self._session.settled.emit(words.CUT)
+        self._session.when_saved(saved, self._on_labels_refused)
 
     def _on_labels_refused(self) -> None:
         self._waiting_to_train = False
@@ -211,10 +217,32 @@ class ModelDesk(QObject):
             score=wishes.score,
             init=init,
         )
+        self._begin_training(out, config)
+
+    def offer_cut_training(self) -> None:
+        """Tell of a training that was cut when the program ended the last time, and offer to go on with it."""
+        folder = self._session.folder
+        cut = cut_training.found(folder.dataset) if folder is not None and not folder.read_only else None
+        if cut is None:
+            return
+
+        def go_on() -> None:
+            if not self.training:
+                self._train_when_saved(lambda: self._begin_training(cut.out, cut.config))
+
+        self.said.emit(words.training_cut(cut, go_on, self._forget_cut_training))
+
+    def _forget_cut_training(self) -> None:
+        dataset = self._session.dataset
+        if dataset is not None and dataset.settings.pop(cut_training.TRAINING, None) is not None:
+            self._session.settings_to_disk()
+
+    def _begin_training(self, out: Path, config: TrainConfig) -> None:
         opened = self._session.folder.opened if self._session.folder else None
-        if opened is None:
+        if opened is None or self._session.dataset is None:
             return
         start = TrainJob(opened.folder, opened.labels, opened.state, out, config)
+        cut_training.note(self._session.dataset, out, config)
         self._session.settings_to_disk()
         job = Job("train", "Training", start)
         self._refs[job.id] = ()
@@ -488,6 +516,8 @@ class ModelDesk(QObject):
             self.said.emit(words.images_failed(job.kind, reasons, job.image))
 
     def _end(self, job: Job) -> None:
+        if job.kind == "train":
+            self._forget_cut_training()
         if job.kind in ("segment", "predict") and self._session.folder is not None:
             # what was skipped was not told one by one, and what was written last not at all if it was stopped then
             self._session.folder.book.scan(self._refs.get(job.id, ()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from unet_gui.app.cut_training import CutTraining
 from unet_gui.app.messages import Message, Offer, in_words
 from unet_gui.core.errors import UserError
 from unet_gui.core.relabel import Touched
@@ -67,6 +68,23 @@ def strokes_wait(keys: list[str], back: Callable[[], object], forget: Callable[[
 
 def _recovery(back: Callable[[], object], forget: Callable[[], object]) -> tuple[Offer, Offer]:
     return Offer("Bring them back", back), Offer("Forget them", forget)
+
+
+CUT = "cut training"
+"""Topic of the message about a training that was cut."""
+
+
+def training_cut(cut: CutTraining, go_on: Callable[[], object], leave: Callable[[], object]) -> Message:
+    """Tell of a training that was cut when the program ended the last time."""
+    name = cut.out.stem
+    if cut.minutes is None:
+        text = f"The training of {name} was interrupted before anything of it was kept."
+        return Message("warning", text, topic=CUT, offers=(Offer("Begin again", go_on), Offer("Leave it", leave)))
+    count = round(cut.minutes)
+    after = f"after {count} minute{'s' * (count != 1)}" if count else "in its first minute"
+    text = f"The training of {name} was interrupted {after}."
+    text += " The model as it was then can be used." if cut.out.exists() else ""
+    return Message("warning", text, topic=CUT, offers=(Offer("Go on", go_on), Offer("Leave it", leave)))
 
 
 def partly_read(key: str, error: Exception) -> Message:

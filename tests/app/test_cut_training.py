@@ -1,0 +1,114 @@
+"""A training that was killed: the next start says so, once, and goes on with it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import write_folder
+from unet_gui.app import cut_training
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.messages import Message
+from unet_gui.app.words import CUT
+from unet_gui.core.project import Dataset
+from unet_gui.engine.recipe import TrainConfig
+
+Open = Callable[[Path | None], MainWindow]
+SECONDS = 300_000
+LIFE = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from PySide6.QtWidgets import QApplication
+from unet_gui.app.main_window import MainWindow
+from unet_gui.app.settings import Settings
+
+app = QApplication([])
+window = MainWindow(Settings())
+
+def train():
+    window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
+    window.desk.train()
+
+window.session.image_changed.connect(train)
+window.desk.loss_known.connect(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+window.open_path(Path(sys.argv[1]))
+app.exec()
+"""
+
+
+def told(window: MainWindow) -> list[Message]:
+    return [message for message in window.stage.messages.messages if message.topic == CUT]
+
+
+def take(window: MainWindow, offer: str) -> None:
+    (message,) = told(window)
+    next(each for each in message.offers if each.text == offer).act()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_window_tells_at_the_next_start(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", labels=4)
+    killed = subprocess.run([sys.executable, "-c", LIFE, str(folder)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    window = open_window(folder)
+    (message,) = told(window)
+    assert message.text == "The training of x-1 was interrupted before anything of it was kept."
+    window.session.close_folder()
+    window.open_path(folder)
+    qtbot.waitUntil(lambda: window.session.document is not None, timeout=SECONDS)
+    take(window, "Leave it")
+    window.session.close_folder()
+    window.stage.messages.clear()
+    window.open_path(folder)
+    qtbot.waitUntil(lambda: window.session.document is not None, timeout=SECONDS)
+    assert not told(window)
+
+
+def test_it_goes_on_where_it_was(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    from unet_gui.engine.checkpoint import load_checkpoint
+    from unet_gui.engine.train import train
+
+    folder = write_folder(tmp_path / "x", labels=4)
+    dataset = Dataset.open(folder)
+    out = dataset.state_dir / "models" / "x-1.safetensors"
+    config = TrainConfig(steps=12, device="cpu", logs=False)
+    cut_training.note(dataset, out, config)
+    dataset.save()
+    events = train(dataset, out, config)
+    list(takewhile(lambda event: getattr(event, "step", 0) < 6, events))
+    events.close()
+    stopped_at = load_checkpoint(out.with_name(out.name + ".checkpoint"))["clock"]["step"]
+    assert 0 < stopped_at < 12
+    window = open_window(folder)
+    (message,) = told(window)
+    assert message.text.startswith("The training of x-1 was interrupted in its first minute.")
+    assert message.text.endswith("can be used.")
+    steps: list[int] = []
+    window.runner.progressed.connect(lambda _job, event: steps.append(getattr(event, "step", stopped_at)))
+    take(window, "Go on")
+    qtbot.waitUntil(lambda: window.desk.training, timeout=SECONDS)
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
+    assert min(steps) >= stopped_at, "it did not begin anew"
+    assert load_checkpoint(out.with_name(out.name + ".checkpoint"))["clock"]["step"] == 12
+    assert window.desk.model == out
+    assert not told(window)
+    assert cut_training.found(Dataset.open(folder)) is None
+
+
+def test_one_that_was_stopped_says_nothing(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", labels=4)
+    window = open_window(folder)
+    window.desk.train()
+    qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
+    assert cut_training.found(Dataset.open(folder)) is not None
+    window.desk.stop()
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
+    assert cut_training.found(Dataset.open(folder)) is None

@@ -114,3 +114,19 @@ def test_strokes_that_leave_the_view_are_painted_as_if_all_had_been(qtbot: QtBot
 
     check()
     driver.close()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1)])
+@pytest.mark.parametrize("outline", [False, True])
+def test_the_smallest_pictures_show_label_and_prediction(
+    size: tuple[int, int], outline: bool, qtbot: QtBot, tmp_path: Path
+) -> None:
+    driver = Driver(qtbot, picture(tmp_path / "small.png", *size), size=(WIDTH, HEIGHT))
+    driver.view.set_prediction(np.ones(size, np.uint8))
+    driver.view.layers = LayerSettings(outline=outline)
+    driver.view.zoom_to(1.0)  # a single pixel of the screen
+    predicted = driver.screen()
+    with driver.doc.labels.edit("test") as edit:
+        driver.doc.changed(edit.write(Rect(0, 0, *size[::-1]), np.zeros(size, np.uint8)))
+    assert (driver.screen() != predicted).any()
+    driver.close()

@@ -189,7 +189,8 @@ def outlines(ids: Ids, width: int = 1) -> Ids:
 
 def unless(said: Ids, ids: Ids) -> Ids:
     """Return the ids, 255 where something else is said: where ``said`` is not 255."""
-    found: Ids = cv2.bitwise_or(ids, cv2.compare(said, UNLABELLED, cv2.CMP_NE))
+    _, something = cv2.threshold(said, UNLABELLED - 1, 255, cv2.THRESH_BINARY_INV)  # `compare` refuses a single pixel
+    found: Ids = cv2.bitwise_or(ids, something)
     return found
 
 

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from unet_gui.app.jobs import NICE, Job, JobError, JobRunner
 from unet_gui.core.errors import ModelError
-from unet_gui.engine.events import TICK, StepDone, Warned
+from unet_gui.engine.events import TICK, StepDone, TrainStarted, Warned
 
 Events = Generator[Any, None, Any]
 
@@ -345,6 +345,31 @@ def test_an_urgent_job_runs_between_two_steps_of_the_running_one(qtbot: QtBot, r
         ("started", waiting.id),
         ("finished", waiting.id),
     ]
+
+
+def test_nothing_comes_in_between_while_a_training_reads_its_labels(qtbot: QtBot, runner: JobRunner, log: Log) -> None:
+    order: list[str] = []
+    go_on = threading.Event()
+
+    def long() -> Events:
+        yield Warned("reading")
+        assert go_on.wait(30)
+        for _ in range(5):
+            order.append("reads")
+            yield TICK
+        yield TrainStarted("cpu", (), (), (), 0, None)
+        order.append("learns")
+
+    def quick() -> Events:
+        order.append("changes")
+        yield TICK
+
+    with qtbot.waitSignal(runner.progressed):
+        runner.submit(Job("train", "Train", long, reading=True))
+    runner.submit(Job("relabel", "Relabel", quick, urgent=True))
+    go_on.set()
+    qtbot.waitUntil(lambda: not runner.busy)
+    assert order == [*["reads"] * 5, "changes", "learns"]
 
 
 def test_an_urgent_job_that_fails_leaves_the_running_one_alone(qtbot: QtBot, runner: JobRunner, log: Log) -> None:

@@ -22,7 +22,7 @@ from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import ClassInfo, folded, names_twice
 from unet_gui.core.project import Dataset
-from unet_gui.core.relabel import CAP, Relabelling, Touched, forget, note, settle, unfinished
+from unet_gui.core.relabel import CAP, Relabelling, Touched, forget, note, set_aside, settle, unfinished
 
 STORE = "class-undo"
 """Folder, among those of the program, for what undo needs."""
@@ -207,6 +207,11 @@ class ClassChanges(QObject):
         """Give the list back as it was, unless a class that would go is in use."""
         if not self._done or self._done[-1] is not change:
             return
+        self._session.let_go()
+        new = {info.id for info in change.after} - {info.id for info in change.before}
+        if new and self._session.changes != self._counted_at:  # something was painted since: count again
+            self.count(new, lambda again: self._undo_list(change, again))
+            return
         if touched.images:
             text = f"{words.pixels(touched)} have a class that would go. Remove or merge it instead."
             self.said.emit(Message("info", text, topic="classes", passing=True))
@@ -275,6 +280,7 @@ class ClassChanges(QObject):
 
     def relabel(self, text: str, info: ClassInfo, into: int, touched: Touched) -> None:
         """Make a class another one, or unlabelled, in every label; then it goes from the list."""
+        self._session.let_go()  # what is being painted counts, too
         if touched == Touched() and self._session.changes == self._counted_at:
             before = tuple(self._session.classes)
             self.set_list(text, [each for each in before if each.id != info.id], say=True, into=into)
@@ -411,7 +417,7 @@ class ClassChanges(QObject):
 
             self._session.when_saved(saved, give_up, alone=True, patient=True)
 
-        # also while a training is under way, which has read its labels long ago
+        # also while a training is under way, once it has read its labels
         urgent = self._runner.has_only("train", "predict")
         job = Job(kind, title, work, urgent=urgent, prepare=prepare)
         self._runner.submit(job)
@@ -457,7 +463,7 @@ class ClassChanges(QObject):
         self._undone.append(replace(change, balance=self._session.balance))
         self._paint_again(change)
         if change.keep is not None:
-            self._broom.give(None, partial(forget, change.keep))
+            self._broom.give(None, partial(forget, set_aside(change.keep)))
         self._look_again(change.histories)
 
     def _look_again(self, histories: Kept | None = None) -> None:

@@ -156,7 +156,7 @@ class ExchangeDesk(QObject):
 
         def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
             if self._session.dataset is dataset:
-                self._session.set_encoding(encoding, go, give_up)
+                self._session.set_encoding(encoding, go, give_up, lambda: not done.stop.is_set())
             else:
                 give_up()
 

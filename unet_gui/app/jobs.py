@@ -100,6 +100,9 @@ class Job:
     urgent : bool
         Runs between two steps of the job that runs now instead of after it: one image is predicted in a moment
         also while a training of ten minutes is under way.
+    reading : bool
+        It reads labels until it tells that the training has begun; no urgent one, which might change them, comes in
+        between before that.
     prepare : callable or None
         Called on the window's thread when the job's turn has come, with two callables, of which it calls one, now or
         later: the job goes on, or it is given up. Looks at ``stop`` before it changes anything for the job.
@@ -113,6 +116,7 @@ class Job:
     image: str = ""
     revision: int = -1
     urgent: bool = False
+    reading: bool = False
     prepare: Callable[[Callable[[], None], Callable[[], None]], object] | None = None
     id: int = field(default_factory=lambda: next(_numbers))
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -178,14 +182,15 @@ class _Worker(QObject):
         """Pass the job's events on; return whether it came to its end, and its result."""
         events = job.start()
         waiting: Any = None
-        last = 0.0
+        last, reading = 0.0, job.reading
         try:
             while not job.stop.is_set():
                 try:
                     event = next(events)
                 except StopIteration as end:
                     return True, end.value
-                if not job.urgent:
+                reading = reading and getattr(event, "kind", "") != "train_started"
+                if not job.urgent and not reading:
                     self._run_urgent()
                 if is_silent(event):
                     continue

@@ -244,7 +244,7 @@ class ModelDesk(QObject):
         start = TrainJob(opened.folder, opened.labels, opened.state, out, config)
         cut_training.note(self._session.dataset, out, config)
         self._session.settings_to_disk()
-        job = Job("train", "Training", start)
+        job = Job("train", "Training", start, reading=True)
         self._refs[job.id] = ()
         for topic in ("segment", "segment images", "predict", "predict images"):  # of a model that gets better now
             self._session.settled.emit(topic)

@@ -703,10 +703,14 @@ class Session(QObject):
         encoding: Encoding,
         done: Callable[[], object] = lambda: None,
         refused: Callable[[], object] = lambda: None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Read and write labels in another way, once what is painted is on disk in the old one."""
+        """Read and write labels in another way, once what is painted is on disk in the old one, if still wanted."""
 
         def act() -> None:
+            if not wanted():
+                refused()
+                return
             self._set_encoding(encoding)
             done()
 

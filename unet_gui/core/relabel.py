@@ -10,6 +10,7 @@ import contextlib
 import json
 import shutil
 import struct
+import uuid
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -187,6 +188,15 @@ def unfinished(keep: Path) -> Relabelling | None:
         return Relabelling(int(data["old"]), int(data["new"]), info, bool(data["undoing"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def set_aside(keep: Path) -> Path:
+    """Give what was kept another name, so that it can be removed while the change is made again; return where it is."""
+    aside = keep.with_name(f"{keep.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        return keep.rename(aside)
+    except OSError:  # it is not there, or may not be renamed now
+        return keep
 
 
 def forget(keep: Path) -> None:

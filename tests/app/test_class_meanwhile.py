@@ -1,0 +1,134 @@
+"""Classes and encodings that change while somebody paints, or while something else is under way."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from tests.app.kit import on_disk_of, paint, saved, write_folder
+from unet_gui.app import model_jobs
+from unet_gui.app.main_window import MainWindow
+from unet_gui.core.geometry import Rect
+from unet_gui.core.store import Encoding
+
+Open = Callable[[Path | None], MainWindow]
+
+
+class Gate:
+    """Something that takes long, until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def before(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*arguments: Any, **named: Any) -> Any:
+            self.begun.set()
+            assert self.go.wait(60)
+            return work(*arguments, **named)
+
+        return slow
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.go.set()
+
+
+def idle(qtbot: QtBot, window: MainWindow) -> None:
+    qtbot.waitUntil(lambda: not window.runner.busy and not window.session.held, timeout=20_000)
+
+
+def test_a_class_that_is_being_painted_while_it_is_removed(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    """The stroke that is not over when its class is counted is changed with the others, and can be saved."""
+    folder = write_folder(tmp_path / "x", labels=3)
+    window = open_window(folder)
+    canvas, session = window.stage.canvas, window.session
+    window.class_desk.add()
+    new = session.active_class
+    monkeypatch.setattr(model_jobs, "count", gate.before(model_jobs.count))
+    window.class_desk._on_remove(new)
+    qtbot.waitUntil(gate.begun.is_set, timeout=20_000)
+    canvas.set_tool("brush")
+    session.active_class = new
+    start, end = canvas.to_widget(30, 30).toPoint(), canvas.to_widget(50, 30).toPoint()
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, start)
+    QTest.mouseMove(canvas, end)
+    assert canvas.is_drawing
+    gate.go.set()
+    idle(qtbot, window)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
+    qtbot.waitUntil(lambda: session.document is not None, timeout=20_000)
+    saved(qtbot, session)
+    known = {info.id for info in session.classes} | {255}
+    assert new not in known
+    assert set(on_disk_of(folder, 0).ravel().tolist()) <= known
+
+
+def test_an_added_class_that_is_painted_while_it_is_taken_back(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    folder = write_folder(tmp_path / "x", labels=3)
+    window = open_window(folder)
+    session = window.session
+    window.class_desk.add()
+    new = session.active_class
+    monkeypatch.setattr(model_jobs, "count", gate.before(model_jobs.count))
+    window.class_desk.changes.undo()
+    qtbot.waitUntil(gate.begun.is_set, timeout=20_000)
+    paint(session, Rect(10, 10, 20, 20), new)
+    gate.go.set()
+    idle(qtbot, window)
+    saved(qtbot, session)
+    assert new in {info.id for info in session.classes}, "it is in use now"
+    assert (on_disk_of(folder, 0)[10:30, 10:30] == new).all()
+
+
+def test_redo_is_not_swept_away_with_what_undo_has_left(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    session, changes = window.session, window.class_desk.changes
+    window.class_desk.add()
+    new = session.active_class
+    paint(session, Rect(0, 0, 20, 20), new)
+    saved(qtbot, session)
+    info = next(each for each in session.classes if each.id == new)
+    changes.count({new}, lambda touched: changes.relabel(f"remove “{info.name}”", info, 255, touched))
+    idle(qtbot, window)
+    assert (on_disk_of(folder, 0)[:20, :20] == 255).all()
+    monkeypatch.setattr("unet_gui.core.relabel.shutil.rmtree", gate.before(shutil.rmtree))
+    for move in (changes.undo, changes.redo):
+        move()
+        idle(qtbot, window)
+    gate.go.set()
+    qtbot.waitUntil(lambda: not changes._broom.waiting, timeout=20_000)
+    changes.undo()
+    idle(qtbot, window)
+    assert (on_disk_of(folder, 0)[:20, :20] == new).all()
+
+
+def test_a_change_of_encoding_that_waits_can_be_stopped(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=2))
+    session = window.session
+    assert session.dataset is not None
+    before = session.dataset.encoding
+    assert before.kind != "binary"
+    paint(session, Rect(0, 0, 20, 20), 1)  # not saved yet: that is waited for
+    window.exchange.set_encoding(Encoding("binary"))
+    assert window.runner.pending("encoding")
+    window.desk.stop()
+    qtbot.waitUntil(lambda: not session.held and not session.folder.saver.busy, timeout=20_000)  # type: ignore[union-attr]
+    assert session.dataset.encoding == before

@@ -68,6 +68,11 @@ class Change:
     into: int = UNLABELLED
     active: int = UNLABELLED
 
+    @property
+    def added(self) -> set[int]:
+        """Classes that are on the list only since."""
+        return {info.id for info in self.after} - {info.id for info in self.before}
+
 
 @dataclass(eq=False)
 class _Work:
@@ -164,7 +169,7 @@ class ClassChanges(QObject):
         if not self._done or self._moving or self._is_held():
             return
         change = self._done[-1]
-        new = {info.id for info in change.after} - {info.id for info in change.before}
+        new = change.added
         if change.pixels is not None:
             self._move(change, self._done, undoing=True)
         elif new:
@@ -208,7 +213,7 @@ class ClassChanges(QObject):
         if not self._done or self._done[-1] is not change:
             return
         self._session.let_go()
-        new = {info.id for info in change.after} - {info.id for info in change.before}
+        new = change.added
         if new and self._session.changes != self._counted_at:  # something was painted since: count again
             self.count(new, lambda again: self._undo_list(change, again))
             return

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -329,7 +330,7 @@ def test_a_value_can_be_made_to_mean_unlabelled(qtbot: QtBot, tmp_path: Path) ->
     with open_session(qtbot, folder) as (session, ear):
         assert session.folder is not None
         assert [info.id for info in session.classes] == list(range(12))
-        session.set_encoding(session.folder.dataset.encoding.with_unlabelled(11))
+        session.class_keeper.set_encoding(session.folder.dataset.encoding.with_unlabelled(11))
         qtbot.waitUntil(lambda: len(session.classes) < 12)
         assert [info.id for info in session.classes] == list(range(11))
         qtbot.waitUntil(lambda: session.labels is not None)
@@ -410,3 +411,12 @@ def test_closing_twice_is_harmless(qtbot: QtBot, tmp_path: Path) -> None:
     session.open_folder(write_folder(tmp_path / "x"))
     session.close()
     session.close()
+
+
+def test_a_session_goes_when_nobody_has_it_any_more() -> None:
+    """Not when the next thread happens to collect what hangs in a ring: timers would be ended in that thread."""
+    session = Session()
+    session.close()
+    there = weakref.ref(session)
+    del session
+    assert there() is None

@@ -46,7 +46,7 @@ class Change:
     keep : Path or None
         Where undo of the pixels is kept.
     balance : int
-        `Session.balance` when it was made: whether anything was done since.
+        `Edits.balance` when it was made: whether anything was done since.
     histories : dict
         Undo of the images, good again when the change has been taken back.
     later : dict
@@ -156,13 +156,13 @@ class ClassChanges(QObject):
     def undo_text(self) -> str:
         """The change that *Undo* takes back next; empty when something else was done since."""
         last = self._done[-1] if self._done and not self._moving else None
-        return last.text if last is not None and self._session.balance <= last.balance else ""
+        return last.text if last is not None and self._session.edits.balance <= last.balance else ""
 
     @property
     def redo_text(self) -> str:
         """The change that *Redo* makes next, empty when there is none."""
         last = self._undone[-1] if self._undone and not self._moving else None
-        return last.text if last is not None and self._session.balance == last.balance else ""
+        return last.text if last is not None and self._session.edits.balance == last.balance else ""
 
     def undo(self) -> None:
         """Take the last change back, in all labels."""
@@ -214,7 +214,7 @@ class ClassChanges(QObject):
             return
         self._session.let_go()
         new = change.added
-        if new and self._session.changes != self._counted_at:  # something was painted since: count again
+        if new and self._session.edits.changes != self._counted_at:  # something was painted since: count again
             self.count(new, lambda again: self._undo_list(change, again))
             return
         if touched.images:
@@ -227,7 +227,7 @@ class ClassChanges(QObject):
         newer = [info for info in self._session.classes if info.id not in since]
         self._session.set_classes([*change.before, *newer], again=True)
         self._paint_again(change)
-        self._undone.append(replace(change, balance=self._session.balance))
+        self._undone.append(replace(change, balance=self._session.edits.balance))
         self.changed.emit()
 
     # --- making changes --------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ class ClassChanges(QObject):
             return
 
         def make() -> CountJob | None:
-            self._counted_at = self._session.changes
+            self._counted_at = self._session.edits.changes
             return CountJob(dataset, tuple(self._images()), frozenset(classes))
 
         def ended(touched: Touched | None) -> None:
@@ -286,7 +286,7 @@ class ClassChanges(QObject):
     def relabel(self, text: str, info: ClassInfo, into: int, touched: Touched) -> None:
         """Make a class another one, or unlabelled, in every label; then it goes from the list."""
         self._session.let_go()  # what is being painted counts, too
-        if touched == Touched() and self._session.changes == self._counted_at:
+        if touched == Touched() and self._session.edits.changes == self._counted_at:
             before = tuple(self._session.classes)
             self.set_list(text, [each for each in before if each.id != info.id], say=True, into=into)
             return
@@ -313,7 +313,7 @@ class ClassChanges(QObject):
         self._run(text[0].upper() + text[1:], make)
 
     def _push(self, change: Change, say: bool = False) -> None:
-        done = replace(change, balance=self._session.balance)
+        done = replace(change, balance=self._session.edits.balance)
         self._done.append(done)
         self.changed.emit()
         self._session.settled.emit(DONE)  # the offer of an older change would take this one back
@@ -465,7 +465,7 @@ class ClassChanges(QObject):
     def _taken_back(self, change: Change) -> None:
         if self._done and self._done[-1].keep == change.keep:
             self._done.pop()
-        self._undone.append(replace(change, balance=self._session.balance))
+        self._undone.append(replace(change, balance=self._session.edits.balance))
         self._paint_again(change)
         if change.keep is not None:
             self._broom.give(None, partial(forget, set_aside(change.keep)))

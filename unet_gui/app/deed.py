@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QTimer
+
 from unet_gui.app.messages import Message
+from unet_gui.app.session_part import SessionPart
 
 if TYPE_CHECKING:
     from unet_gui.app.document import Document
@@ -46,7 +49,7 @@ class Deed:
         session = self._session
         here = session.folder is not None and session.folder is self._folder
         if here and session.held and self._patient:
-            session.wait_for_labels(self)
+            session.deeds.wait(self)
             return
         if session.folder is None or not here or session.held:
             if here and session.held:
@@ -80,3 +83,33 @@ class Deed:
         if self._alone:
             self._session.held = ""
         self._refused()
+
+
+class Deeds(SessionPart):
+    """Those that wait until nothing holds labels any more."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._waiting: list[Deed] = []
+
+    def wait(self, deed: Deed) -> None:
+        """Begin it when nothing holds labels any more."""
+        self._waiting.append(deed)
+
+    def go_on(self) -> None:
+        """Begin those that wait, once whoever lets go of the labels has returned."""
+        if self._waiting:
+            QTimer.singleShot(0, self._session, self._begin)
+
+    def _begin(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for deed in waiting:
+            deed.begin()  # which waits again if labels are held by then
+
+    def drop(self) -> None:
+        """Do nothing of what waits for labels to be saved, or to be free."""
+        waiting, self._waiting = self._waiting, []
+        for deed in waiting:
+            deed.drop()
+        if self._session.folder is not None:
+            self._session.folder.saver.drop()

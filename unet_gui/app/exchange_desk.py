@@ -156,7 +156,7 @@ class ExchangeDesk(QObject):
 
         def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
             if self._session.dataset is dataset:
-                self._session.set_encoding(encoding, go, give_up, lambda: not done.stop.is_set())
+                self._session.class_keeper.set_encoding(encoding, go, give_up, lambda: not done.stop.is_set())
             else:
                 give_up()
 
@@ -193,6 +193,6 @@ class ExchangeDesk(QObject):
         if self._session.folder is not None:
             self._session.held = ""
             self.imported.emit()
-            self._session.classes_replaced()
+            self._session.class_keeper.replaced()
             self._session.reopen()
             self._session.folder.book.scan(self._images())

@@ -481,7 +481,7 @@ class MainWindow(WindowFrame):
         if self.runner.busy:  # it stops at its next step or tile, then the window closes by itself
             self._closing = True
             self.runner.cancel()  # first: what is given up would make room for what waits
-            self.session.drop_waiting()
+            self.session.deeds.drop()
             self.status.set_job("Stopping", "the window closes when the work has come to an end")
             event.ignore()
             return

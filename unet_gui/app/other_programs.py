@@ -100,7 +100,7 @@ class OtherPrograms(QObject):
     def _on_taken(self, document: Document, theirs: Theirs) -> None:
         ids, crc, stamp = theirs
         document.disk, document.stamp = crc, stamp
-        self._session.take_in(document, Rect(0, 0, ids.shape[1], ids.shape[0]), ids)
+        self._session.edits.take_in(document, Rect(0, 0, ids.shape[1], ids.shape[0]), ids)
 
     @Slot(object, object)
     def _on_not_read(self, tag: tuple[Document, Stamp, Callable[[Document, Theirs], object]], error: Exception) -> None:

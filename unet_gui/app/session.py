@@ -14,22 +14,21 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from unet_gui.app import words
 from unet_gui.app.canvas.target import Found
 from unet_gui.app.chores import Chores
-from unet_gui.app.class_list import classes_of, note_gone, put_classes, still_active, still_over
-from unet_gui.app.deed import Deed
+from unet_gui.app.class_keeper import ClassKeeper
+from unet_gui.app.class_list import classes_of, still_active
+from unet_gui.app.deed import Deed, Deeds
 from unet_gui.app.document import Document, first_page, load
-from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
+from unet_gui.app.edits import Edits
+from unet_gui.app.folder import Folder, Opened, open_folder
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
-from unet_gui.core.encoding import present
 from unet_gui.core.errors import LabelChanged, LabelError, UserError
 from unet_gui.core.geometry import Rect
-from unet_gui.core.history import Delta
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import UNLABELLED, Edit, LabelImage, Over
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.project import Dataset, Status
-from unet_gui.core.store import Encoding
 from unet_gui.core.whole import Patch
 
 AUTOSAVE_MS = 1500
@@ -49,10 +48,12 @@ class Session(QObject):
     autosave : bool
     auto_contrast : bool
         Images of 8 bit are shown with a contrast window of their own, too.
-    balance : int
-        Grows with every change of a label and with redo, shrinks with undo: tells whether anything was done since.
-    changes : int
-        Grows with each of them.
+    edits : Edits
+        What changes the label.
+    deeds : Deeds
+        What waits until labels are on disk.
+    class_keeper : ClassKeeper
+        What the folder's classes and the encoding of its labels are changed by.
     histories : Histories
 
     Signals
@@ -111,13 +112,11 @@ class Session(QObject):
         self.autosave = True
         self.auto_contrast = False
         self._held = ""
-        self._patient: list[Deed] = []
-        self.balance = self.changes = 0
+        self.edits, self.deeds, self.class_keeper = Edits(self), Deeds(self), ClassKeeper(self)
         self._active_class = 1
         self._over = Over.ALL
         self._kept: dict[str, Document] = {}  # changed and not on disk yet
         self.histories = Histories()
-        self._redo_of_gone = False  # redo may hold pixels of a class that undo or redo has taken off the list
         self._leaving: list[ImageSource] = []
         self._asked = 0  # number of the last request: an answer to an older one is dropped
         self._chores = Chores(1, self)
@@ -173,7 +172,7 @@ class Session(QObject):
             document.source.close()
         self._kept.clear()
         self.histories.clear()
-        self._redo_of_gone = False
+        self.class_keeper.forget()
         self.held = ""
         folder, self.folder = self.folder, None
         folder.close()
@@ -380,51 +379,11 @@ class Session(QObject):
 
     def begin_edit(self, name: str) -> Edit | None:
         """Open an edit of the label. None when that is impossible; the person has been told why."""
-        if self.held:
-            self.said.emit(Message("info", self.held, topic="held", passing=True))
-            return None
-        if self.document is None or self.folder is None or self.document.labels.editing:
-            return None
-        if self.folder.read_only:
-            self.say_read_only()
-            return None
-        if self.must_recover(self.key):
-            return None
-        self._quiet.stop()
-        return self.document.labels.edit(name, self._over)
+        return self.edits.begin(name)
 
     def end_edit(self, edit: Edit) -> None:
-        """Commit the edit; it becomes one undo step and is written to the journal."""
-        document = self.document
-        if document is None:
-            edit.rollback()
-            return
-        document.moving = True
-        delta = edit.commit()
-        if delta is not None:
-            self._record(document, delta)
-            document.history.push(delta)
-        document.moving = False
-        if delta is not None:
-            self.balance += 1
-            self._after_change()
-        elif document.dirty and self.autosave:
-            self._quiet.start()
-
-    def take_in(self, document: Document, rect: Rect, ids: NDArray[np.uint8]) -> None:
-        """Put what another program has written in the place of what is painted; undo brings that back."""
-        document.moving = True
-        with document.labels.edit("take the label of another program") as edit:
-            edit.write(rect, ids)
-        if edit.delta is not None:
-            self._record(document, edit.delta)
-            document.history.push(edit.delta)
-            self.balance += 1
-        document.moving = False
-        if document is self.document:
-            self.changed(edit.rect)
-        self.history_changed.emit()
-        self.save()
+        """Commit the edit."""
+        self.edits.end(edit)
 
     def edit_beside(self, name: str, patches: Callable[[], Iterator[Patch]], erases: bool) -> bool:
         """Have much written beside the window, as one undo step. False when that cannot begin."""
@@ -454,69 +413,13 @@ class Session(QObject):
         self.said.emit(words.strokes_return() if recovery.busy else recovery.offer(words.strokes_wait))
         return True
 
-    # --- undo ------------------------------------------------------------------------------------------------------
-
     def undo(self) -> None:
         """Take the last change of this image back."""
-        self._move(forward=False)
+        self.edits.undo()
 
     def redo(self) -> None:
         """Make it again."""
-        self._move(forward=True)
-
-    def _move(self, forward: bool) -> None:
-        document = self.document
-        if self.held:
-            self.said.emit(Message("info", self.held, topic="held", passing=True))
-            return
-        if document is None or self.folder is None or document.labels.editing:
-            return
-        if self.folder.read_only:
-            self.say_read_only()
-            return
-        if self.must_recover(self.key):
-            return
-        history = document.history
-        delta = history.next_redo if forward else history.next_undo
-        if delta is None:
-            return
-        document.moving = True
-        rect = history.redo(document.labels) if forward else history.undo(document.labels)
-        self._record(document, delta)
-        if self._brings_back_a_class(document, rect):
-            if forward:
-                document.history.undo(document.labels)  # redo of the classes may bring the class back
-                self.balance -= 1
-            else:
-                delta.apply(document.labels)
-                document.history.clear()
-            self._record(document, delta)
-        document.moving = False
-        self.balance += 1 if forward else -1
-        self.changed(rect)
-        self._after_change()
-
-    def _brings_back_a_class(self, document: Document, rect: Rect) -> bool:
-        """Whether pixels are of a class that was removed meanwhile; then it is said."""
-        if self.folder is None or self.folder.keeps_undo:
-            return False
-        found = set(present(document.labels.ids[rect.slices]).tolist()) - {UNLABELLED}
-        if found <= {info.id for info in self.classes}:
-            return False
-        text = "That was painted with a class that is no more, so it cannot come back."
-        self.said.emit(Message("info", text, topic="held", passing=True))
-        return True
-
-    def _record(self, document: Document, delta: Delta) -> None:
-        document.seq += 1
-        self.changes += 1
-        if self.folder is not None and self.folder.journal is not None:
-            self.folder.journal.edit(document.key, document.seq, delta)
-
-    def _after_change(self) -> None:
-        self.history_changed.emit()
-        if self.autosave:
-            self._quiet.start()
+        self.edits.redo()
 
     # --- saving ----------------------------------------------------------------------------------------------------
 
@@ -542,8 +445,8 @@ class Session(QObject):
     @held.setter
     def held(self, reason: str) -> None:
         self._held = reason
-        if self._patient and not reason:
-            QTimer.singleShot(0, self, self._go_on)
+        if not reason:
+            self.deeds.go_on()
 
     def when_saved(
         self,
@@ -556,23 +459,14 @@ class Session(QObject):
         """Save what is painted by now, then act on the labels on disk: see `Deed`."""
         Deed(self, act, refused, alone, patient).begin()
 
-    def wait_for_labels(self, deed: Deed) -> None:
-        """Begin it when nothing holds labels any more."""
-        self._patient.append(deed)
+    def save_in_a_moment(self) -> None:
+        """Save after a quiet moment, where labels are saved by themselves."""
+        if self.autosave:
+            self._quiet.start()
 
-    @Slot()
-    def _go_on(self) -> None:
-        waiting, self._patient = self._patient, []
-        for deed in waiting:
-            deed.begin()  # which waits again if labels are held by then
-
-    def drop_waiting(self) -> None:
-        """Do nothing of what waits for labels to be saved, or to be free."""
-        waiting, self._patient = self._patient, []
-        for deed in waiting:
-            deed.drop()
-        if self.folder is not None:
-            self.folder.saver.drop()
+    def put_off_saving(self) -> None:
+        """Do not save now: something is being painted."""
+        self._quiet.stop()
 
     def documents(self) -> list[Document]:
         """Return the image on the canvas and those that are not on disk yet."""
@@ -650,85 +544,8 @@ class Session(QObject):
         return classes_of(self.folder.dataset) if self.folder else []
 
     def set_classes(self, classes: list[ClassInfo], into: int = UNLABELLED, again: bool = False) -> None:
-        """Give the folder these classes, in this order, and keep them; what others predict becomes ``into``.
-
-        ``again`` when undo or redo of the classes does it: what was undone in the images stays, to be made again.
-        """
-        if self.folder is None:
-            return
-        if self.folder.read_only:
-            self.say_read_only()
-            return
-        self._put_classes(self.classes, classes, into, again)
-
-    def _put_classes(
-        self, before: list[ClassInfo], classes: list[ClassInfo], into: int = UNLABELLED, again: bool = False
-    ) -> None:
-        """Put classes in the place of others, and let go of what belongs to those that are no more."""
-        assert self.folder is not None
-        try:
-            put_classes(self.folder.dataset, classes)
-        except UserError as error:
-            self.said.emit(Message.of(error, topic="classes"))
-            return
-        left = {info.id for info in classes}
-        gone = [info for info in before if info.id not in left]
-        if gone:
-            note_gone(self.folder.dataset, gone, into)
-            self.folder.forget_undo()
-            self._redo_of_gone = True
-        self.settings_to_disk()
-        self.classes_replaced(again)
-        if left != {info.id for info in before}:
-            self.reload_prediction(self.key)  # where a class is no more, or is back
-
-    def classes_replaced(self, again: bool = False) -> None:
-        """Hear that the folder has other classes now, perhaps through an import; ``again`` as in `set_classes`."""
-        if self._redo_of_gone and not again:
-            self._drop_redo()
-        self.active_class = still_active(self.classes, self._active_class)
-        self.over = still_over(self._over, [info.id for info in self.classes])
-        self.classes_changed.emit()
-
-    def _drop_redo(self) -> None:
-        """Let redo bring back no pixels of classes that are no more: their numbers may soon be those of others."""
-        self._redo_of_gone = False
-        for document in self.documents():
-            document.history.drop_redo()
-        for history, _ in self.histories.all().values():
-            history.drop_redo()
-
-    def set_encoding(
-        self,
-        encoding: Encoding,
-        done: Callable[[], object] = lambda: None,
-        refused: Callable[[], object] = lambda: None,
-        wanted: Callable[[], bool] = lambda: True,
-    ) -> None:
-        """Read and write labels in another way, once what is painted is on disk in the old one, if still wanted."""
-
-        def act() -> None:
-            if not wanted():
-                refused()
-                return
-            self._set_encoding(encoding)
-            done()
-
-        if self.must_recover():
-            refused()
-        else:
-            self.when_saved(act, refused, alone=True, patient=True)
-
-    def _set_encoding(self, encoding: Encoding) -> None:
-        if self.folder is None:
-            return
-        dataset = self.folder.dataset
-        before, gone = self.classes, lost_classes(dataset.encoding, encoding)
-        dataset.set_encoding(encoding)  # which takes a class off the list already
-        self._put_classes(before, [info for info in before if info.id not in gone] or before)
-        self.encoding_changed.emit()
-        self.folder.book.scan(self.folder.images())
-        self.reopen()  # the same file means something else now
+        """Give the folder these classes, in this order, and keep them: see `ClassKeeper.put`."""
+        self.class_keeper.put(classes, into, again)
 
     def reopen(self) -> None:
         """Read the open image's label again, also one that is being read: somebody else has written it since."""

@@ -301,6 +301,23 @@ def test_thin_lines_that_separate_nothing_are_no_net() -> None:
     assert thin_net_class([ids]) is None
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_vessels_that_cross_and_end_are_no_net(seed: int) -> None:
+    """They enclose regions by the way, and those mean nothing."""
+    rng = np.random.default_rng(seed)
+    ids = np.zeros((400, 400), np.uint8)
+    for x, y, turn in zip(rng.uniform(0, 400, 40), rng.uniform(0, 400, 40), rng.uniform(0, 2 * np.pi, 40), strict=True):
+        end = (int(x + 200 * np.cos(turn)), int(y + 200 * np.sin(turn)))
+        cv2.line(ids, (int(x), int(y)), end, 1, int(rng.integers(2, 6)))
+    assert thin_net_class([ids]) is None
+
+
+def test_a_net_with_a_few_gaps_is_one() -> None:
+    ids = honeycomb(3)
+    ids[97:104, 20:26] = ids[30:36, 97:104] = 1
+    assert thin_net_class([ids]) == 0
+
+
 def test_broad_streets_are_no_net() -> None:
     assert thin_net_class([honeycomb(24)]) is None
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,16 +59,6 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
         raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
     must_be_folder(arguments.out)
     return items
-
-
-def must_be_folder(out: Path) -> None:
-    """Make the folder that results go to, or tell why there can be none, before anything is computed."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise UserError("This is a file, not a folder to write to.", out, "Name a folder.", str(error)) from error
-    except OSError as error:
-        raise UserError("The folder for the results cannot be made.", out, "Name another one.", str(error)) from error
 
 
 def _once(inputs: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:

@@ -64,8 +64,10 @@ def _folder(path: Path) -> dict[str, object]:
     }
     if dataset.read_only:
         facts["read-only"] = dataset.read_only
-    if dataset.notes:
-        facts["notes"] = " ".join(dataset.notes)
+    # what is told as the encoding, or as read-only, is not told again
+    rest = (note.removeprefix(dataset.stored).strip() for note in dataset.notes if note != dataset.read_only)
+    if notes := " ".join(filter(None, rest)):
+        facts["notes"] = notes
     if problems:
         facts["problems"] = problems
     return facts

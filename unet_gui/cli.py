@@ -331,8 +331,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     result = evaluate_folders(
         arguments.predicted, arguments.label, membrane=arguments.membrane, unlabelled=arguments.unlabelled
     )
-    for path, reason in result.failed:
-        _talk(f"failed: {path}: {reason}")
+    for text in [result.apart] if result.apart else [f"failed: {path}: {reason}" for path, reason in result.failed]:
+        _talk(text)
     print(json.dumps(result.to_json()) if arguments.json else result.text())
     return SOME_FAILED if result.failed else DONE
 

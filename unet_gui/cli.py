@@ -20,6 +20,7 @@ from unet_gui import __version__, interrupt
 from unet_gui.cli_exchange import add_export, add_import
 from unet_gui.cli_segment import segment_items
 from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
+from unet_gui.core.text import in_words
 
 if TYPE_CHECKING:
     from unet_gui.core.project import Dataset
@@ -79,7 +80,7 @@ def _in_words(error: OSError, verbose: bool) -> int:
 
 
 def _talk(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(in_words(text), file=sys.stderr, flush=True)
 
 
 class _Progress:
@@ -114,7 +115,7 @@ class _Progress:
 
     def _line(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+            self._bar.write(in_words(text), file=sys.stderr)
         else:
             _talk(text)
 
@@ -163,16 +164,21 @@ class _Progress:
 
     def _show_image_done(self, event: Any) -> None:
         if self._terminal:
-            self._advance(event.done, event.total, event.path.name, "image")
+            self._advance(event.done, event.total, _image(event.path.name, event), "image")
         elif not event.skipped:
-            page = f" page {event.page + 1}" if event.page else ""
             doubts = {"uncertainty": event.uncertainty, "disagreement": event.disagreement}
             said = "".join(f", {name} {value:.3f}" for name, value in doubts.items() if value == value)
             count = f"[{event.done}/{event.total}]"
-            self._line(f"{count} {event.path.name}{page} -> {event.out} ({event.seconds:.2f} s{said})")
+            name = _image(event.path.name, event)
+            self._line(f"{count} {name} -> {event.out} ({event.seconds:.2f} s{said})")
 
     def _show_image_failed(self, event: Any) -> None:
-        self._line(f"failed: {event.path}: {event.message} {event.hint}".rstrip())
+        self._line(f"failed: {_image(event.path, event)}: {event.message} {event.hint}".rstrip())
+
+
+def _image(name: str | Path, event: Any) -> str:
+    """Return what an image is called: of several in a file, which."""
+    return f"{name}, page {event.page + 1}" if event.pages > 1 else str(name)
 
 
 def _duration(seconds: float) -> str:
@@ -370,7 +376,7 @@ def _info(arguments: argparse.Namespace) -> int:
         width = max(map(len, facts))
         for name, value in facts.items():
             for n, line in enumerate(_lines(value)):
-                print(f"{'' if n else name:<{width}}  {line}")
+                print(f"{'' if n else name:<{width}}  {in_words(line)}")
     return DONE
 
 

@@ -291,7 +291,7 @@ def _apart(predicted: Path, failed: Sequence[tuple[str, str]]) -> str:
     labels = (
         "The label has no prediction of its name"
         if len(failed) == 1
-        else (f"None of the {len(failed)} labels has a prediction of its name")
+        else f"None of the {len(failed)} labels has a prediction of its name"
     )
     guesses, _ = _files(predicted)
     first = guesses[min(guesses, key=natural_key)]
@@ -347,7 +347,8 @@ def _load(
             guess = _read(prediction, coding, page if label_stack.is_tiff(prediction) else 0)
             problem = _problem(truth, guess)
             if isinstance(truth, str) or isinstance(guess, str) or problem:
-                failed.append((str(label if isinstance(truth, str) else prediction), problem))
+                wrong = str(label if isinstance(truth, str) else prediction)
+                failed.append((wrong if pages == 1 else f"{wrong}#{page}", problem))
             else:
                 yield name if pages == 1 else f"{name}#{page}", truth, guess
 

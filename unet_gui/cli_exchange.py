@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unet_gui import interrupt
+from unet_gui.cli_progress import talk
 from unet_gui.core.text import in_words
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def run_import(arguments: argparse.Namespace) -> int:
 
 def _talk(lines: Iterable[str]) -> None:
     for line in lines:
-        print(in_words(line), file=sys.stderr, flush=True)
+        talk(line)
 
 
 def _follow(outcomes: Iterable[Outcome], total: int) -> None:

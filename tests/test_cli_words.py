@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,12 @@ import tifffile
 
 from tests.core.files import pattern
 from unet_gui.cli import main
+from unet_gui.core.exchange_table import read_table
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.text import in_words
+from unet_gui.engine.model import Model
+from unet_gui.engine.unet import UNet
 
 Capture = pytest.CaptureFixture[str]
 PAGES = 4
@@ -90,3 +97,48 @@ def test_only_keys_of_pages_are_put_into_words() -> None:
     assert in_words("a/s.TIF#0 and t.btf#11, but no a.png#3 and no s.tif#2nd") == (
         "a/s.TIF, page 1 and t.btf, page 12, but no a.png#3 and no s.tif#2nd"
     )
+
+
+NAMED = [ClassInfo(0, "sky", "#0072B2"), ClassInfo(1, "road, wet", "#E69F00"), ClassInfo(2, "tree", "#009E73")]
+
+
+def named_model(model: Path, to: Path, classes: Sequence[ClassInfo]) -> Path:
+    """Write a model of other classes, begun with the weights of one that is there."""
+    old = Model.load(model, "cpu")
+    arch = dataclasses.replace(old.arch, outputs=len(classes))
+    Model(UNet(arch), dataclasses.replace(old.info, arch=arch.to_json(), classes=list(classes), offsets=[])).save(to)
+    return to
+
+
+def test_masks_of_class_ids_come_with_the_names_of_the_classes(
+    stack: Path, model: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    named, out = named_model(model, tmp_path / "named.safetensors", NAMED), tmp_path / "out"
+    command = ["segment", str(stack), "--model", str(named), "--out", str(out), "--device", "cpu"]
+    assert main([*command, "--encoding", "index"]) == 0
+    assert read_table(out).classes == NAMED
+    new = tmp_path / "new"
+    shutil.copytree(stack / "image", new)
+    assert main(["import", str(new), str(out)]) == 0
+    assert Dataset.open(new).classes == NAMED
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "classes.csv" not in capsys.readouterr().err  # nothing to say of one that is as it should be
+
+
+def test_two_classes_without_names_need_no_table(stack: Path, model: Path, tmp_path: Path) -> None:
+    command = ["segment", str(stack), "--model", str(model), "--out", str(tmp_path), "--device", "cpu"]
+    for encoding in ("index", "binary"):
+        assert main([*command, "--encoding", encoding]) == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["s.tif"]
+
+
+@pytest.mark.parametrize("mine", ["my,own\n1,2\n", "value,id,name,color\n0,0,sea,#000000\n", ""])
+def test_a_table_that_is_there_stays(mine: str, stack: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    named, out = named_model(model, tmp_path / "named.safetensors", NAMED), tmp_path / "out"
+    out.mkdir()
+    (out / "classes.csv").write_text(mine)
+    command = ["segment", str(stack), "--model", str(named), "--out", str(out), "--device", "cpu"]
+    assert main([*command, "--overwrite"]) == 0
+    assert (out / "classes.csv").read_text() == mine
+    assert f"{out / 'classes.csv'} is there already" in capsys.readouterr().err

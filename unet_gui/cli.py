@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from unet_gui import __version__, interrupt
 from unet_gui.cli_exchange import add_export, add_import
 from unet_gui.cli_progress import Progress, talk
-from unet_gui.cli_segment import segment_items
+from unet_gui.cli_segment import name_classes, segment_items
 from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
 from unet_gui.core.text import in_words
 
@@ -200,6 +200,8 @@ def _segment(arguments: argparse.Namespace) -> int:
         events = segment(items, config)
     done = skipped = failures = 0
     for event in Progress(arguments.json).follow(events):
+        if event.kind == "segment_started" and config.encoding == "index":
+            name_classes(arguments.model, arguments.out)
         if event.kind == "segment_finished":
             finished: Any = event
             done, skipped, failures = finished.done, finished.skipped, finished.failed

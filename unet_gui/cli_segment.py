@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unet_gui.cli_progress import talk
 from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import UserError
 
@@ -59,6 +61,33 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
         raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
     must_be_folder(arguments.out)
     return items
+
+
+def name_classes(model: Path, out: Path) -> None:
+    """Write beside masks of class ids which id is which class, where there is something to tell.
+
+    A table that is there already stays: somebody may have written names into it.
+    """
+    from unet_gui.core.atomic import atomic_write
+    from unet_gui.core.encoding import INDEX
+    from unet_gui.core.exchange_table import TABLE, UNLABELLED_COLOR, read_table, rows_of, to_csv
+    from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+
+    classes = [] if looks_like_torch_file(model) else read_model_info(model).classes
+    if [info.name for info in classes] in ([], ["background", "object"], ["class 0", "class 1"]):
+        return
+    path = out / TABLE
+    if not path.exists():
+        try:
+            atomic_write(path, to_csv(rows_of(INDEX, classes, UNLABELLED_COLOR)))
+        except UserError as error:
+            talk(f"note: {error}")
+        return
+    told: set[tuple[int, str]] = set()
+    with contextlib.suppress(UserError, OSError):
+        told = {(info.id, info.name) for info in read_table(out).classes}
+    if not told.issuperset((info.id, info.name) for info in classes):
+        talk(f"note: {path} is there already, but does not name the classes of the model. Remove it to get a new one.")
 
 
 def _once(inputs: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:

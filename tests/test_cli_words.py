@@ -142,3 +142,13 @@ def test_a_table_that_is_there_stays(mine: str, stack: Path, model: Path, tmp_pa
     assert main([*command, "--overwrite"]) == 0
     assert (out / "classes.csv").read_text() == mine
     assert f"{out / 'classes.csv'} is there already" in capsys.readouterr().err
+
+
+def test_channels_that_a_model_does_not_see_are_said(stack: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
+    pixels = pattern((64, 64, 5))
+    tifffile.imwrite(tmp_path / "five.tif", pixels, photometric="minisblack", planarconfig="contig")
+    command = ["segment", "--model", str(model), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*command, str(tmp_path / "five.tif"), str(stack)]) == 0
+    assert "note: Of 5 channels the first 3 are used." in capsys.readouterr().err.splitlines()
+    assert main([*command, str(stack)]) == 0
+    assert "channels" not in capsys.readouterr().err

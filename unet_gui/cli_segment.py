@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     """Return what to segment."""
-    from unet_gui.core.errors import ImageError
-    from unet_gui.core.images import image_info
-    from unet_gui.core.label_stack import SUFFIXES
+    from unet_gui.core.images import channels_beyond
     from unet_gui.engine.recipe import SegmentItem
 
     if set(arguments.suffix) & set("/\\\0"):
@@ -30,11 +28,10 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     taken: dict[str, Path] = {}
     inputs = list(_once(_inputs(arguments.images)))
     precious = _never_written(arguments.images, [path for path, _ in inputs])
+    most = 1
     for path, relative in inputs:
-        try:
-            pages = image_info(path).pages if path.suffix.lower() in SUFFIXES else 1
-        except ImageError:
-            pages = 1  # segment() names the file and the reason, among the others
+        pages, channels = _pages_and_channels(path)
+        most = max(most, channels)
         # masks of a stack stay together in a stack
         suffix = ".tif" if pages > 1 else f".{arguments.format}"
         out = _free_name(arguments.out, relative, path, arguments.suffix + suffix, taken)
@@ -60,7 +57,30 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     if not items:
         raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
     must_be_folder(arguments.out)
+    if note := channels_beyond(most, _channels_of(arguments.model)):
+        talk(f"note: {note}")
     return items
+
+
+def _pages_and_channels(path: Path) -> tuple[int, int]:
+    """Return how many pages a file has and how many channels, which are four at most where it is no TIFF."""
+    from unet_gui.core.images import image_info
+    from unet_gui.core.label_stack import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        return 1, 1
+    try:
+        info = image_info(path)
+    except UserError:
+        return 1, 1  # segment() names the file and the reason, among the others
+    return info.pages, info.channels
+
+
+def _channels_of(model: Path) -> int:
+    """Return how many channels a model takes."""
+    from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+
+    return 1 if looks_like_torch_file(model) else read_model_info(model).channels
 
 
 def name_classes(model: Path, out: Path) -> None:

@@ -68,3 +68,13 @@ def test_a_folder_says_nothing_twice() -> None:
             facts = describe(folder)
         assert "read-only" in str(facts["read-only"])
         assert facts["notes"] == "Grey values 128 were taken for one class each."
+
+
+def test_channels_that_are_not_used_are_told(tmp_path: Path) -> None:
+    for name, channels in (("a", 5), ("b", 4)):
+        pixels = np.zeros((10, 20, channels), np.uint8)
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="minisblack", planarconfig="contig")
+    facts = describe(tmp_path / "a.tif")
+    assert (facts["channels"], facts["notes"]) == (5, "Of 5 channels the first 3 are used.")
+    assert "notes" not in describe(tmp_path / "b.tif")
+    assert describe(tmp_path)["notes"] == "Of 5 channels the first 3 are used."

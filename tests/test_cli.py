@@ -130,7 +130,25 @@ def test_what_is_named_twice_is_segmented_once(sample: Path, model: Path, tmp_pa
 def test_masks_without_labels_of_their_names(sample: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "a.png").write_bytes((sample / "image" / "00.png").read_bytes())
     assert main(["evaluate", str(tmp_path), str(sample / "truth")]) == 1
-    assert capsys.readouterr().out.strip() == "No image could be compared."
+    said = capsys.readouterr()
+    assert said.out.strip() == "No image could be compared."
+    (told,) = said.err.splitlines()  # not one line a label
+    assert "None of the 2 labels" in told
+    assert str(tmp_path / "a.png") in told
+    assert str(sample / "truth" / "03.png") in told
+    assert main(["evaluate", str(tmp_path), str(sample / "truth"), "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["failed"]) == 2
+
+
+def test_two_masks_for_one_label_are_named_though_nothing_can_be_compared(
+    sample: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    for name in ("03_a.png", "03_b.png"):
+        (tmp_path / name).write_bytes((sample / "truth" / "03.png").read_bytes())
+    assert main(["evaluate", str(tmp_path), str(sample / "truth")]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert "several predictions: 03_a, 03_b" in told[0]
 
 
 def test_maps_of_probability_and_doubt(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:

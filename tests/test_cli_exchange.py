@@ -85,6 +85,18 @@ def test_wrong_use(sample: Path, tmp_path: Path, capsys: Capture) -> None:
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize("kind", EXPORT_FORMATS)
+@pytest.mark.parametrize(("below", "said"), [("", "a file, not a folder"), ("below", "cannot be made")])
+def test_where_no_folder_can_be_is_said_once(
+    kind: str, below: str, said: str, sample: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert main(["export", str(sample), "--format", kind, "--out", str(tmp_path / "file" / below)]) == 2
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Labels:")]
+    assert said in told
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_neither_qt_nor_torch_is_needed(sample: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from unet_gui.cli import main\n"

@@ -6,28 +6,26 @@ Exit codes: 0 all done, 1 some images failed (each named, the rest done), 2 wron
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unet_gui import __version__, interrupt
 from unet_gui.cli_exchange import add_export, add_import
-from unet_gui.cli_segment import segment_items
+from unet_gui.cli_progress import Progress, talk
+from unet_gui.cli_segment import name_classes, segment_items
 from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
+from unet_gui.core.text import in_words
 
 if TYPE_CHECKING:
     from unet_gui.core.project import Dataset
-    from unet_gui.engine.events import Event
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
-QUIET_SECONDS = 5.0
-"""Time between two lines about validation."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,17 +48,17 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         return int(arguments.run(arguments))
     except UserError as error:
-        _talk(f"unet-gui: {error}")
+        talk(f"unet-gui: {error}")
         if error.details and getattr(arguments, "verbose", False):
-            _talk(error.details)
+            talk(error.details)
         return WRONG_USE
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        _talk(f"unet-gui: There is not enough memory for this. {MEMORY_HINT}")
+        talk(f"unet-gui: There is not enough memory for this. {MEMORY_HINT}")
         return WRONG_USE
     except KeyboardInterrupt:
-        _talk("stopped")
+        talk("stopped")
         return INTERRUPTED
     except OSError as error:
         return _in_words(error, getattr(arguments, "verbose", False))
@@ -72,112 +70,10 @@ def _in_words(error: OSError, verbose: bool) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or the interpreter complains once more when it exits
         return DONE
     place = f"{error.filename}: " if error.filename else ""
-    _talk(f"unet-gui: {place}{error.strerror or error}.")
+    talk(f"unet-gui: {place}{error.strerror or error}.")
     if verbose:
         traceback.print_exc()
     return WRONG_USE
-
-
-def _talk(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-class _Progress:
-    """Shows a job's events: a bar on a terminal, one JSON object a line with ``--json``, plain lines otherwise."""
-
-    def __init__(self, as_json: bool) -> None:
-        self._json = as_json
-        self._bar: Any = None
-        self._terminal = sys.stderr.isatty() and not as_json
-        self._validation_told = -QUIET_SECONDS
-
-    def follow(self, events: Generator[Event, None, None]) -> Iterator[Event]:
-        """Show each event and hand it on. The job is stopped in an orderly way whatever happens here."""
-        with contextlib.closing(events):
-            try:
-                for event in events:
-                    interrupt.check()
-                    if event.kind == "tick":
-                        continue
-                    self._show(event)
-                    yield event
-            finally:
-                self._close()
-
-    def _show(self, event: Event) -> None:
-        if self._json:
-            print(json.dumps(event.to_json()), flush=True)
-            return
-        show: Callable[[Any], None] | None = getattr(self, f"_show_{event.kind}", None)
-        if show is not None:
-            show(event)
-
-    def _line(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        else:
-            _talk(text)
-
-    def _advance(self, done: int, total: int | None, text: str, unit: str) -> None:
-        if not self._terminal:
-            return
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, unit=unit, dynamic_ncols=True, file=sys.stderr, smoothing=0.1)
-        self._bar.total = total
-        self._bar.set_description_str(text, refresh=False)
-        self._bar.update(done - self._bar.n)
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _show_warned(self, event: Any) -> None:
-        self._line(f"note: {event.text}")
-
-    def _show_train_started(self, event: Any) -> None:
-        for text in event.plan:
-            self._line(text)
-
-    def _show_step_done(self, event: Any) -> None:
-        left = "" if event.left_seconds is None else f" · {_duration(event.left_seconds)} left"
-        self._advance(event.step, event.total, f"loss {event.loss:.3f}{left}", "step")
-
-    def _show_validated(self, event: Any) -> None:
-        if event.seconds - self._validation_told < QUIET_SECONDS:  # small images are validated many times a second
-            return
-        self._validation_told = event.seconds
-        name = {"dice": "Dice", "rand": "Rand F"}.get(event.score_name, event.score_name)
-        best = " (kept)" if event.is_best else ""
-        self._line(f"step {event.step} · {_duration(event.seconds)} · validation {name} {event.score:.4f}{best}")
-
-    def _show_train_finished(self, event: Any) -> None:
-        self._close()
-        self._line(f"{event.reason} {event.steps} steps in {_duration(event.seconds)}.")
-
-    def _show_segment_started(self, event: Any) -> None:
-        if event.note:
-            self._line(event.note)
-
-    def _show_image_done(self, event: Any) -> None:
-        if self._terminal:
-            self._advance(event.done, event.total, event.path.name, "image")
-        elif not event.skipped:
-            page = f" page {event.page + 1}" if event.page else ""
-            doubts = {"uncertainty": event.uncertainty, "disagreement": event.disagreement}
-            said = "".join(f", {name} {value:.3f}" for name, value in doubts.items() if value == value)
-            count = f"[{event.done}/{event.total}]"
-            self._line(f"{count} {event.path.name}{page} -> {event.out} ({event.seconds:.2f} s{said})")
-
-    def _show_image_failed(self, event: Any) -> None:
-        self._line(f"failed: {event.path}: {event.message} {event.hint}".rstrip())
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}" if minutes else f"{rest} s"
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -208,7 +104,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from unet_gui.engine.demo import Scores, demo
 
     folder = Path(arguments.folder or "unet-gui-demo")
-    for event in _Progress(arguments.json).follow(demo(folder, minutes=arguments.minutes, device=arguments.device)):
+    for event in Progress(arguments.json).follow(demo(folder, minutes=arguments.minutes, device=arguments.device)):
         if isinstance(event, Scores) and not arguments.json:
             print(event.text)
     return DONE
@@ -227,7 +123,7 @@ def _open_dataset(arguments: argparse.Namespace) -> Dataset:
     if getattr(arguments, "unlabelled", None) is not None:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
     for note in dataset.notes:
-        _talk(note)
+        talk(note)
     return dataset
 
 
@@ -270,7 +166,7 @@ def _train(arguments: argparse.Namespace) -> int:
         init=arguments.init,
         **{k: v for k in TRAINING_CHOICES if (v := getattr(arguments, k)) is not None},
     )
-    for event in _Progress(arguments.json).follow(train(dataset, arguments.out, config)):
+    for event in Progress(arguments.json).follow(train(dataset, arguments.out, config)):
         if event.kind == "train_finished" and not arguments.json:
             finished: Any = event
             name = {"dice": "Dice", "rand": "Rand F"}.get(finished.score_name, finished.score_name)
@@ -303,7 +199,9 @@ def _segment(arguments: argparse.Namespace) -> int:
 
         events = segment(items, config)
     done = skipped = failures = 0
-    for event in _Progress(arguments.json).follow(events):
+    for event in Progress(arguments.json).follow(events):
+        if event.kind == "segment_started" and config.encoding == "index":
+            name_classes(arguments.model, arguments.out)
         if event.kind == "segment_finished":
             finished: Any = event
             done, skipped, failures = finished.done, finished.skipped, finished.failed
@@ -331,8 +229,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     result = evaluate_folders(
         arguments.predicted, arguments.label, membrane=arguments.membrane, unlabelled=arguments.unlabelled
     )
-    for path, reason in result.failed:
-        _talk(f"failed: {path}: {reason}")
+    for text in [result.apart] if result.apart else [f"failed: {path}: {reason}" for path, reason in result.failed]:
+        talk(text)
     print(json.dumps(result.to_json()) if arguments.json else result.text())
     return SOME_FAILED if result.failed else DONE
 
@@ -370,7 +268,7 @@ def _info(arguments: argparse.Namespace) -> int:
         width = max(map(len, facts))
         for name, value in facts.items():
             for n, line in enumerate(_lines(value)):
-                print(f"{'' if n else name:<{width}}  {line}")
+                print(f"{'' if n else name:<{width}}  {in_words(line)}")
     return DONE
 
 

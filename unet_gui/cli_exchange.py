@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unet_gui import interrupt
+from unet_gui.cli_progress import talk
+from unet_gui.core.text import in_words
 
 if TYPE_CHECKING:
     from unet_gui.core.exchange import ExchangeResult, Outcome
@@ -148,7 +150,7 @@ def run_import(arguments: argparse.Namespace) -> int:
 
 def _talk(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line, file=sys.stderr, flush=True)
+        talk(line)
 
 
 def _follow(outcomes: Iterable[Outcome], total: int) -> None:
@@ -158,7 +160,7 @@ def _follow(outcomes: Iterable[Outcome], total: int) -> None:
     with tqdm(total=total, unit="image", dynamic_ncols=True, disable=not sys.stderr.isatty()) as bar:
         for outcome in outcomes:
             if outcome.state == "failed":
-                bar.write(f"failed: {outcome.reason}", file=sys.stderr)
+                bar.write(in_words(f"failed: {outcome.reason}"), file=sys.stderr)
             bar.update()
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unet_gui.cli_progress import talk
+from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,9 +19,7 @@ if TYPE_CHECKING:
 
 def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     """Return what to segment."""
-    from unet_gui.core.errors import ImageError
-    from unet_gui.core.images import image_info
-    from unet_gui.core.label_stack import SUFFIXES
+    from unet_gui.core.images import channels_beyond
     from unet_gui.engine.recipe import SegmentItem
 
     if set(arguments.suffix) & set("/\\\0"):
@@ -27,11 +28,10 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     taken: dict[str, Path] = {}
     inputs = list(_once(_inputs(arguments.images)))
     precious = _never_written(arguments.images, [path for path, _ in inputs])
+    most = 1
     for path, relative in inputs:
-        try:
-            pages = image_info(path).pages if path.suffix.lower() in SUFFIXES else 1
-        except ImageError:
-            pages = 1  # segment() names the file and the reason, among the others
+        pages, channels = _pages_and_channels(path)
+        most = max(most, channels)
         # masks of a stack stay together in a stack
         suffix = ".tif" if pages > 1 else f".{arguments.format}"
         out = _free_name(arguments.out, relative, path, arguments.suffix + suffix, taken)
@@ -57,17 +57,57 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     if not items:
         raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
     must_be_folder(arguments.out)
+    if note := channels_beyond(most, _channels_of(arguments.model)):
+        talk(f"note: {note}")
     return items
 
 
-def must_be_folder(out: Path) -> None:
-    """Make the folder that results go to, or tell why there can be none, before anything is computed."""
+def _pages_and_channels(path: Path) -> tuple[int, int]:
+    """Return how many pages a file has and how many channels, which are four at most where it is no TIFF."""
+    from unet_gui.core.images import image_info
+    from unet_gui.core.label_stack import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        return 1, 1
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise UserError("This is a file, not a folder to write to.", out, "Name a folder.", str(error)) from error
-    except OSError as error:
-        raise UserError("The folder for the results cannot be made.", out, "Name another one.", str(error)) from error
+        info = image_info(path)
+    except UserError:
+        return 1, 1  # segment() names the file and the reason, among the others
+    return info.pages, info.channels
+
+
+def _channels_of(model: Path) -> int:
+    """Return how many channels a model takes."""
+    from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+
+    return 1 if looks_like_torch_file(model) else read_model_info(model).channels
+
+
+def name_classes(model: Path, out: Path) -> None:
+    """Write beside masks of class ids which id is which class, where there is something to tell.
+
+    A table that is there already stays: somebody may have written names into it.
+    """
+    from unet_gui.core.atomic import atomic_write
+    from unet_gui.core.encoding import INDEX
+    from unet_gui.core.exchange_table import TABLE, UNLABELLED_COLOR, read_table, rows_of, to_csv
+    from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+
+    classes = [] if looks_like_torch_file(model) else read_model_info(model).classes
+    if [info.name for info in classes] in ([], ["background", "object"], ["class 0", "class 1"]):
+        return
+    path = out / TABLE
+    if not path.exists():
+        try:
+            atomic_write(path, to_csv(rows_of(INDEX, classes, UNLABELLED_COLOR)))
+        except UserError as error:
+            talk(f"note: {error}")
+        return
+    told: set[tuple[int, str]] = set()
+    with contextlib.suppress(UserError, OSError):
+        told = {(info.id, info.name) for info in read_table(out).classes}
+    if not told.issuperset((info.id, info.name) for info in classes):
+        talk(f"note: {path} is there already, but does not name the classes of the model. Remove it to get a new one.")
 
 
 def _once(inputs: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from tests.core.files import images, open_folder, without_rights
 from unet_gui.core import png
 from unet_gui.core.describe import describe
 
@@ -49,3 +50,31 @@ def test_a_folder_names_what_cannot_be_used_and_counts_pages(tmp_path: Path) -> 
     assert isinstance(problems, list)
     assert [("empty.png" in p, "small.png" in p) for p in problems] == [(True, False), (False, True)]
     assert "20 × 5 pixels, but its image is 20 × 10" in problems[1]
+
+
+def test_a_folder_says_nothing_twice() -> None:
+    with open_folder() as folder:
+        images(folder, "a.png")
+        (folder / "labels").mkdir()
+        (folder / "labels/a.png").write_bytes(png.encode(np.full((20, 30), 255, np.uint8)))
+        facts = describe(folder)
+        assert str(facts["encoding"]).startswith("binary")
+        assert "notes" not in facts
+        (folder / "labels/a.png").write_bytes(png.encode(np.full((20, 30), 128, np.uint8)))
+        facts = describe(folder)
+        assert facts["notes"] == "Grey values 128 were taken for one class each."
+        (folder / "labels").chmod(0o555)
+        with without_rights():
+            facts = describe(folder)
+        assert "read-only" in str(facts["read-only"])
+        assert facts["notes"] == "Grey values 128 were taken for one class each."
+
+
+def test_channels_that_are_not_used_are_told(tmp_path: Path) -> None:
+    for name, channels in (("a", 5), ("b", 4)):
+        pixels = np.zeros((10, 20, channels), np.uint8)
+        tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="minisblack", planarconfig="contig")
+    facts = describe(tmp_path / "a.tif")
+    assert (facts["channels"], facts["notes"]) == (5, "Of 5 channels the first 3 are used.")
+    assert "notes" not in describe(tmp_path / "b.tif")
+    assert describe(tmp_path)["notes"] == "Of 5 channels the first 3 are used."

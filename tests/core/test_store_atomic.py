@@ -15,7 +15,7 @@ import pytest
 
 from tests.core.files import open_folder, pattern, without_rights
 from unet_gui.core import label_stack
-from unet_gui.core.atomic import atomic_path, is_half, write_error
+from unet_gui.core.atomic import atomic_path, is_half, must_be_folder, write_error
 from unet_gui.core.errors import UserError
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.store import BINARY, INDEX, atomic_write, read_label, write_label
@@ -141,6 +141,17 @@ def test_a_closed_folder_is_said() -> None:
             write_label(path, np.ones((9, 9), np.uint8), INDEX)
         assert caught.value.hint
         assert read_label(path, INDEX).max() == 0
+
+
+def test_a_closed_folder_for_results_is_said_before_there_are_any() -> None:
+    with open_folder() as folder:
+        must_be_folder(folder / "new" / "one")
+        folder.chmod(0o555)
+        with without_rights():
+            with pytest.raises(UserError, match="may not write"):
+                must_be_folder(folder)
+            with pytest.raises(UserError, match="cannot be made"):
+                must_be_folder(folder / "other")
 
 
 @pytest.mark.parametrize("name", ["细" * 80 + ".png", "ü" * 120 + ".png", "a" * 250 + ".png"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from unet_gui.core.cv import cv2
@@ -98,6 +99,37 @@ def test_really_grey_images_take_one_channel(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "image" / "2.png"), rng.integers(0, 255, (20, 20, 3), dtype=np.uint8))
     dataset = Dataset.open(tmp_path)
     assert effective(dataset, dataset.images) == 3
+
+
+@pytest.mark.parametrize(
+    ("count", "wish", "said"),
+    [
+        (6, "4-5", "6 labelled images, 4 to learn from and 2 held back, grey"),
+        (6, "none", "6 labelled images, grey"),
+        (3, None, "3 labelled images, grey"),  # a part of each is held back
+        (1, None, "1 labelled image, grey"),
+    ],
+)
+def test_images_learned_from_and_held_back_are_counted(
+    count: int, wish: str | None, said: str, make_folder: Callable[..., Dataset]
+) -> None:
+    got = prepared(make_folder(count), val=wish)
+    assert got.words[0].startswith(said + ",")
+
+
+def test_channels_that_are_not_used_are_said(make_folder: Callable[..., Dataset]) -> None:
+    dataset = make_folder()
+    assert not any("channels the first" in text for text in prepared(dataset).words)
+    rng = np.random.default_rng(0)
+    for ref in dataset.images:
+        dataset.image_path(ref).unlink()
+        five = rng.integers(0, 255, (96, 96, 5), dtype=np.uint8)
+        path = dataset.image_path(ref).with_suffix(".tif")
+        tifffile.imwrite(path, five, photometric="minisblack", planarconfig="contig")
+    dataset = Dataset.open(dataset.root)
+    assert "Of 5 channels the first 3 are used." in prepared(dataset).words
+    assert "Of 5 channels the first 4 are used." in prepared(dataset, channels=4).words
+    assert "Of 5 channels the first 3 are used." in prepared(dataset, channels=1).words  # weighed to grey
 
 
 def test_wishes_win(make_folder: Callable[..., Dataset]) -> None:

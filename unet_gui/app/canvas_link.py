@@ -18,7 +18,7 @@ from unet_gui.app.canvas.tools import TOOL_BY_ID
 from unet_gui.app.chores import Chores
 from unet_gui.app.contrast import Contrast
 from unet_gui.app.document import Document
-from unet_gui.app.messages import Message, Offer, in_words
+from unet_gui.app.messages import Message, Offer
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.panels.layers import LayersSection
 from unet_gui.app.panels.stage import Stage
@@ -27,6 +27,7 @@ from unet_gui.app.session import Session
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.text import in_words
 
 VIEW_ACTIONS = {
     "show_label": "label",

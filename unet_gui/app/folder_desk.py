@@ -11,10 +11,11 @@ from PySide6.QtCore import QObject, QStandardPaths, Signal, Slot
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.jobs import JobRunner
-from unet_gui.app.messages import Message, Offer, in_words
+from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.errors import UserError
+from unet_gui.core.text import in_words
 
 
 def sample_folder() -> Path:

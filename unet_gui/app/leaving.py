@@ -12,8 +12,8 @@ from PySide6.QtGui import QGuiApplication
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.dialogs.desk import DialogDesk
 from unet_gui.app.jobs import Job, JobRunner
-from unet_gui.app.messages import in_words
 from unet_gui.app.session import Session
+from unet_gui.core.text import in_words
 
 _STOPPED = {
     "train": "The best model so far is kept; another training can begin with it.",

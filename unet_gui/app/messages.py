@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,8 +9,6 @@ from pathlib import Path
 
 from unet_gui.app.jobs import JobError
 from unet_gui.core.errors import UserError
-
-_PAGE = re.compile(r"(\.(?:tiff?|btf|tf8))#(\d+)(?!\w)", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -74,11 +71,6 @@ class Message:
             return cls("error", text, error.details or trace, topic, image=image)
         plain = JobError.of(error)
         return cls("error", sentence(plain.text, plain.path, plain.hint), trace, topic, image=image)
-
-
-def in_words(text: str) -> str:
-    """Return a text with pages as people count them: ``s.tif, page 4`` for the key ``s.tif#3``."""
-    return _PAGE.sub(lambda found: f"{found[1]}, page {int(found[2]) + 1}", text)
 
 
 def sentence(text: str, path: str | None, hint: str) -> str:

@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from unet_gui.app import cut_training, words
 from unet_gui.app.class_list import is_gone
 from unet_gui.app.jobs import Job, JobError, JobRunner
-from unet_gui.app.messages import Message, Offer, in_words, sentence
+from unet_gui.app.messages import Message, Offer, sentence
 from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of, modified
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
 from unet_gui.app.panels.model import ModelFacts
@@ -23,6 +23,7 @@ from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.model_info import read_model_info
 from unet_gui.core.palette import ClassInfo, color_of, distinct
+from unet_gui.core.text import in_words
 from unet_gui.engine import events as ev
 from unet_gui.engine.recipe import SegmentConfig, TrainConfig
 

@@ -14,12 +14,13 @@ from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.document import SMALL, Document
 from unet_gui.app.doubt import Place, doubtful_places
-from unet_gui.app.messages import Message, Offer, in_words
+from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.app.whole_image import WholeImage
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED, Over, count_unlabelled
+from unet_gui.core.text import in_words
 from unet_gui.core.whole import Patch
 
 STRIP = 1 << 22

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unet_gui.app.cut_training import CutTraining
-from unet_gui.app.messages import Message, Offer, in_words
+from unet_gui.app.messages import Message, Offer
 from unet_gui.core.errors import UserError
 from unet_gui.core.relabel import Touched
+from unet_gui.core.text import in_words
 
 
 def label_not_saved(key: str, error: Exception, again: Callable[[], object]) -> Message:

@@ -47,6 +47,24 @@ def write_error(path: str | os.PathLike[str], error: OSError) -> UserError:
     )
 
 
+def must_be_folder(out: Path) -> None:
+    """Make the folder that results go to, or tell why there can be none, before anything is computed.
+
+    Raises
+    ------
+    UserError
+        There is a file of that name, or nothing can be written there.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UserError("This is a file, not a folder to write to.", out, "Name a folder.", str(error)) from error
+    except OSError as error:
+        raise UserError("The folder for the results cannot be made.", out, "Name another one.", str(error)) from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise UserError("You may not write to this folder.", out, "Change the permission, or name another one.")
+
+
 _HALF = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 

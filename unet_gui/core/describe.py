@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from unet_gui.core.errors import UserError
-from unet_gui.core.images import ImageRef, image_info, open_image
+from unet_gui.core.images import ImageRef, channels_beyond, image_info, open_image
 from unet_gui.core.model_info import looks_like_torch_file, read_model_info
 from unet_gui.core.project import Dataset, Status
 
@@ -43,12 +43,14 @@ def _folder(path: Path) -> dict[str, object]:
     dataset = Dataset.open(path)
     count = dict.fromkeys(Status, 0)
     problems: list[str] = []
-    images = 0
+    images = most = 0
     for file in dataset.images:
         try:
             for ref in dataset.expand(file):
                 images += 1
-                count[_checked_status(dataset, ref)] += 1
+                status, channels = _checked(dataset, ref)
+                count[status] += 1
+                most = max(most, channels)
         except UserError as error:
             problems.append(str(error))
     facts: dict[str, object] = {
@@ -64,18 +66,20 @@ def _folder(path: Path) -> dict[str, object]:
     }
     if dataset.read_only:
         facts["read-only"] = dataset.read_only
-    if dataset.notes:
-        facts["notes"] = " ".join(dataset.notes)
+    # what is told as the encoding, or as read-only, is not told again
+    rest = (note.removeprefix(dataset.stored).strip() for note in dataset.notes if note != dataset.read_only)
+    if notes := " ".join(filter(None, (*rest, channels_beyond(most)))):
+        facts["notes"] = notes
     if problems:
         facts["problems"] = problems
     return facts
 
 
-def _checked_status(dataset: Dataset, ref: ImageRef) -> Status:
-    """Return the status of an image; raises UserError when it, or its label, cannot be used."""
+def _checked(dataset: Dataset, ref: ImageRef) -> tuple[Status, int]:
+    """Return an image's status and channels; raises UserError when it, or its label, cannot be used."""
     with dataset.open_image(ref) as image:
         label = dataset.load_label(ref, image.shape)
-    return Status.UNTOUCHED if label is None else dataset.status(ref)
+    return Status.UNTOUCHED if label is None else dataset.status(ref), image.channels
 
 
 def _model(path: Path) -> dict[str, object]:
@@ -107,6 +111,8 @@ def _image(path: Path) -> dict[str, object]:
     }
     if info.pixel_size:
         facts["pixel size (µm)"] = info.pixel_size
+    if note := channels_beyond(info.channels):
+        facts["notes"] = note
     with open_image(path) as source:
         pixels = source.read()
     facts |= _range(pixels)

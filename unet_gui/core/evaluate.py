@@ -21,6 +21,7 @@ from unet_gui.core.regions import RegionScores, region_scores, thin_net_class
 from unet_gui.core.store import read_label
 
 _Pair = tuple[str, Path, Path]  # name, prediction, label
+_NO_PREDICTION = "There is no prediction of this name."
 _LOOK = 16  # labels looked at to find the class that separates regions
 
 
@@ -59,6 +60,8 @@ class Evaluation:
         Class that separates regions.
     notes : list of str
         What was assumed.
+    apart : str
+        What to say in the place of every failure where not one label has a prediction of its name.
     """
 
     pairs: list[PairScore] = field(default_factory=list)
@@ -66,6 +69,7 @@ class Evaluation:
     classes: int = 2
     membrane: int | None = None
     notes: list[str] = field(default_factory=list)
+    apart: str = ""
 
     @property
     def table(self) -> np.ndarray:
@@ -190,6 +194,7 @@ def evaluate_folders(
     pairs, failed = _pair(Path(predicted), Path(label))
     result = Evaluation(failed=failed)
     if not pairs:
+        result.apart = _apart(Path(predicted), failed)
         return result
     truth_coding, coding = _encodings(pairs, unlabelled, result.notes)
     result.membrane = _membrane(membrane, pairs, truth_coding)
@@ -271,12 +276,29 @@ def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, st
         elif stem in guesses:
             pairs.append((labels[stem].name if stem == "" else stem, guesses[stem], labels[stem]))
         elif not others:
-            failed.append((str(labels[stem]), "There is no prediction of this name."))
+            failed.append((str(labels[stem]), _NO_PREDICTION))
         elif len(others) > 1 and len(others[0]) == len(others[1]):
             failed.append((str(labels[stem]), f"There are several predictions: {others[0]}, {others[1]}."))
         else:
             pairs.append((stem, guesses[others[0]], labels[stem]))
     return pairs, failed
+
+
+def _apart(predicted: Path, failed: Sequence[tuple[str, str]]) -> str:
+    """Say that two folders have no name in common, with one of each; "" where something else is wrong, too."""
+    if any(reason != _NO_PREDICTION for _, reason in failed):
+        return ""
+    labels = (
+        "The label has no prediction of its name"
+        if len(failed) == 1
+        else f"None of the {len(failed)} labels has a prediction of its name"
+    )
+    guesses, _ = _files(predicted)
+    first = guesses[min(guesses, key=natural_key)]
+    return (
+        f"{labels}: there is the label {failed[0][0]}, and the prediction {first}. "
+        "A prediction is called like its label, with or without _something behind. Are both folders of the same images?"
+    )
 
 
 def _encodings(pairs: Sequence[_Pair], unlabelled: int | None, notes: list[str]) -> tuple[Encoding, Encoding]:
@@ -325,7 +347,8 @@ def _load(
             guess = _read(prediction, coding, page if label_stack.is_tiff(prediction) else 0)
             problem = _problem(truth, guess)
             if isinstance(truth, str) or isinstance(guess, str) or problem:
-                failed.append((str(label if isinstance(truth, str) else prediction), problem))
+                wrong = str(label if isinstance(truth, str) else prediction)
+                failed.append((wrong if pages == 1 else f"{wrong}#{page}", problem))
             else:
                 yield name if pages == 1 else f"{name}#{page}", truth, guess
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.exchange_base import Exporter, ExportOptions, Importer, ImportOptions
 from unet_gui.core.exchange_coco import CocoExporter, CocoImporter
@@ -238,6 +239,7 @@ def exporting(
         if out.resolve() == taken.resolve():
             raise UserError("is where the folder's own pictures or labels are.", out, "Export to another folder.")
     exporter = EXPORTERS[kind](dataset, out, options)
+    must_be_folder(out)
 
     def write(ref: ImageRef, stack: StackWriter) -> Outcome:
         return _export_one(dataset, exporter, ref, stack, result)

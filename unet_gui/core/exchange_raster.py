@@ -22,7 +22,7 @@ from unet_gui.core.exchange_base import (
     understood,
 )
 from unet_gui.core.exchange_names import NameFinder
-from unet_gui.core.exchange_table import TABLE, Row, read_table, rows_of, to_csv
+from unet_gui.core.exchange_table import TABLE, UNLABELLED_COLOR, Row, read_table, rows_of, to_csv
 from unet_gui.core.images import ImageRef
 from unet_gui.core.instances import TOUCHING, classes_from_objects, objects_from_classes
 from unet_gui.core.palette import ClassInfo
@@ -42,7 +42,7 @@ class RasterExporter(Exporter):
     """Writes a picture an image and ``classes.csv``: what each pixel value stands for."""
 
     wholes = (TABLE,)
-    unlabelled_color = "#ffffff"
+    unlabelled_color = UNLABELLED_COLOR
 
     def rows(self) -> list[Row]:
         """Return the table."""

@@ -20,6 +20,7 @@ LABELMAP = "labelmap.txt"
 """CVAT's: ``name:r,g,b::`` in a line."""
 TABLES = (TABLE, "class_dict.csv", COLORS, LABELMAP)
 UNLABELLED_NAME = "unlabelled"
+UNLABELLED_COLOR = "#ffffff"
 _UNLABELLED_NAMES = (UNLABELLED_NAME, "unlabeled", "void", "ignore", "__ignore__")
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "ImageRef",
     "ImageSource",
     "auto_window",
+    "channels_beyond",
     "decode",
     "effective_channels",
     "first_window",
@@ -433,6 +434,19 @@ def effective_channels(array: np.ndarray) -> int:
         return 4
     red = array[..., 0]
     return 1 if (red == array[..., 1]).all() and (red == array[..., 2]).all() else 3
+
+
+def channels_beyond(channels: int, taken: int = 3) -> str:
+    """Say what becomes of a picture's channels where there are more than four; "" where all are used.
+
+    Parameters
+    ----------
+    channels : int
+        Of the picture.
+    taken : int
+        How many a network takes; for grey three are weighed.
+    """
+    return f"Of {channels} channels the first {3 if taken == 1 else taken} are used." if channels > 4 else ""
 
 
 def thumbnail(path: str | os.PathLike[str], page: int = 0, size: int = 96) -> np.ndarray:

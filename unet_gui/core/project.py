@@ -138,7 +138,9 @@ class Dataset:
         if text:
             self.notes.append(text)
 
-    def _stored(self) -> str:
+    @property
+    def stored(self) -> str:
+        """How labels are stored, in a sentence; a note may begin with it."""
         return f"Labels: {self.encoding.describe()}."
 
     def _list(self) -> None:
@@ -193,7 +195,7 @@ class Dataset:
                 self.notes.append(f"The labels in {self.label_root.name} cannot be used: they {error}")
             else:
                 self.encoding, found = detected.encoding, detected.class_ids
-                self._note(f"{self._stored()} {detected.note}".strip())
+                self._note(f"{self.stored} {detected.note}".strip())
         self.classes = list(project.classes or _found_classes(found))
 
     # ------------------------------------------------------------------ images
@@ -406,9 +408,9 @@ class Dataset:
         """
         gone = _became_unlabelled(self.encoding, encoding)
         self.classes = [info for info in self.classes if info.id != gone]
-        before = self._stored()
+        before = self.stored
         self.encoding = encoding
-        self.notes = [self._stored(), *(note for note in self.notes if not note.startswith(before))]
+        self.notes = [self.stored, *(note for note in self.notes if not note.startswith(before))]
         self._labels.forget()
 
     def save(self) -> None:

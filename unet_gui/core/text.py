@@ -1,6 +1,10 @@
-"""Text on its way into a file."""
+"""Text on its way into a file, or to a person."""
 
 from __future__ import annotations
+
+import re
+
+_PAGE = re.compile(r"(\.(?:tiff?|btf|tf8))#(\d+)(?!\w)", re.IGNORECASE | re.ASCII)
 
 
 def utf8(text: str) -> bytes:
@@ -10,3 +14,8 @@ def utf8(text: str) -> bytes:
     escapes (``\udcff``), which JSON reads back as they were.
     """
     return text.encode("utf-8", "backslashreplace")
+
+
+def in_words(text: str) -> str:
+    """Return a text with pages as people count them: ``s.tif, page 4`` for the key ``s.tif#3``."""
+    return _PAGE.sub(lambda found: f"{found[1]}, page {int(found[2]) + 1}", text)

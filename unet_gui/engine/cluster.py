@@ -205,7 +205,7 @@ class _Spread:
     def _failed(self, number: int, result: _Result) -> ImageFailed:
         self.failed += 1
         item, words = self.items[number], (result.message, result.hint, result.details)
-        return ImageFailed(number, item.path, item.page, *words, self.handled, len(self.items))
+        return ImageFailed(number, item.path, item.page, *words, self.handled, len(self.items), item.pages)
 
     def _done(self, number: int, result: _Result, *, skipped: bool) -> ImageDone:
         self.written += not skipped
@@ -221,6 +221,7 @@ class _Spread:
             len(self.items),
             result.uncertainty,
             result.disagreement,
+            item.pages,
         )
 
 

@@ -298,6 +298,11 @@ def _window(picture: Picture, part: Rect) -> Picture:
     return Picture(picture.key, pixels, label, picture.stats, tuple(np.empty(0, np.int64) for _ in counts), counts)
 
 
+def evenly(refs: Sequence[ImageRef]) -> Sequence[ImageRef]:
+    """Return a few dozen images that stand for all."""
+    return refs[:: max(1, len(refs) // 32)]
+
+
 def effective(dataset: Dataset, refs: Sequence[ImageRef]) -> int:
     """Return the number of channels that carry something: 1 when all pictures are really grey, else mostly 3.
 
@@ -309,8 +314,7 @@ def effective(dataset: Dataset, refs: Sequence[ImageRef]) -> int:
         At most a few dozen of them are looked at.
     """
     found: set[int] = set()
-    step = max(1, len(refs) // 32)
-    for ref in refs[::step]:
+    for ref in evenly(refs):
         with contextlib.suppress(UserError), dataset.open_image(ref) as source:  # told when it is read
             found.add(effective_channels(_middle(source)))
     if not found or max(found) == 1:

@@ -233,7 +233,8 @@ class TileDone(Event):
 class ImageDone(Event):
     """One image is segmented and written, or was up to date already (``skipped``).
 
-    ``uncertainty`` and ``disagreement`` are means over the image, 0…1; NaN when not asked for.
+    ``uncertainty`` and ``disagreement`` are means over the image, 0…1; NaN when not asked for. ``pages`` is how many
+    the file has.
     """
 
     item: int
@@ -246,6 +247,7 @@ class ImageDone(Event):
     total: int
     uncertainty: float = math.nan
     disagreement: float = math.nan
+    pages: int = 1
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,7 @@ class ImageFailed(Event):
     details: str
     done: int
     total: int
+    pages: int = 1
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Fingerprint:
     Attributes
     ----------
     images : int
-        How many are labelled.
+        How many are learned from, if only a part of them.
     channels : int
         Of the network's input.
     median_side : int
@@ -51,6 +51,8 @@ class Fingerprint:
         Classes differ by their grey values as they are: see `distinct.are_absolute`.
     symmetries : str
         What may be done to the images without making one class look like another: see `distinct.symmetries`.
+    held_back : int
+        How many labelled images there are beside them, from which nothing is learned.
     """
 
     images: int
@@ -69,6 +71,7 @@ class Fingerprint:
     brighter: tuple[float, ...]
     absolute: bool = False
     symmetries: str = "turns"
+    held_back: int = 0
 
 
 @dataclass(frozen=True)

@@ -364,14 +364,22 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str, asked: bool) -> tuple
         else "The score is Dice: how well the areas overlap."
     )
     return (
-        f"{prints.images} labelled image{'s' if prints.images != 1 else ''}, {colour}, "
-        f"{prints.labelled:.0%} of the pixels labelled.",
+        f"{_count_words(prints)}, {colour}, {prints.labelled:.0%} of the pixels labelled.",
         *_grey_words(plan, prints),
         why_stem,
         _symmetry_words(plan.symmetries, prints, asked),
         *(["The network also learns to guess hidden parts of the pictures, painted or not."] if plan.inpaint else []),
         score,
     )
+
+
+def _count_words(prints: Fingerprint) -> str:
+    """Say how many images there are, and how many of them are held back."""
+    labelled = prints.images + prints.held_back
+    count = f"{labelled} labelled image{'s' * (labelled != 1)}"
+    if not prints.held_back:
+        return count
+    return f"{count}, {prints.images} to learn from and {prints.held_back} held back"
 
 
 def _symmetry_words(symmetries: str, prints: Fingerprint, asked: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import zlib
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError, is_out_of_memory
-from unet_gui.core.images import ImageRef
+from unet_gui.core.images import ImageRef, channels_beyond, image_info
 from unet_gui.core.project import Dataset
 from unet_gui.core.regions import thin_net_class
 from unet_gui.engine.batches import repeats_for, seldom_classes
@@ -28,6 +29,7 @@ from unet_gui.engine.data import (
     Picture,
     Pictures,
     effective,
+    evenly,
     histogram,
     labelled_images,
     windows_of,
@@ -166,7 +168,7 @@ def prepare(
     learned = {e.ref for e in train}
     known = [t for e, t in usable if e.ref in learned]
     yield from _check_classes(dataset, known, [t for _, t in usable])
-    prints = fingerprint(known, channels)
+    prints = dataclasses.replace(fingerprint(known, channels), held_back=len({e.ref for e in val} - learned))
     score, net = _score(config, pictures, usable, val)
     plan, words = make_plan(config, prints, score, net, device.type)
     pixels = VAL_PIXELS[device.type] * 4 // max(4, len(table))
@@ -183,11 +185,21 @@ def prepare(
         repeats_for([sum(t.counts) for t in known], plan.crop),
         seldom_classes([t.counts for t in known]) if plan.crop else {},
         plan,
-        (*words, why, *_threshold_words(plan, strokes)),
+        (*words, *_channel_words(dataset, refs, channels), why, *_threshold_words(plan, strokes)),
         tuple(held_back),
         sum(t.nbytes for t in known),
         strokes,
     )
+
+
+def _channel_words(dataset: Dataset, refs: Sequence[ImageRef], channels: int) -> tuple[str, ...]:
+    """Say where images have channels that the network does not see."""
+    most = 1
+    for path in {dataset.image_path(ref) for ref in evenly(refs)}:
+        with contextlib.suppress(UserError):  # told when it is read
+            most = max(most, image_info(path).channels)
+    beyond = channels_beyond(most, channels)
+    return (beyond,) if beyond else ()
 
 
 def _threshold_words(plan: Plan, strokes: bool) -> tuple[str, ...]:

@@ -364,6 +364,7 @@ class _Run:
             len(self.items),
             job.uncertainty,
             job.disagreement,
+            item.pages,
         )
 
     def _failed(self, job: _Job, error: BaseException) -> ImageFailed:
@@ -371,8 +372,8 @@ class _Run:
         message = error.message if isinstance(error, UserError) else "cannot be read or written."
         hint = error.hint if isinstance(error, UserError) else ""
         details = (error.details if isinstance(error, UserError) else "") or repr(error)
-        item = job.item
-        return ImageFailed(job.number, item.path, item.page, message, hint, details, self.handled, len(self.items))
+        item, words = job.item, (message, hint, details)
+        return ImageFailed(job.number, item.path, item.page, *words, self.handled, len(self.items), item.pages)
 
 
 def _close(read: Future[_Read]) -> None:

@@ -17,8 +17,9 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app import theme
-from unet_gui.app.messages import Message, in_words
+from unet_gui.app.messages import Message
 from unet_gui.app.widgets import button, label
+from unet_gui.core.text import in_words
 
 PASSING_MS = 6000
 OFFERING_MS = 15000

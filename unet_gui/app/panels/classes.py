@@ -111,6 +111,11 @@ class _List(KeysToWindow, QListWidget):
         self._held: QListWidgetItem | None = None
         self._moved = False
 
+    def fill_anew(self) -> None:
+        """Take all rows away, also one that is held at the moment: Qt deletes them."""
+        self._held = None
+        self.clear()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.scrollTo(self.currentIndex())
@@ -243,7 +248,7 @@ class ClassesSection(Section):
     def _fill(self) -> None:
         wanted = self.search.text().lower() if self.search.isVisibleTo(self) else ""
         self._quiet = True
-        self.list.clear()
+        self.list.fill_anew()
         self.list.movable = not wanted
         for place, info in enumerate(self._classes):
             if wanted in info.name.lower() or wanted == str(info.id):

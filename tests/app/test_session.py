@@ -410,3 +410,21 @@ def test_closing_twice_is_harmless(qtbot: QtBot, tmp_path: Path) -> None:
     session.open_folder(write_folder(tmp_path / "x"))
     session.close()
     session.close()
+
+
+def test_a_folder_opened_twice_is_open_for_writing(qtbot: QtBot, tmp_path: Path) -> None:
+    """A double click on a recent folder: the first opening is there already, and nobody has heard of it yet."""
+    session = Session()
+    try:
+        for _ in range(3):
+            session.open_folder(write_folder(tmp_path / "x"))
+            session._chores._pool.waitForDone()
+        qtbot.waitUntil(lambda: session.document is not None, timeout=20_000)
+        assert session.folder is not None
+        assert not session.folder.read_only
+        assert session.folder.dataset.has_lock
+        session.open_folder(tmp_path / "x")
+        session._chores._pool.waitForDone()
+    finally:
+        session.close()
+    assert not list((tmp_path / "x" / ".unet-gui").glob("lock*")), "nor does one that is not wanted keep it"

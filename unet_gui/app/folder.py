@@ -111,6 +111,34 @@ def open_folder(
     return Opened(dataset, folder, labels, state, read_only, holder, lives, *found, stacks, wanted)
 
 
+class Opener:
+    """Opens one folder after another in a thread; which of them is wanted is known in the window's.
+
+    A folder that was opened and is not wanted any more holds its lock. It is given back before the next one is opened:
+    the same folder, opened twice by two clicks, would be taken for one that another window has open.
+    """
+
+    def __init__(self) -> None:
+        self._untaken: dict[int, Opened] = {}
+
+    def open(self, number: int, work: Callable[[], Opened]) -> Opened:
+        """Open a folder, which gets this number: called in the thread, when none before it is wanted any more."""
+        for earlier in list(self._untaken):
+            self.give_back(earlier)
+        opened = self._untaken[number] = work()
+        return opened
+
+    def take(self, number: int) -> None:
+        """Hear that this folder is the one that is open now."""
+        self._untaken.pop(number, None)
+
+    def give_back(self, number: int) -> None:
+        """Hear that this folder is not wanted."""
+        opened = self._untaken.pop(number, None)
+        if opened is not None and not opened.read_only:
+            opened.dataset.release_lock()
+
+
 def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRef]]:
     """Return the pages of those files that have more than one. Files that cannot be read have none."""
     found = {}

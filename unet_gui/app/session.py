@@ -17,7 +17,7 @@ from unet_gui.app.chores import Chores
 from unet_gui.app.class_list import classes_of, note_gone, put_classes, still_active, still_over
 from unet_gui.app.deed import Deed
 from unet_gui.app.document import Document, first_page, load
-from unet_gui.app.folder import Folder, Opened, lost_classes, open_folder
+from unet_gui.app.folder import Folder, Opened, Opener, lost_classes, open_folder
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
 from unet_gui.core.encoding import present
@@ -120,6 +120,7 @@ class Session(QObject):
         self._redo_of_gone = False  # redo may hold pixels of a class that undo or redo has taken off the list
         self._leaving: list[ImageSource] = []
         self._asked = 0  # number of the last request: an answer to an older one is dropped
+        self._opener = Opener()
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_read)
         self._chores.failed.connect(self._on_not_read)
@@ -153,7 +154,7 @@ class Session(QObject):
             return False
         self._asked += 1
         work = partial(open_folder, path, labels, state, anyway=anyway, first=first)
-        self._chores.give((self._asked, "folder", path), work)
+        self._chores.give((self._asked, "folder", path), partial(self._opener.open, self._asked, work))
         return True
 
     def close_folder(self, lose_changes: bool = False) -> bool:
@@ -287,10 +288,11 @@ class Session(QObject):
         if asked != self._asked:
             if isinstance(result, Document):
                 result.source.close()
-            elif isinstance(result, Opened) and not result.read_only:
-                result.dataset.release_lock()
+            elif isinstance(result, Opened):
+                self._opener.give_back(asked)
             return
         if what == "folder":
+            self._opener.take(asked)
             self._open(result)
         elif what == "image":
             self._on_image(result)

@@ -243,6 +243,21 @@ def test_neighbours_and_the_next_unfinished(panel: ImagesPanel) -> None:
     assert model.next_unfinished(ImageRef("11.png")) == ImageRef("3.png"), "from the beginning again"
 
 
+def test_the_way_on_from_a_stack_that_is_folded_in_or_not_looked_into_yet(
+    panel: ImagesPanel, dataset: Dataset, book: StatusBook
+) -> None:
+    model, stack = panel.model, dataset.images[5]  # a picture, for its rows are all that matters
+    before, first, after = dataset.images[4], ImageRef(stack.rel, 0), dataset.images[6]
+    book.set(before.key, Status.PARTIAL)
+    assert (model.neighbour(first, 1), model.neighbour(first, -1)) == (after, before)
+    assert model.next_unfinished(first) == after
+    panel.set_pages({stack.rel: [ImageRef(stack.rel, page) for page in range(3)]}, first)
+    assert (model.neighbour(first, 1), model.neighbour(first, -1)) == (ImageRef(stack.rel, 1), before)
+    model.fold(stack.rel)
+    assert (model.neighbour(first, 1), model.neighbour(first, -1)) == (after, before)
+    assert model.next_unfinished(first) == ImageRef(stack.rel, 1)
+
+
 def test_thumbnails_come_for_rows_that_are_shown(qtbot: QtBot, panel: ImagesPanel) -> None:
     model = panel.model
     qtbot.waitUntil(lambda: model.data(model.index(0), THUMBNAIL) is not None)

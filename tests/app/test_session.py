@@ -20,7 +20,7 @@ from unet_gui.core import png
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED, Over
-from unet_gui.core.project import Status
+from unet_gui.core.project import Dataset, Status
 
 
 def test_opening_shows_the_first_image_with_nothing_said(qtbot: QtBot, tmp_path: Path) -> None:
@@ -403,6 +403,33 @@ def test_pages_of_a_stack_are_images(qtbot: QtBot, tmp_path: Path) -> None:
         assert session.key == "stack.tif#0", "a whole stack opens at its first page"
         assert folder_now.dataset.status(ImageRef("stack.tif", 1)) == Status.PARTIAL
         assert folder_now.dataset.status(ImageRef("stack.tif", 0)) == Status.UNTOUCHED
+
+
+def test_a_whole_stack_is_its_first_page_with_what_is_painted(qtbot: QtBot, tmp_path: Path) -> None:
+    """Its pages are not known at first: the way back to it asks for the file."""
+    import tifffile
+
+    folder = write_folder(tmp_path / "x", images=1)
+    tifffile.imwrite(folder / "s.tif", np.zeros((2, 30, 40), np.uint8), photometric="minisblack")
+    stack = ImageRef("s.tif")
+    with open_session(qtbot, folder) as (session, _):
+        session.autosave = False
+        session.open_image(stack)
+        qtbot.waitUntil(lambda: session.document is not None)
+        painted = session.document
+        paint(session, Rect(0, 0, 10, 10), 1)
+        session.open_image(stack)
+        assert session.document is painted, "it is there"
+        go_to(qtbot, session, 0)
+        session.open_image(stack)
+        qtbot.waitUntil(lambda: session.document is not None)
+        assert session.document is painted
+        assert session.documents().count(painted) == len(session.documents())
+        paint(session, Rect(20, 0, 10, 10), 0)
+        saved(qtbot, session)
+        label = Dataset.open(folder).load_label(ImageRef("s.tif", 0))
+        assert label is not None
+        assert set(np.unique(label)) == {0, 1, UNLABELLED}
 
 
 def test_closing_twice_is_harmless(qtbot: QtBot, tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ class Session(QObject):
         self._leaving: list[ImageSource] = []
         self._asked = 0  # number of the last request: an answer to an older one is dropped
         self._opener = Opener()
+        self._unread = ""  # the image that could not be read: only this one is asked for again
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_read)
         self._chores.failed.connect(self._on_not_read)
@@ -211,8 +212,11 @@ class Session(QObject):
 
     def open_image(self, ref: ImageRef) -> None:
         """Begin to read an image; the label of the one before is saved. Only the last request is answered."""
-        if self.folder is None or ref.key == self.key:
+        if self.folder is None or (ref.key == self.key and ref.key != self._unread):
             return
+        if self.document is not None and ref.page is None and self.document.ref == ImageRef(ref.rel, 0):
+            return  # the first page stands for the whole stack
+        self._unread = ""
         self.let_go()
         self.image_opening.emit(ref.key)
         if self.autosave:
@@ -307,6 +311,11 @@ class Session(QObject):
 
     def _on_image(self, document: Document) -> None:
         self.key = document.key  # the first page, when a whole stack was asked for
+        kept = self._kept.get(document.key)
+        if kept is not None:  # which has what is painted and not on disk yet
+            document.source.close()
+            self._show(kept)
+            return
         self.histories.give_to(document)
         if self.folder is not None and self.folder.journal is not None:
             self.folder.journal.base(document.key, document.labels.shape, document.disk)
@@ -323,6 +332,7 @@ class Session(QObject):
             self.said.emit(Message.of(error, topic="folder"))
             self.folder_changed.emit()
         elif what == "image":
+            self._unread = self.key
             self.image_changed.emit()
             self._close_sources()
             said = Message.of(error, topic="image", image=subject.key)

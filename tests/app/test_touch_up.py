@@ -237,3 +237,25 @@ def test_go_to_keeps_one_image_open(qtbot: QtBot, tmp_path: Path) -> None:
             go_to(qtbot, session, index)
             assert session.document is not None
             assert session.document.source.read(Rect(0, 0, 2, 2)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_is_offered_holds_when_the_label_was_read_again(qtbot: QtBot, tmp_path: Path, gone: bool) -> None:
+    """As after an import, a change of classes or what another program has written; the class may be gone then."""
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, ear):
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        touch_up.done()
+        offer = next(o for message in ear.messages for o in message.offers if o.text == "Fill with background")
+        before = session.document
+        if gone:
+            session.set_classes(session.classes[1:])
+        session.reopen()
+        qtbot.waitUntil(lambda: session.document is not None)
+        assert session.document is not before
+        ear.messages.clear()
+        offer.act()
+        assert not ear.heard("asked about")
+        assert session.labels is not None
+        assert set(np.unique(session.labels.ids)) == ({UNLABELLED} if gone else {0})
+        assert gone == any(o.text == "Fill with object" for message in ear.messages for o in message.offers)
+        touch_up.close()

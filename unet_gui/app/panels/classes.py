@@ -364,6 +364,13 @@ class ClassesSection(Section):
         """Whether the class does not show on the image."""
         return class_id in self._hidden
 
+    def show_all(self) -> None:
+        """Let every class show again: those of another folder are others, though their numbers are the same."""
+        if self._hidden:
+            self._hidden = frozenset()
+            self._fill()
+            self.hidden_changed.emit(self._hidden)
+
     def show_class(self, class_id: int) -> None:
         """Let a hidden class show again."""
         if self.is_hidden(class_id):

@@ -228,7 +228,7 @@ class ModelDesk(QObject):
 
         def go_on() -> None:
             if not self.training:
-                self._train_when_saved(lambda: self._begin_training(cut.out, cut.config))
+                self._train_when_saved(lambda: self._begin_training(cut.out, cut.config, cut.minutes or 0.0))
 
         self.said.emit(words.training_cut(cut, go_on, self._forget_cut_training))
 
@@ -237,12 +237,12 @@ class ModelDesk(QObject):
         if dataset is not None and dataset.settings.pop(cut_training.TRAINING, None) is not None:
             self._session.settings_to_disk()
 
-    def _begin_training(self, out: Path, config: TrainConfig) -> None:
+    def _begin_training(self, out: Path, config: TrainConfig, minutes: float = 0.0) -> None:
         opened = self._session.folder.opened if self._session.folder else None
         if opened is None or self._session.dataset is None:
             return
         start = TrainJob(opened.folder, opened.labels, opened.state, out, config)
-        cut_training.note(self._session.dataset, out, config)
+        cut_training.note(self._session.dataset, out, config, minutes)
         self._session.settings_to_disk()
         job = Job("train", "Training", start, reading=True)
         self._refs[job.id] = ()

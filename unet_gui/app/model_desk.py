@@ -118,8 +118,8 @@ class ModelDesk(QObject):
         if self.model is not None and self.model not in paths:
             paths.append(self.model)
         self.models = [self._facts_of(path) for path in paths if path.exists()]
-        if self.model is None and self.models:
-            self.model = self.models[0].path
+        if self.model is None:
+            self.model = next((facts.path for facts in self.models if not facts.problem), None)
         if self.model is not None:
             self._session.settled.emit("no model")
         self.models_changed.emit()
@@ -137,6 +137,7 @@ class ModelDesk(QObject):
         facts = self._facts_of(path)
         if facts.problem:
             self.said.emit(Message("error", facts.problem, topic="model"))
+            self.models_changed.emit()  # the one in use is another than the person has just chosen
             return
         self.model = path
         dataset = self._session.dataset
@@ -270,7 +271,8 @@ class ModelDesk(QObject):
         if folder.read_only:
             self._session.say_read_only()
             return
-        if self.model is None or not self.model.exists():
+        self._forget_lost_model()
+        if self.model is None:
             self._say_no_model()
             return
         if not self._fits(self.model):
@@ -284,6 +286,16 @@ class ModelDesk(QObject):
         job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
         self._refs[job.id] = refs
         self._runner.submit(job)
+
+    def _forget_lost_model(self) -> None:
+        """Use the newest one that is left when the file of the model in use is gone; then it is said."""
+        lost = self.model
+        if lost is not None and not lost.exists():
+            self.model = None
+            self.refresh_models()
+            if self.model is not None:
+                text = f"The model {lost.stem} is gone. {self.model.stem} is used from now on."
+                self.said.emit(Message("warning", text, topic="model"))
 
     def _say_no_model(self) -> None:
         text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."

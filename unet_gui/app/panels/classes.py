@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app import theme
-from unet_gui.app.widgets import KeysToWindow, Section, button, search_field, swatch
+from unet_gui.app.widgets import KeysToWindow, Section, button, keyless, search_field, swatch
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import PALETTES, ClassInfo
 
@@ -314,7 +314,7 @@ class ClassesSection(Section):
         merge.setEnabled(len(self._classes) > 1)
         for other in self._classes:
             if other.id != class_id:
-                action = merge.addAction(swatch(other.id, other.color), other.name)
+                action = merge.addAction(swatch(other.id, other.color), keyless(other.name))
                 action.triggered.connect(lambda _=False, into=other.id: self.merge_wanted.emit(class_id, into))
         remove = menu.addAction("Remove…")
         remove.setEnabled(len(self._classes) > 1)

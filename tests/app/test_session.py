@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from tests.app.kit import go_to, on_disk, on_disk_of, open_session, paint, saved, truth, write_folder
 from unet_gui.app.class_list import new_class
+from unet_gui.app.folder import Opener, open_folder
 from unet_gui.app.session import Session
 from unet_gui.core import png
 from unet_gui.core.geometry import Rect
@@ -455,3 +458,26 @@ def test_a_folder_opened_twice_is_open_for_writing(qtbot: QtBot, tmp_path: Path)
     finally:
         session.close()
     assert not list((tmp_path / "x" / ".unet-gui").glob("lock*")), "nor does one that is not wanted keep it"
+
+
+def test_a_folder_is_opened_again_when_its_lock_is_free(tmp_path: Path) -> None:
+    """The window is just giving the lock of an opening back that is not wanted, when the next one begins."""
+    opener, path = Opener(), write_folder(tmp_path / "x")
+    first = opener.open(1, partial(open_folder, path))
+    begun, on, release = threading.Event(), threading.Event(), first.dataset.release_lock
+
+    def slow() -> None:
+        begun.set()
+        assert on.wait(30)
+        release()
+
+    first.dataset.release_lock = slow  # type: ignore[method-assign]
+    window = threading.Thread(target=opener.give_back, args=(1,))
+    window.start()
+    assert begun.wait(30)
+    threading.Timer(0.1, on.set).start()
+    second = opener.open(2, partial(open_folder, path))
+    window.join()
+    assert second.read_only == ""
+    opener.give_back(2)
+    assert not second.dataset.has_lock

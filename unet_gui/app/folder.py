@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -120,11 +121,13 @@ class Opener:
 
     def __init__(self) -> None:
         self._untaken: dict[int, Opened] = {}
+        self._giving = threading.RLock()  # the next one waits until a lock that is being given back is free
 
     def open(self, number: int, work: Callable[[], Opened]) -> Opened:
         """Open a folder, which gets this number: called in the thread, when none before it is wanted any more."""
-        for earlier in list(self._untaken):
-            self.give_back(earlier)
+        with self._giving:
+            for earlier in list(self._untaken):
+                self.give_back(earlier)
         opened = self._untaken[number] = work()
         return opened
 
@@ -134,9 +137,10 @@ class Opener:
 
     def give_back(self, number: int) -> None:
         """Hear that this folder is not wanted."""
-        opened = self._untaken.pop(number, None)
-        if opened is not None and not opened.read_only:
-            opened.dataset.release_lock()
+        with self._giving:
+            opened = self._untaken.pop(number, None)
+            if opened is not None and not opened.read_only:
+                opened.dataset.release_lock()
 
 
 def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRef]]:

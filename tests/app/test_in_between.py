@@ -294,3 +294,13 @@ def test_the_view_stays_when_only_the_label_is_read_again(qtbot: QtBot, open_win
     assert canvas.visible_rect() == whole
     go_to(qtbot, session, 0)
     assert canvas.visible_rect() == whole
+
+
+def test_saving_by_itself_begins_when_it_is_switched_on(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.settings.set("autosave", False)
+    paint(window.session, Rect(0, 0, 9, 9), 1)
+    go_to(qtbot, window.session, 1)
+    assert window.session.unsaved() == ["0.png"]
+    window.settings.set("autosave", True)
+    qtbot.waitUntil(lambda: not window.session.unsaved(), timeout=LONG)

@@ -413,7 +413,9 @@ class MainWindow(WindowFrame):
 
     @Slot(str)
     def _apply_settings(self, name: str) -> None:
-        self.session.autosave = self.settings.get("autosave")
+        before, self.session.autosave = self.session.autosave, self.settings.get("autosave")
+        if self.session.autosave and not before:
+            self.session.save()  # what has waited for that
         if name in ("", "brush_in_screen_pixels"):
             self.stage.canvas.brush.on_screen = self.settings.get("brush_in_screen_pixels")
             self.stage.canvas.set_brush_size(self.stage.canvas.brush.size)

@@ -16,7 +16,10 @@ from pytestqt.qtbot import QtBot
 from tests.app.kit import on_disk_of, paint, saved, write_folder
 from unet_gui.app import model_jobs
 from unet_gui.app.main_window import MainWindow
+from unet_gui.app.panels.classes import ID
 from unet_gui.core.geometry import Rect
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.store import Encoding
 
 Open = Callable[[Path | None], MainWindow]
@@ -132,3 +135,20 @@ def test_a_change_of_encoding_that_waits_can_be_stopped(qtbot: QtBot, open_windo
     window.desk.stop()
     qtbot.waitUntil(lambda: not session.held and not session.folder.saver.busy, timeout=20_000)  # type: ignore[union-attr]
     assert session.dataset.encoding == before
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_row_that_is_held_may_go(qtbot: QtBot, open_window: Open, tmp_path: Path, moved: bool) -> None:
+    """Classes come or go while the button is down on one of them: its row is another one then."""
+    window = open_window(write_folder(tmp_path / "x"))
+    session, view = window.session, window.classes.list
+    first, second = (view.visualItemRect(view.item(row)).center() for row in (0, 1))
+    QTest.mousePress(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, second)
+    if moved:
+        QTest.mouseMove(view.viewport(), first)
+    session.set_classes([*session.classes, ClassInfo(2, "of the model", "#123456")])  # as the model's are added
+    QTest.mouseMove(view.viewport(), second)
+    QTest.mouseMove(view.viewport(), first)
+    QTest.mouseRelease(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, first)
+    assert [info.id for info in session.classes] == [0, 1, 2]
+    assert [view.item(row).data(ID) for row in range(view.count())] == [0, 1, 2, UNLABELLED]

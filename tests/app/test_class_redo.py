@@ -14,6 +14,7 @@ from tests.app.kit import drag, go_to, on_disk, saved, truth, write_folder
 from tests.app.test_classes_window import agree, idle, ids_of, question, three_classes
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 
 Open = Callable[[Path | None], MainWindow]
@@ -140,3 +141,51 @@ def test_the_prediction_of_a_class_that_is_back_is_whole(qtbot: QtBot, open_wind
         redo(qtbot, window)
     assert session.prediction is not None
     np.testing.assert_array_equal(session.prediction, predicted)
+
+
+def of_the_model(window: MainWindow, number: int) -> None:
+    """A prediction adds a class that the model knows: that is no change of the person's."""
+    window.session.set_classes([*window.session.classes, ClassInfo(number, "of the model", "#123456")])
+
+
+def overtaken(window: MainWindow, what: str) -> bool:
+    return any(f"“{what}” was not done" in each.text for each in window.stage.messages.messages)
+
+
+def test_redo_keeps_a_class_that_the_model_has_added(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.actions_by_id["add_class"].trigger()
+    of_the_model(window, 7)
+    for _ in range(2):
+        undo(qtbot, window)
+        assert ids_of(window) == [0, 1, 7]
+        redo(qtbot, window)
+        assert ids_of(window) == [0, 1, 2, 7]
+
+
+def test_redo_gives_no_number_that_the_model_has_taken(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    add(window, "mine")
+    undo(qtbot, window)  # its name
+    undo(qtbot, window)
+    of_the_model(window, 2)
+    for what in ("Redo add a class", "Redo rename class to “mine”"):
+        redo(qtbot, window)
+        assert [info.name for info in window.session.classes] == ["background", "object", "of the model"]
+        assert overtaken(window, what)
+    assert not window.actions_by_id["redo"].isEnabled()
+
+
+def test_undo_gives_no_number_that_the_model_has_taken(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.class_desk._on_renamed(0, "ground")
+    add(window, "mine")
+    window.classes.remove_wanted.emit(2)
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    of_the_model(window, 2)
+    for what in ("Undo remove the class “mine”", "Undo rename class to “mine”", "Undo add a class"):
+        undo(qtbot, window)
+        assert [info.name for info in window.session.classes] == ["ground", "object", "of the model"]
+        assert overtaken(window, what)
+    undo(qtbot, window)
+    assert [info.name for info in window.session.classes] == ["background", "object", "of the model"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -112,3 +113,27 @@ def test_one_that_was_stopped_says_nothing(qtbot: QtBot, open_window: Open, tmp_
     window.desk.stop()
     qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
     assert cut_training.found(Dataset.open(folder)) is None
+
+
+def test_what_was_cut_twice_ran_as_long_as_both_times(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", labels=4)
+    dataset = Dataset.open(folder)
+    out = dataset.state_dir / "models" / "x-1.safetensors"
+    cut_training.note(dataset, out, TrainConfig(minutes=60, device="cpu"))
+    dataset.settings[cut_training.TRAINING]["begun"] -= 3600
+    dataset.save()
+    kept = out.with_name(out.name + ".checkpoint")
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"")
+    at = dataset.settings[cut_training.TRAINING]["begun"] + 8 * 60
+    os.utime(kept, (at, at))
+    window = open_window(folder)
+    assert [message.text for message in told(window)] == ["The training of x-1 was interrupted after 8 minutes."]
+    noted: list[object] = []
+    window.runner.queued.connect(lambda _job: noted.append(cut_training.found(Dataset.open(folder))))
+    take(window, "Go on")
+    qtbot.waitUntil(lambda: bool(noted), timeout=SECONDS)
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)  # there is nothing in what was kept
+    (again,) = noted
+    assert isinstance(again, cut_training.CutTraining)
+    assert again.minutes == pytest.approx(8, abs=0.01), "killed again at once: that is not its first minute"

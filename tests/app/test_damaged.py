@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import drag, go_to, picture, write_folder
@@ -97,3 +98,31 @@ def test_a_damaged_label_is_no_damaged_image(qtbot: QtBot, open_window: Open, tm
     assert window.session.folder is not None
     window.session.folder.book.scan(window.session.folder.images())
     qtbot.waitUntil(lambda: state(window, "1.png")[0] != "problem")
+
+
+@pytest.mark.parametrize("place", ["image", "label"])
+def test_what_could_not_be_read_is_tried_again_by_a_click(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, place: str
+) -> None:
+    folder = write_folder(tmp_path / "x", images=2, labels=2)
+    path = folder / "1.png" if place == "image" else folder / "labels" / "1.png"
+    good = path.read_bytes()
+    path.write_bytes(b"junk")
+    window = open_window(folder)
+    view = window.images.list
+
+    def click(row: int) -> None:
+        at = view.visualRect(window.images.model.index(row)).center()
+        QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, at)
+
+    click(1)
+    qtbot.waitUntil(lambda: any(message.kind == "error" for message in window.stage.messages.messages))
+    assert window.session.document is None
+    path.write_bytes(good)
+    click(1)
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert window.session.key == "1.png"
+    assert not window.stage.messages.messages
+    shown = window.session.document
+    click(1)
+    assert window.session.document is shown, "what is there is not read again"

@@ -201,3 +201,14 @@ def test_the_arrows_of_the_file_dialog_can_be_seen(open_window: Open) -> None:
         }
         assert theme.current().text in drawn, name
     dialog.close()
+
+
+def test_masks_are_not_saved_among_the_images(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", labels=2)
+    write_folder(root / "a", images=2)
+    before = {path: path.read_bytes() for path in (root / "a").iterdir()}
+    window = open_window(root)
+    window.dialogs._save_masks(root / "a")
+    assert {"warning"} == set(window.dialogs._open), "neither begun nor asked"
+    assert not window.runner.busy
+    assert {path: path.read_bytes() for path in (root / "a").iterdir()} == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ from PySide6.QtTest import QAbstractItemModelTester, QTest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
+from unet_gui.app import thumbnails as thumbnails_module
 from unet_gui.app.image_list import STATE, THUMBNAIL, ImageListModel
 from unet_gui.app.panels.images import ImagesPanel
 from unet_gui.app.status_book import StatusBook
 from unet_gui.app.thumbnails import Thumbnails
+from unet_gui.core import images as images_module
 from unet_gui.core import png
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset, Status
@@ -243,6 +246,21 @@ def test_neighbours_and_the_next_unfinished(panel: ImagesPanel) -> None:
     assert model.next_unfinished(ImageRef("11.png")) == ImageRef("3.png"), "from the beginning again"
 
 
+def test_the_way_on_from_a_stack_that_is_folded_in_or_not_looked_into_yet(
+    panel: ImagesPanel, dataset: Dataset, book: StatusBook
+) -> None:
+    model, stack = panel.model, dataset.images[5]  # a picture, for its rows are all that matters
+    before, first, after = dataset.images[4], ImageRef(stack.rel, 0), dataset.images[6]
+    book.set(before.key, Status.PARTIAL)
+    assert (model.neighbour(first, 1), model.neighbour(first, -1)) == (after, before)
+    assert model.next_unfinished(first) == after
+    panel.set_pages({stack.rel: [ImageRef(stack.rel, page) for page in range(3)]}, first)
+    assert (model.neighbour(first, 1), model.neighbour(first, -1)) == (ImageRef(stack.rel, 1), before)
+    model.fold(stack.rel)
+    assert (model.neighbour(first, 1), model.neighbour(first, -1)) == (after, before)
+    assert model.next_unfinished(first) == ImageRef(stack.rel, 1)
+
+
 def test_thumbnails_come_for_rows_that_are_shown(qtbot: QtBot, panel: ImagesPanel) -> None:
     model = panel.model
     qtbot.waitUntil(lambda: model.data(model.index(0), THUMBNAIL) is not None)
@@ -348,3 +366,27 @@ def test_pictures_come_from_the_top_and_what_is_in_sight_now_first(qtbot: QtBot,
     qtbot.waitUntil(lambda: len(order) == 8, timeout=20_000)
     assert order == [f"{n}.png" for n in (0, 1, 4, 5, 6, 7, 2, 3)]
     thumbnails.close()
+
+
+def test_an_image_has_its_picture_though_one_of_its_name_in_the_folder_before_takes_long(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, on = threading.Event(), threading.Event()
+
+    def slow(path: Path, page: int, size: int) -> np.ndarray:
+        begun.set()
+        assert on.wait(60)
+        return images_module.thumbnail(path, page, size)
+
+    monkeypatch.setattr(thumbnails_module, "thumbnail", slow)
+    folders = [Dataset.open(write_folder(tmp_path / name, images=1)) for name in ("x", "y")]
+    pictures = Thumbnails()
+    for dataset in folders:
+        pictures.set_dataset(dataset)
+        assert pictures.get(dataset.images[0]) is None
+        pictures._next()
+    assert begun.wait(60)
+    with qtbot.waitSignal(pictures.ready, timeout=20_000):
+        on.set()
+    assert pictures.get(folders[1].images[0]) is not None
+    pictures.close()

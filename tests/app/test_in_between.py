@@ -22,6 +22,7 @@ from unet_gui.app.contrast import Contrast
 from unet_gui.app.document import load
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.widgets import action_button
+from unet_gui.core import png
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
 
@@ -240,3 +241,66 @@ def test_contrast_of_a_folder_is_its_own(qtbot: QtBot, open_window: Open, tmp_pa
     go_to(qtbot, window.session, 1)
     paint(window.session, Rect(1, 1, 2, 2), int(truth(0).max()))
     assert window.session.labels.shape == SHAPE  # type: ignore[union-attr]
+
+
+def test_the_colour_of_a_channel_is_not_for_an_image_without_it(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "x", images=1)
+    (folder / "1.png").write_bytes(png.encode(np.arange(60 * 80 * 3).reshape(60, 80, 3).astype(np.uint8)))
+    window = open_window(folder)
+    go_to(qtbot, window.session, 1)
+    window.layers.channel_color_wanted.emit(2)
+    dialog = window.dialogs._open["colour"]
+    go_to(qtbot, window.session, 0)
+    before = window.stage.canvas.display
+    dialog.colorSelected.emit("#123456")  # type: ignore[attr-defined]
+    assert window.stage.canvas.display == before
+    dialog.close()
+    qtbot.waitUntil(lambda: "colour" not in window.dialogs._open, timeout=LONG)
+
+
+# --- what belongs to a folder, what to an image
+
+
+def test_a_hidden_class_is_none_of_another_folder(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=1))
+    window.classes._toggle(1)
+    assert window.stage.canvas.layers.hidden == {1}
+    opened(qtbot, window, write_folder(tmp_path / "other", labels=1))
+    assert not window.classes.is_hidden(1)
+    assert not window.stage.canvas.layers.hidden
+
+
+def test_the_view_stays_when_only_the_label_is_read_again(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    """As after a merge of classes, an import, or what another program has written."""
+    window = open_window(write_folder(tmp_path / "x", labels=2))
+    canvas, session = window.stage.canvas, window.session
+
+    def read_again() -> None:
+        before = session.document
+        session.reopen()
+        qtbot.waitUntil(lambda: session.document not in (None, before), timeout=LONG)
+
+    whole = canvas.visible_rect()
+    read_again()
+    assert canvas.visible_rect() == whole
+    canvas.zoom_to(20)
+    canvas.center_on(50, 40)
+    seen = canvas.zoom, canvas.visible_rect()
+    read_again()
+    assert (canvas.zoom, canvas.visible_rect()) == seen
+    go_to(qtbot, session, 1)
+    assert canvas.visible_rect() == whole
+    go_to(qtbot, session, 0)
+    assert canvas.visible_rect() == whole
+
+
+def test_saving_by_itself_begins_when_it_is_switched_on(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.settings.set("autosave", False)
+    paint(window.session, Rect(0, 0, 9, 9), 1)
+    go_to(qtbot, window.session, 1)
+    assert window.session.unsaved() == ["0.png"]
+    window.settings.set("autosave", True)
+    qtbot.waitUntil(lambda: not window.session.unsaved(), timeout=LONG)

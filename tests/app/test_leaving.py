@@ -11,10 +11,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import drag, go_to, write_folder
+from tests.app.kit import drag, go_to, paint, saved, write_folder
 from tests.app.test_waiting import LONG, Long
 from unet_gui.app.jobs import Job
 from unet_gui.app.main_window import MainWindow
+from unet_gui.core.geometry import Rect
 
 Open = Callable[[Path | None], MainWindow]
 CORNERS = ((10, 10), (40, 10), (40, 40))
@@ -153,3 +154,30 @@ def test_an_interrupt_from_the_terminal_asks_nothing(open_window: Open, tmp_path
     draw(window)
     window.leave()
     assert not window.isVisible()
+
+
+@pytest.mark.parametrize("to", ["nowhere", "another folder"])
+def test_a_folder_is_not_left_while_something_runs_that_was_begun_meanwhile(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, long: Long, to: str
+) -> None:
+    """The question waits, and the window can be used behind it."""
+    folder, other = write_folder(tmp_path / "x"), write_folder(tmp_path / "other")
+    window = open_window(folder)
+    (folder / "labels").write_bytes(b"in the way")
+    paint(window.session, Rect(0, 0, 9, 9), 1)
+    if to == "nowhere":
+        window.folders.close_folder()
+    else:
+        window.folders.open(other)
+    qtbot.waitUntil(lambda: "question" in window.dialogs._open, timeout=LONG)
+    long.begin(window, "predict", "Predicting 0.png")
+    qtbot.waitUntil(lambda: window.runner.current is not None, timeout=LONG)
+    box = window.dialogs._open["question"]
+    next(each for each in box.buttons() if each.text() == "Lose them").click()  # type: ignore[attr-defined]
+    assert window.session.folder is not None
+    assert window.session.unsaved() == ["0.png"]
+    assert any("Something is still running" in message.text for message in window.stage.messages.messages)
+    long.on.set()
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=LONG)
+    (folder / "labels").unlink()
+    saved(qtbot, window.session)

@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import weakref
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,13 @@ from pytestqt.qtbot import QtBot
 
 from tests.app.kit import go_to, on_disk, on_disk_of, open_session, paint, saved, truth, write_folder
 from unet_gui.app.class_list import new_class
+from unet_gui.app.folder import Opener, open_folder
 from unet_gui.app.session import Session
 from unet_gui.core import png
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED, Over
-from unet_gui.core.project import Status
+from unet_gui.core.project import Dataset, Status
 
 
 def test_opening_shows_the_first_image_with_nothing_said(qtbot: QtBot, tmp_path: Path) -> None:
@@ -406,6 +409,33 @@ def test_pages_of_a_stack_are_images(qtbot: QtBot, tmp_path: Path) -> None:
         assert folder_now.dataset.status(ImageRef("stack.tif", 0)) == Status.UNTOUCHED
 
 
+def test_a_whole_stack_is_its_first_page_with_what_is_painted(qtbot: QtBot, tmp_path: Path) -> None:
+    """Its pages are not known at first: the way back to it asks for the file."""
+    import tifffile
+
+    folder = write_folder(tmp_path / "x", images=1)
+    tifffile.imwrite(folder / "s.tif", np.zeros((2, 30, 40), np.uint8), photometric="minisblack")
+    stack = ImageRef("s.tif")
+    with open_session(qtbot, folder) as (session, _):
+        session.autosave = False
+        session.open_image(stack)
+        qtbot.waitUntil(lambda: session.document is not None)
+        painted = session.document
+        paint(session, Rect(0, 0, 10, 10), 1)
+        session.open_image(stack)
+        assert session.document is painted, "it is there"
+        go_to(qtbot, session, 0)
+        session.open_image(stack)
+        qtbot.waitUntil(lambda: session.document is not None)
+        assert session.document is painted
+        assert session.documents().count(painted) == len(session.documents())
+        paint(session, Rect(20, 0, 10, 10), 0)
+        saved(qtbot, session)
+        label = Dataset.open(folder).load_label(ImageRef("s.tif", 0))
+        assert label is not None
+        assert set(np.unique(label)) == {0, 1, UNLABELLED}
+
+
 def test_closing_twice_is_harmless(qtbot: QtBot, tmp_path: Path) -> None:
     session = Session()
     session.open_folder(write_folder(tmp_path / "x"))
@@ -420,3 +450,44 @@ def test_a_session_goes_when_nobody_has_it_any_more() -> None:
     there = weakref.ref(session)
     del session
     assert there() is None
+
+
+def test_a_folder_opened_twice_is_open_for_writing(qtbot: QtBot, tmp_path: Path) -> None:
+    """A double click on a recent folder: the first opening is there already, and nobody has heard of it yet."""
+    session = Session()
+    try:
+        for _ in range(3):
+            session.open_folder(write_folder(tmp_path / "x"))
+            session._chores._pool.waitForDone()
+        qtbot.waitUntil(lambda: session.document is not None, timeout=20_000)
+        assert session.folder is not None
+        assert not session.folder.read_only
+        assert session.folder.dataset.has_lock
+        session.open_folder(tmp_path / "x")
+        session._chores._pool.waitForDone()
+    finally:
+        session.close()
+    assert not list((tmp_path / "x" / ".unet-gui").glob("lock*")), "nor does one that is not wanted keep it"
+
+
+def test_a_folder_is_opened_again_when_its_lock_is_free(tmp_path: Path) -> None:
+    """The window is just giving the lock of an opening back that is not wanted, when the next one begins."""
+    opener, path = Opener(), write_folder(tmp_path / "x")
+    first = opener.open(1, partial(open_folder, path))
+    begun, on, release = threading.Event(), threading.Event(), first.dataset.release_lock
+
+    def slow() -> None:
+        begun.set()
+        assert on.wait(30)
+        release()
+
+    first.dataset.release_lock = slow  # type: ignore[method-assign]
+    window = threading.Thread(target=opener.give_back, args=(1,))
+    window.start()
+    assert begun.wait(30)
+    threading.Timer(0.1, on.set).start()
+    second = opener.open(2, partial(open_folder, path))
+    window.join()
+    assert second.read_only == ""
+    opener.give_back(2)
+    assert not second.dataset.has_lock

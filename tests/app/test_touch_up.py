@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PySide6.QtCore import QThread
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import SHAPE, go_to, open_session, paint, saved, truth, write_folder
+from unet_gui.app import meter as meter_module
 from unet_gui.app.chores import Chores
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.meter import Meter
@@ -237,3 +239,58 @@ def test_go_to_keeps_one_image_open(qtbot: QtBot, tmp_path: Path) -> None:
             go_to(qtbot, session, index)
             assert session.document is not None
             assert session.document.source.read(Rect(0, 0, 2, 2)).shape == (2, 2)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_is_offered_holds_when_the_label_was_read_again(qtbot: QtBot, tmp_path: Path, gone: bool) -> None:
+    """As after an import, a change of classes or what another program has written; the class may be gone then."""
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, ear):
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        touch_up.done()
+        offer = next(o for message in ear.messages for o in message.offers if o.text == "Fill with background")
+        before = session.document
+        if gone:
+            session.set_classes(session.classes[1:])
+        session.reopen()
+        qtbot.waitUntil(lambda: session.document is not None)
+        assert session.document is not before
+        ear.messages.clear()
+        offer.act()
+        assert not ear.heard("asked about")
+        assert session.labels is not None
+        assert set(np.unique(session.labels.ids)) == ({UNLABELLED} if gone else {0})
+        assert gone == any(o.text == "Fill with object" for message in ear.messages for o in message.offers)
+        touch_up.close()
+
+
+def test_the_meter_counts_no_image_of_the_folder_before(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, on, compare = threading.Event(), threading.Event(), meter_module._compare
+
+    def slow(*arrays: np.ndarray) -> tuple[list[float], float]:
+        begun.set()
+        assert on.wait(60)
+        return compare(*arrays)
+
+    monkeypatch.setattr(meter_module, "_compare", slow)
+    monkeypatch.setattr(meter_module, "LOOK", 0.0)
+    section = ProgressSection()
+    qtbot.addWidget(section)
+    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+        meter = Meter(session, section)
+        touch_up = TouchUp(session, lambda: None, lambda: [])
+        touch_up.finished.connect(meter.on_finished)
+        predict(qtbot, session, 0, truth(0))
+        touch_up.done()
+        assert begun.wait(60)
+        other = write_folder(tmp_path / "other")
+        session.open_folder(other)
+        qtbot.waitUntil(lambda: session.document is not None and session.dataset.root == other)  # type: ignore[union-attr]
+        on.set()
+        qtbot.waitUntil(lambda: not meter._chores.waiting)
+        assert section.isHidden()
+        assert session.dataset is not None
+        assert "meter" not in session.dataset.settings
+        meter.close()
+        touch_up.close()

@@ -144,7 +144,11 @@ class CanvasLink(QObject):
         info = document.source.info
         shown = self._shown(document)
         self._range = _value_range(document.source, document.display, shown)
+        place = self._canvas.place if document.ref == self._ref else None
         self._canvas.set_image(document.source, shown)
+        if place is not None:  # only the label was read again
+            self._canvas.zoom_to(place[0])
+            self._canvas.center_on(*place[1])
         self._unlit = info.dtype == "uint8" and is_large(document.source)
         if self._contrast.auto and document.own is None:  # it was read before that was wanted
             self._canvas.auto_contrast()
@@ -167,6 +171,7 @@ class CanvasLink(QObject):
     @Slot()
     def _on_folder(self) -> None:
         self.set_contrast(Contrast())  # the next folder's values mean something else
+        self._classes.show_all()
         self._session.settled.emit("shape")
 
     @Slot(object)

@@ -182,11 +182,16 @@ class ClassChanges(QObject):
         if not self._undone or self._moving or self._is_held():
             return
         change = self._undone[-1]
-        if change.pixels is None:
-            self._undone.pop()
-            self._push(self._put(change, change.after, again=True))
-        else:
+        if change.pixels is not None:
             self._move(change, self._undone, undoing=False)
+            return
+        self._undone.pop()
+        classes = self._with_newer(change.after, change.before)
+        if classes is None:
+            self._say_overtaken(f"Redo {change.text}")
+            self.changed.emit()
+        else:
+            self._push(self._put(change, classes, again=True))
 
     def _move(self, change: Change, of: list[Change], undoing: bool) -> None:
         """Take a change of pixels back, or make it again, if it still is the last one when its turn has come."""
@@ -202,11 +207,24 @@ class ClassChanges(QObject):
         def still() -> Change | None:
             if of and of[-1] is change:
                 return turned
-            text = f"“{verb} {change.text}” was not done: the classes were changed in another way meanwhile."
-            self.said.emit(Message("warning", text, topic="classes"))
+            self._say_overtaken(f"{verb} {change.text}")
             return None
 
         self._run(f"{verb} {change.text}", still, over, over)
+
+    def _with_newer(self, classes: Sequence[ClassInfo], since: Sequence[ClassInfo]) -> list[ClassInfo] | None:
+        """Return a list of classes with those that a model has added since; None when they do not go together.
+
+        ``since`` is the list that there was before the model added any.
+        """
+        now = {info.id: info for info in self._session.classes}
+        if any(now.pop(info.id, None) != info for info in since):
+            return None  # a number of the list means another class now
+        return None if now.keys() & {info.id for info in classes} else [*classes, *now.values()]
+
+    def _say_overtaken(self, what: str) -> None:
+        text = f"“{what}” was not done: the classes were changed in another way meanwhile."
+        self.said.emit(Message("warning", text, topic="classes"))
 
     def _undo_list(self, change: Change, touched: Touched) -> None:
         """Give the list back as it was, unless a class that would go is in use."""
@@ -223,9 +241,12 @@ class ClassChanges(QObject):
             return
         self._done.pop()
         self._session.settled.emit(DONE)
-        since = {info.id for info in change.after}
-        newer = [info for info in self._session.classes if info.id not in since]
-        self._session.set_classes([*change.before, *newer], again=True)
+        classes = self._with_newer(change.before, change.after)
+        if classes is None:
+            self._say_overtaken(f"Undo {change.text}")
+            self.changed.emit()
+            return
+        self._session.set_classes(classes, again=True)
         self._paint_again(change)
         self._undone.append(replace(change, balance=self._session.edits.balance))
         self.changed.emit()

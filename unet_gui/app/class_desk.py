@@ -20,7 +20,7 @@ from unet_gui.app.messages import Message
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
-from unet_gui.app.widgets import swatch
+from unet_gui.app.widgets import keyless, swatch
 from unet_gui.app.words import pixels
 from unet_gui.core.class_file import joined, read_class_list, write_class_list
 from unet_gui.core.errors import UserError
@@ -119,7 +119,7 @@ class ClassDesk(QObject):
         """Show the classes as a menu."""
         menu = self._menu()
         for info in self._session.classes:
-            action = menu.addAction(swatch(info.id, info.color), info.name)
+            action = menu.addAction(swatch(info.id, info.color), keyless(info.name))
             action.setIconVisibleInMenu(True)
             self._checkable(action, info.id == self._session.active_class)
             action.triggered.connect(lambda _=False, class_id=info.id: self.pick(class_id))

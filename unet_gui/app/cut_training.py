@@ -33,15 +33,16 @@ class CutTraining:
     minutes: float | None
 
 
-def note(dataset: Dataset, out: Path, config: TrainConfig) -> None:
-    """Note that this training begins; whoever calls writes the project file."""
-    dataset.settings[TRAINING] = {"model": out.name, "begun": time.time(), "config": config.to_json()}
+def note(dataset: Dataset, out: Path, config: TrainConfig, minutes: float = 0.0) -> None:
+    """Note that this training begins, or goes on after so many minutes; whoever calls writes the project file."""
+    noted = {"model": out.name, "begun": time.time(), "minutes": minutes, "config": config.to_json()}
+    dataset.settings[TRAINING] = noted
 
 
 def found(dataset: Dataset) -> CutTraining | None:
     """Return the training that was cut, None when there is none."""
     match dataset.settings.get(TRAINING):
-        case {"model": str(name), "begun": int() | float() as begun, "config": str(text)}:
+        case {"model": str(name), "begun": int() | float() as begun, "config": str(text), **more}:
             out = dataset.state_dir / "models" / Path(name).name
         case _:
             return None
@@ -49,5 +50,7 @@ def found(dataset: Dataset) -> CutTraining | None:
         config = replace(TrainConfig.from_json(text), resume=True)
     except (ValueError, TypeError, AttributeError):
         return None
+    earlier = more.get("minutes")
+    before = float(earlier) if isinstance(earlier, (int, float)) else 0.0
     kept = modified(out.with_name(out.name + ".checkpoint"))
-    return CutTraining(out, config, max(0.0, (kept / 1e9 - begun) / 60) if kept else None)
+    return CutTraining(out, config, before + max(0.0, (kept / 1e9 - begun) / 60) if kept else None)

@@ -103,8 +103,15 @@ class FolderDesk(QObject):
         return str(self._settings.left(folder).get("image", ""))
 
     def _open_anyway(self, path: Path, labels: Path | None) -> None:
-        self._session.close_folder(lose_changes=True)
-        self.open_with_labels(path, labels)
+        if self._close_anyway():
+            self.open_with_labels(path, labels)
+
+    def _close_anyway(self) -> bool:
+        """Close the folder though labels are lost, unless something has been begun since that was asked."""
+        if self._runner.busy:
+            self._say_running()
+            return False
+        return self._session.close_folder(lose_changes=True)
 
     def _take_over(self) -> None:
         """Open the folder for writing though another window, which is said to be gone, has it open."""
@@ -123,7 +130,7 @@ class FolderDesk(QObject):
         if self._runner.busy:
             self._say_running()
         elif not self._session.close_folder():
-            self.ask_to_lose(partial(self._session.close_folder, lose_changes=True))
+            self.ask_to_lose(self._close_anyway)
 
     def _say_running(self) -> None:
         text = "Something is still running. Stop it first, then leave the folder."

@@ -129,6 +129,10 @@ class ImageListModel(QAbstractListModel):
         """Return all images in order, pages of stacks one by one, filter or not."""
         return [ref for ref in self._unfiltered(folded=False) if not self.is_group(ref)]
 
+    def listed(self, ref: ImageRef) -> ImageRef:
+        """Return what `everything` has of an image: the file, while nobody knows its pages."""
+        return ref if ref.rel in self._pages else ImageRef(ref.rel)
+
     def is_group(self, ref: ImageRef) -> bool:
         """Whether this is the heading of a stack."""
         return ref.page is None and ref.rel in self._pages
@@ -152,6 +156,8 @@ class ImageListModel(QAbstractListModel):
         """Return the image before (-1) or after (1) among those shown; None at the end."""
         rows = self._rows
         at = -1 if ref is None else self.index_of(ref).row()
+        if at < 0 and ref is not None and ref.page is not None:  # folded in, or nobody knows yet that it has pages
+            at = self.index_of(ImageRef(ref.rel)).row()
         if at < 0:
             return next((each for each in rows if not self.is_group(each)), None)
         at += step
@@ -162,6 +168,7 @@ class ImageListModel(QAbstractListModel):
     def next_unfinished(self, ref: ImageRef | None) -> ImageRef | None:
         """Return the next image that is not done, from the beginning again after the last; None when all are."""
         book = self._book
+        ref = None if ref is None else self.listed(ref)
         every = self.everything()
         start = every.index(ref) + 1 if ref in every else 0
         for each in [*every[start:], *every[:start]]:

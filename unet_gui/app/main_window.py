@@ -32,6 +32,7 @@ from unet_gui.app.settings import Settings
 from unet_gui.app.touch_up import TouchUp
 from unet_gui.app.waiting import Waiting
 from unet_gui.app.whole_image import WholeImage
+from unet_gui.app.widgets import keyless
 from unet_gui.app.window_frame import WindowFrame
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
@@ -282,7 +283,7 @@ class MainWindow(WindowFrame):
             what = next(filter(None, (getattr(part, f"{name}_text") for part in parts)), "")
             action = self.actions_by_id[name]
             action.setEnabled(bool(what))
-            action.setText(f"{name.capitalize()} {what}".strip())
+            action.setText(keyless(f"{name.capitalize()} {what}".strip()))
         self.setWindowModified(bool(self.session.unsaved()))
 
     def _undo(self) -> None:
@@ -412,7 +413,9 @@ class MainWindow(WindowFrame):
 
     @Slot(str)
     def _apply_settings(self, name: str) -> None:
-        self.session.autosave = self.settings.get("autosave")
+        before, self.session.autosave = self.session.autosave, self.settings.get("autosave")
+        if self.session.autosave and not before:
+            self.session.save()  # what has waited for that
         if name in ("", "brush_in_screen_pixels"):
             self.stage.canvas.brush.on_screen = self.settings.get("brush_in_screen_pixels")
             self.stage.canvas.set_brush_size(self.stage.canvas.brush.size)

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QMainWindow, QMenu, QToolBar, QToolButton, QWidget
 from unet_gui.app import theme
 from unet_gui.app.actions import TOOLS, ActionSpec, ActionTable
 from unet_gui.app.canvas.tools import TOOLS as TOOL_CLASSES
-from unet_gui.app.widgets import explain
+from unet_gui.app.widgets import explain, keyless
 
 _MENUS: dict[str, tuple[str, ...]] = {
     "&File": (
@@ -78,7 +78,7 @@ def fill_recent(menu: QMenu, folders: list[Path], open_folder: object) -> None:
     """Show the last folders in their menu."""
     menu.clear()
     for folder in folders:
-        action = menu.addAction(str(folder))
+        action = menu.addAction(keyless(str(folder)))
         action.triggered.connect(lambda _=False, path=folder: open_folder(path))  # type: ignore[operator]
     menu.setEnabled(bool(folders))
 

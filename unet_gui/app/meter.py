@@ -20,7 +20,7 @@ from unet_gui.app.chores import Chores
 from unet_gui.app.panels.model import ProgressSection
 from unet_gui.app.session import Session
 from unet_gui.core.overlap import confusion, dice, pixel_error
-from unet_gui.core.project import Status
+from unet_gui.core.project import Dataset, Status
 
 LAST = 6
 """Images the figures are taken over."""
@@ -98,11 +98,16 @@ class Meter(QObject):
         self._seen.add(key)
         prediction = document.prediction
         names = [(info.id, info.name) for info in self._session.classes]
-        self._chores.give((key, self._spent.get(key, 0.0), names), lambda: _compare(document.snapshot()[0], prediction))
+        tag = self._session.dataset, key, self._spent.get(key, 0.0), names
+        self._chores.give(tag, lambda: _compare(document.snapshot()[0], prediction))
 
     @Slot(object, object)
-    def _on_compared(self, tag: tuple[str, float, list[tuple[int, str]]], result: tuple[list[float], float]) -> None:
-        key, seconds, names = tag
+    def _on_compared(
+        self, tag: tuple[Dataset | None, str, float, list[tuple[int, str]]], result: tuple[list[float], float]
+    ) -> None:
+        dataset, key, seconds, names = tag
+        if dataset is not self._session.dataset:
+            return  # it is of the folder that was open before
         scores, wrong = result
         by_name = {name: scores[i] for i, name in names if i < len(scores) and not math.isnan(scores[i])}
         row = {"key": key, "dice": by_name, "wrong": wrong, "seconds": round(seconds, 1)}

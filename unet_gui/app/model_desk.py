@@ -119,8 +119,8 @@ class ModelDesk(QObject):
         if self.model is not None and self.model not in paths:
             paths.append(self.model)
         self.models = [self._facts_of(path) for path in paths if path.exists()]
-        if self.model is None and self.models:
-            self.model = self.models[0].path
+        if self.model is None:
+            self.model = next((facts.path for facts in self.models if not facts.problem), None)
         if self.model is not None:
             self._session.settled.emit("no model")
         self.models_changed.emit()
@@ -138,6 +138,7 @@ class ModelDesk(QObject):
         facts = self._facts_of(path)
         if facts.problem:
             self.said.emit(Message("error", facts.problem, topic="model"))
+            self.models_changed.emit()  # the one in use is another than the person has just chosen
             return
         self.model = path
         dataset = self._session.dataset
@@ -229,7 +230,7 @@ class ModelDesk(QObject):
 
         def go_on() -> None:
             if not self.training:
-                self._train_when_saved(lambda: self._begin_training(cut.out, cut.config))
+                self._train_when_saved(lambda: self._begin_training(cut.out, cut.config, cut.minutes or 0.0))
 
         self.said.emit(words.training_cut(cut, go_on, self._forget_cut_training))
 
@@ -238,12 +239,12 @@ class ModelDesk(QObject):
         if dataset is not None and dataset.settings.pop(cut_training.TRAINING, None) is not None:
             self._session.settings_to_disk()
 
-    def _begin_training(self, out: Path, config: TrainConfig) -> None:
+    def _begin_training(self, out: Path, config: TrainConfig, minutes: float = 0.0) -> None:
         opened = self._session.folder.opened if self._session.folder else None
         if opened is None or self._session.dataset is None:
             return
         start = TrainJob(opened.folder, opened.labels, opened.state, out, config)
-        cut_training.note(self._session.dataset, out, config)
+        cut_training.note(self._session.dataset, out, config, minutes)
         self._session.settings_to_disk()
         job = Job("train", "Training", start, reading=True)
         self._refs[job.id] = ()
@@ -271,7 +272,8 @@ class ModelDesk(QObject):
         if folder.read_only:
             self._session.say_read_only()
             return
-        if self.model is None or not self.model.exists():
+        self._forget_lost_model()
+        if self.model is None:
             self._say_no_model()
             return
         if not self._fits(self.model):
@@ -285,6 +287,16 @@ class ModelDesk(QObject):
         job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
         self._refs[job.id] = refs
         self._runner.submit(job)
+
+    def _forget_lost_model(self) -> None:
+        """Use the newest one that is left when the file of the model in use is gone; then it is said."""
+        lost = self.model
+        if lost is not None and not lost.exists():
+            self.model = None
+            self.refresh_models()
+            if self.model is not None:
+                text = f"The model {lost.stem} is gone. {self.model.stem} is used from now on."
+                self.said.emit(Message("warning", text, topic="model"))
 
     def _say_no_model(self) -> None:
         text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."

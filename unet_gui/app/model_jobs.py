@@ -75,12 +75,13 @@ class MasksJob:
 
     def __call__(self) -> Events:
         from unet_gui.core.exchange import export_masks, say_unfilled
+        from unet_gui.core.own_files import OwnFiles
 
-        unfilled = 0
+        unfilled, own = 0, OwnFiles(self.dataset)
 
         def work(ref: ImageRef, stack: StackWriter) -> None:
             nonlocal unfilled
-            unfilled += export_masks(self.dataset, ref, self.out, stack)
+            unfilled += export_masks(self.dataset, ref, self.out, stack, own)
 
         number, failed = yield from _each(self.dataset, self.refs, work, anew=True)
         return say_unfilled(unfilled, number - failed)

@@ -58,6 +58,7 @@ class Navigator(QObject):
         folder = self._session.folder
         if folder is None:
             return []
-        every, current = self._images.everything(), self.current
+        every = self._images.everything()
+        current = None if self.current is None else self._images.listed(self.current)
         start = every.index(current) + 1 if current in every else 0
         return [ref for ref in [*every[start:], *every[:start]] if folder.book.predicted(ref.key)]

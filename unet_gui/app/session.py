@@ -19,7 +19,7 @@ from unet_gui.app.class_list import classes_of, still_active
 from unet_gui.app.deed import Deed, Deeds
 from unet_gui.app.document import Document, first_page, load
 from unet_gui.app.edits import Edits
-from unet_gui.app.folder import Folder, Opened, open_folder
+from unet_gui.app.folder import Folder, Opened, Opener, open_folder
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
 from unet_gui.core.errors import LabelChanged, LabelError, UserError
@@ -119,6 +119,8 @@ class Session(QObject):
         self.histories = Histories()
         self._leaving: list[ImageSource] = []
         self._asked = 0  # number of the last request: an answer to an older one is dropped
+        self._opener = Opener()
+        self._unread = ""  # the image that could not be read: only this one is asked for again
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_read)
         self._chores.failed.connect(self._on_not_read)
@@ -152,7 +154,7 @@ class Session(QObject):
             return False
         self._asked += 1
         work = partial(open_folder, path, labels, state, anyway=anyway, first=first)
-        self._chores.give((self._asked, "folder", path), work)
+        self._chores.give((self._asked, "folder", path), partial(self._opener.open, self._asked, work))
         return True
 
     def close_folder(self, lose_changes: bool = False) -> bool:
@@ -209,8 +211,11 @@ class Session(QObject):
 
     def open_image(self, ref: ImageRef) -> None:
         """Begin to read an image; the label of the one before is saved. Only the last request is answered."""
-        if self.folder is None or ref.key == self.key:
+        if self.folder is None or (ref.key == self.key and ref.key != self._unread):
             return
+        if self.document is not None and ref.page is None and self.document.ref == ImageRef(ref.rel, 0):
+            return  # the first page stands for the whole stack
+        self._unread = ""
         self.let_go()
         self.image_opening.emit(ref.key)
         if self.autosave:
@@ -286,10 +291,11 @@ class Session(QObject):
         if asked != self._asked:
             if isinstance(result, Document):
                 result.source.close()
-            elif isinstance(result, Opened) and not result.read_only:
-                result.dataset.release_lock()
+            elif isinstance(result, Opened):
+                self._opener.give_back(asked)
             return
         if what == "folder":
+            self._opener.take(asked)
             self._open(result)
         elif what == "image":
             self._on_image(result)
@@ -304,6 +310,11 @@ class Session(QObject):
 
     def _on_image(self, document: Document) -> None:
         self.key = document.key  # the first page, when a whole stack was asked for
+        kept = self._kept.get(document.key)
+        if kept is not None:  # which has what is painted and not on disk yet
+            document.source.close()
+            self._show(kept)
+            return
         self.histories.give_to(document)
         if self.folder is not None and self.folder.journal is not None:
             self.folder.journal.base(document.key, document.labels.shape, document.disk)
@@ -320,6 +331,7 @@ class Session(QObject):
             self.said.emit(Message.of(error, topic="folder"))
             self.folder_changed.emit()
         elif what == "image":
+            self._unread = self.key
             self.image_changed.emit()
             self._close_sources()
             said = Message.of(error, topic="image", image=subject.key)

@@ -41,7 +41,7 @@ class Thumbnails(QObject):
         self._pictures: OrderedDict[str, QPixmap | None] = OrderedDict()
         self._asked: dict[str, ImageRef] = {}  # while the list was painted the last time, from top to bottom
         self._wanted: OrderedDict[str, ImageRef] = OrderedDict()
-        self._under_way: set[str] = set()
+        self._under_way: set[tuple[Dataset | None, str]] = set()
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_done)
         self._chores.failed.connect(self._on_failed)
@@ -63,7 +63,7 @@ class Thumbnails(QObject):
         if key in self._pictures:
             self._pictures.move_to_end(key)
             return self._pictures[key]
-        if key not in self._under_way:
+        if (self._dataset, key) not in self._under_way:
             self._asked[key] = ref
             self._soon.start()
         return None
@@ -86,7 +86,7 @@ class Thumbnails(QObject):
             self._asked = {}
         while self._wanted and self._chores.waiting < 2:
             key, ref = self._wanted.popitem(last=False)
-            self._under_way.add(key)
+            self._under_way.add((dataset, key))
             self._chores.give((dataset, key), _Make(dataset, ref))
 
     @Slot(object, object)
@@ -102,7 +102,7 @@ class Thumbnails(QObject):
 
     def _keep(self, tag: tuple[Dataset, str], picture: QPixmap | None) -> None:
         dataset, key = tag
-        self._under_way.discard(key)
+        self._under_way.discard(tag)
         if dataset is self._dataset:
             self._pictures[key] = picture
             while len(self._pictures) > KEPT:

@@ -20,6 +20,7 @@ from unet_gui.app.whole_image import WholeImage
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED, Over, count_unlabelled
+from unet_gui.core.planes import Probabilities
 from unet_gui.core.text import in_words
 from unet_gui.core.whole import Patch
 
@@ -79,6 +80,8 @@ class TouchUp(QObject):
         self._chores.done.connect(self._on_places)
         self._chores.failed.connect(self._on_no_places)
         session.prediction_changed.connect(self._on_prediction)
+        session.prediction_written.connect(self._on_predicted)
+        session.folder_changed.connect(self._on_folder)
 
     def close(self) -> None:
         """End the thread."""
@@ -208,8 +211,12 @@ class TouchUp(QObject):
         self._explain(text, fill, skip)
 
     def _fill_and_go_on(self, document: Document, class_id: int) -> None:
-        if document is not self._session.document:  # it was asked about another image
+        now = self._session.document
+        if now is None or now.key != document.key:  # it was asked about another image
             self._session.said.emit(words.asked_about(document.key))
+            return
+        if all(info.id != class_id for info in self._session.classes):
+            self.done()  # the label was read again without that class: ask anew
             return
         self.fill_unlabelled(class_id, self.done)
 
@@ -235,8 +242,8 @@ class TouchUp(QObject):
                 self._next_image()
             return
         self._searching = True
-        prob, label = document.probabilities.planes, document.labels.ids
-        self._chores.give(document.key, lambda: doubtful_places(prob, label))
+        said, label = document.probabilities, document.labels.ids
+        self._chores.give((document, said), lambda: doubtful_places(said.planes, label))
 
     def _go_to_place(self) -> None:
         place = self._places.pop(0)
@@ -257,9 +264,21 @@ class TouchUp(QObject):
         self._session.open_image(ref)
 
     @Slot()
+    def _on_folder(self) -> None:
+        """Another folder: its images may have the same names."""
+        self._searched.clear()
+        self._continue_in = ""
+
+    @Slot(str)
+    def _on_predicted(self, key: str) -> None:
+        self._searched.discard(key)  # a new prediction has other doubtful places
+
+    @Slot()
     def _on_prediction(self) -> None:
         """Another image, or a new prediction of this one."""
         document = self._session.document
+        if document is not None and document.key != self._continue_in:
+            self._continue_in = ""  # the person has gone somewhere else
         if document is not None and document.prediction is not None:
             self._session.settled.emit("no prediction")
         self._places, self._places_of = [], ""
@@ -268,21 +287,26 @@ class TouchUp(QObject):
             self.next_doubtful()
 
     @Slot(object, object)
-    def _on_places(self, key: str, places: list[Place]) -> None:
+    def _on_places(self, tag: tuple[Document, Probabilities], places: list[Place]) -> None:
         self._searching = False
-        if key != self._session.key:
+        document, said = tag
+        if document is not self._session.document:
             return
-        self._places, self._places_of, self._found = places, key, len(places)
+        if document.probabilities is not said:
+            self.next_doubtful()  # it has been predicted again meanwhile
+            return
+        self._places, self._places_of, self._found = places, document.key, len(places)
         if places:
             self._go_to_place()
         else:
             self._next_image()
 
     @Slot(object, object)
-    def _on_no_places(self, key: str, error: Any) -> None:
+    def _on_no_places(self, tag: tuple[Document, Probabilities], error: Any) -> None:
         self._searching = False
-        if key == self._session.key:
-            self._session.said.emit(Message.of(error, topic="doubt", image=key))
+        document, _ = tag
+        if document is self._session.document:
+            self._session.said.emit(Message.of(error, topic="doubt", image=document.key))
 
 
 def _patches(label: NDArray[np.uint8], said: NDArray[np.uint8] | np.uint8 | None) -> Iterator[Patch]:

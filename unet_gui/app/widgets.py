@@ -37,6 +37,11 @@ def label(text: str = "", role: str = "", wrap: bool = False) -> QLabel:
     return widget
 
 
+def keyless(text: str) -> str:
+    """Return a text for a button or a menu in which no letter becomes a key: names may hold an ampersand."""
+    return text.replace("&", "&&")
+
+
 def heading(text: str) -> QLabel:
     """Return the heading of a section: small capitals by size and spacing, whatever the font."""
     widget = label(text.upper(), "heading")

@@ -38,6 +38,7 @@ from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.measure import CsvExporter
+from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.project import Dataset, Status
 from unet_gui.core.store import UNLABELLED, write_label
 
@@ -53,6 +54,7 @@ __all__ = [
     "import_labels",
     "importing",
     "mask_of",
+    "mask_path",
     "say_unfilled",
 ]
 
@@ -189,15 +191,22 @@ def say_unfilled(unfilled: int, total: int) -> str:
     )
 
 
-def export_masks(dataset: Dataset, ref: ImageRef, out: Path, stack: StackWriter | None = None) -> bool:
-    """Write the mask of one image, in the folder's label encoding, under the image's relative path.
+def mask_path(dataset: Dataset, ref: ImageRef, out: Path) -> Path:
+    """Return the file of an image's mask in a folder: the name of its label, under the image's relative path."""
+    return out / dataset.label_path(ref).relative_to(dataset.label_root)
 
-    With ``stack`` that of a page is written later, together with others. Returns whether it has empty places because
-    there is no prediction.
+
+def export_masks(
+    dataset: Dataset, ref: ImageRef, out: Path, stack: StackWriter | None = None, own: OwnFiles | None = None
+) -> bool:
+    """Write the mask of one image, in the folder's label encoding, to its `mask_path`.
+
+    With ``stack`` that of a page is written later, together with others; ``own`` spares to look for the images and
+    labels, which are not replaced, again and again. Returns whether it has empty places because there is no prediction.
     """
-    label = dataset.label_path(ref).relative_to(dataset.label_root)
     pages = len(dataset.expand(ImageRef(ref.rel))) if ref.page is not None else None
-    path = out / label
+    path = mask_path(dataset, ref, out)
+    (own or OwnFiles(dataset)).must_not_be(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     mask = mask_of(dataset, ref)
     write_label(path, mask, dataset.encoding, page=ref.page, pages=pages, stack=stack)

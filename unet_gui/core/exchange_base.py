@@ -25,6 +25,7 @@ from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.listing import natural_key
+from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes, distinct, folded
 from unet_gui.core.project import Dataset
 from unet_gui.core.text import utf8
@@ -176,6 +177,7 @@ class Exporter(ABC):
         self.names = {info.id: info.name for info in dataset.classes}
         self.lossy = 0
         self.stack: StackWriter | None = None
+        self._own = OwnFiles(dataset)
         for name in self.wholes:
             self.check_free(out / name)
 
@@ -204,7 +206,8 @@ class Exporter(ABC):
         return self.out / folder / f"{stem.as_posix()}{page}{suffix}"
 
     def check_free(self, path: Path) -> None:
-        """Refuse to replace a file, unless asked to."""
+        """Refuse to replace a file, unless asked to; images and labels of the folder in any case."""
+        self._own.must_not_be(path)
         if path.exists() and not self.options.overwrite:
             replace = f"replace what is there{self.options.using('overwrite')}"
             raise UserError("is there already.", path, f"Choose another folder, or {replace}.")

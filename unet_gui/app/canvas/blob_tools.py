@@ -164,9 +164,7 @@ class BlobTool(_LabelBlobTool):
                 else "Nothing labelled to copy: point at a blob or drag a box"
             )
 
-        self.canvas.clip = None  # nobody pastes what was copied before while this is looked for
-        if not self.find("Copy", self._chosen(), find, take):
-            self.canvas.clip = before
+        self.find("Copy", self._chosen(), find, take)  # meanwhile labels are held: nobody pastes what was copied before
 
     def _chosen(self) -> Callable[[], Iterable[Part]]:
         """Return what finds the box, or the blob under the pointer, in parts."""

@@ -164,6 +164,11 @@ class CanvasSurface(QWidget):
 
     # zoom and pan
 
+    @property
+    def place(self) -> tuple[float, tuple[float, float]] | None:
+        """Zoom and middle of the view; None while the whole image is shown, and goes on to be."""
+        return None if self._fitted else (self.view.zoom, self.view.center)
+
     def fit(self) -> None:
         """Show the whole image."""
         self.view.fit()

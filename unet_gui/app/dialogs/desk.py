@@ -153,7 +153,12 @@ class DialogDesk(QObject):
         dataset = self._session.dataset
         if dataset is None:
             return
-        if out.resolve() in (dataset.image_root.resolve(), dataset.label_root.resolve()):
+        from unet_gui.core.exchange import mask_path
+        from unet_gui.core.own_files import OwnFiles
+
+        own = OwnFiles(dataset)
+        inside = out.resolve() in (dataset.image_root.resolve(), dataset.label_root.resolve())
+        if inside or any(own.what(mask_path(dataset, ref, out)) for ref in self._images()):
             self.warn("Masks are not written over images or labels. Choose another folder.")
             return
         if out.is_dir() and any(out.iterdir()):

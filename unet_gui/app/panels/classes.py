@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app import theme
-from unet_gui.app.widgets import KeysToWindow, Section, button, search_field, swatch
+from unet_gui.app.widgets import KeysToWindow, Section, button, keyless, search_field, swatch
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import PALETTES, ClassInfo
 
@@ -110,6 +110,11 @@ class _List(KeysToWindow, QListWidget):
         self.movable = True
         self._held: QListWidgetItem | None = None
         self._moved = False
+
+    def fill_anew(self) -> None:
+        """Take all rows away, also one that is held at the moment: Qt deletes them."""
+        self._held = None
+        self.clear()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -243,7 +248,7 @@ class ClassesSection(Section):
     def _fill(self) -> None:
         wanted = self.search.text().lower() if self.search.isVisibleTo(self) else ""
         self._quiet = True
-        self.list.clear()
+        self.list.fill_anew()
         self.list.movable = not wanted
         for place, info in enumerate(self._classes):
             if wanted in info.name.lower() or wanted == str(info.id):
@@ -309,7 +314,7 @@ class ClassesSection(Section):
         merge.setEnabled(len(self._classes) > 1)
         for other in self._classes:
             if other.id != class_id:
-                action = merge.addAction(swatch(other.id, other.color), other.name)
+                action = merge.addAction(swatch(other.id, other.color), keyless(other.name))
                 action.triggered.connect(lambda _=False, into=other.id: self.merge_wanted.emit(class_id, into))
         remove = menu.addAction("Remove…")
         remove.setEnabled(len(self._classes) > 1)
@@ -358,6 +363,13 @@ class ClassesSection(Section):
     def is_hidden(self, class_id: int) -> bool:
         """Whether the class does not show on the image."""
         return class_id in self._hidden
+
+    def show_all(self) -> None:
+        """Let every class show again: those of another folder are others, though their numbers are the same."""
+        if self._hidden:
+            self._hidden = frozenset()
+            self._fill()
+            self.hidden_changed.emit(self._hidden)
 
     def show_class(self, class_id: int) -> None:
         """Let a hidden class show again."""

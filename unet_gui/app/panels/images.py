@@ -299,6 +299,8 @@ class ImagesPanel(QWidget):
         if index.data(IS_GROUP):
             self.model.fold(self.model.ref(index).rel)
             self._mark_open()
+        elif index.isValid() and self.model.ref(index) == self._open:
+            self.chosen.emit(self._open)  # one that could not be read is tried again
 
     def eventFilter(self, watched: object, event: QEvent) -> bool:
         # Esc in the filter gives the keys back to the canvas; Enter and the arrows go into the list

@@ -209,8 +209,9 @@ class LayersSection(Section):
         self._change_channel(at, visible=on)
 
     def set_channel_color(self, at: int, color: str) -> None:
-        """Show a channel in this colour."""
-        self._change_channel(at, color=color)
+        """Show a channel in this colour, if the image has so many: it may be another one than when it was asked."""
+        if at < len(self._display.channels):
+            self._change_channel(at, color=color)
 
     def _change_channel(self, at: int, **what: Any) -> None:
         channels = list(self._display.channels)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from unet_gui.app import theme
 from unet_gui.app.messages import Message
-from unet_gui.app.widgets import button, label
+from unet_gui.app.widgets import button, keyless, label
 from unet_gui.core.text import in_words
 
 PASSING_MS = 6000
@@ -109,7 +109,7 @@ class Banner(QFrame):
         bottom.setContentsMargins(_INDENT - _MARGIN - 1, 0, 0, 0)
         bottom.setSpacing(10)
         for offer in self.message.offers:
-            widget = button(offer.text, "link")
+            widget = button(keyless(offer.text), "link")
             widget.clicked.connect(lambda _=False, act=offer.act: self._take(act))
             self._buttons.append(widget)
         if self.message.details:

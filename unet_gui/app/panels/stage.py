@@ -10,7 +10,7 @@ from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.tool import Options
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.panels.messages import MessageStack
-from unet_gui.app.widgets import button, explain, swatch
+from unet_gui.app.widgets import button, explain, keyless, swatch
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo
 
@@ -137,7 +137,7 @@ class Chips(QWidget):
             if not long:
                 self._set_name(self._elided(self._class_text, self._left(self.class_chip) - _LEAST - 68))
                 over_text = self._elided(over_text, self._left(self.over_chip) - 24)
-            self.over_chip.setText(over_text)
+            self.over_chip.setText(keyless(over_text))
             self.adjustSize()
             if self.sizeHint().width() <= self._room:
                 break
@@ -145,7 +145,7 @@ class Chips(QWidget):
         self.size_chip.setAccessibleName(f"Brush {self._size_text}")
 
     def _set_name(self, name: str) -> None:
-        self.class_chip.setText(f" {name}".replace("&", "&&"))  # not a key
+        self.class_chip.setText(keyless(f" {name}"))
 
     def _left(self, chip: QPushButton) -> int:
         """Return how much room the others leave to a chip; those that can be short count little."""
@@ -169,7 +169,7 @@ class Chips(QWidget):
         menu.addSeparator()
         chosen = self._over.classes if self._over.mode == "classes" else frozenset()
         for class_id, name in [*((info.id, info.name) for info in self._classes), (UNLABELLED, "unlabelled")]:
-            action = menu.addAction(f"Only {name}" if not chosen else name)
+            action = menu.addAction(keyless(f"Only {name}" if not chosen else name))
             action.setCheckable(True)
             action.setChecked(class_id in chosen)
             rule = frozenset(chosen ^ {class_id})

@@ -490,6 +490,8 @@ class ModelDesk(QObject):
             self._on_trained(job, stopped=True)
         elif job.kind == "segment":
             text = "Stopped. Segment all goes on where it stopped."
+            if job.id not in self._status:
+                text = "Segmenting was stopped before it began; nothing has changed."
             self.said.emit(Message("info", text, topic="segment", passing=True))
         self._end(job)
 

@@ -271,6 +271,14 @@ def test_the_open_image_stays_in_sight_when_there_is_less_room(qtbot: QtBot, pan
     assert panel.list.verticalScrollBar().value() == 0, "who looks elsewhere is not taken away"
 
 
+def test_the_open_image_is_in_sight_below_a_stack_that_unfolds(qtbot: QtBot, panel: ImagesPanel) -> None:
+    qtbot.waitExposed(panel)
+    panel.select(ImageRef("11.png"))
+    panel.set_pages({"1.png": [ImageRef("1.png", page) for page in range(5)]}, ImageRef("11.png"))
+    row = panel.list.visualRect(panel.list.currentIndex())
+    assert row.bottom() < panel.list.viewport().height()
+
+
 def test_thumbnails_come_for_rows_that_are_shown(qtbot: QtBot, panel: ImagesPanel) -> None:
     model = panel.model
     qtbot.waitUntil(lambda: model.data(model.index(0), THUMBNAIL) is not None)

@@ -158,6 +158,11 @@ class ImageView(KeysToWindow, QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
 
+    def show_row(self, index: QModelIndex) -> None:
+        """Scroll so that a row is in sight, also just after all rows were made anew."""
+        self.executeDelayedItemsLayout()  # or the bar would not know yet how many rows there are
+        self.scrollTo(index)
+
     def focusInEvent(self, event: QFocusEvent) -> None:
         if self.currentIndex().isValid():
             super().focusInEvent(event)
@@ -270,7 +275,7 @@ class ImagesPanel(QWidget):
         finally:
             self._quiet = False
         if index.isValid():
-            self.list.scrollTo(index)
+            self.list.show_row(index)
 
     @Slot()
     def _on_counts(self) -> None:

@@ -519,7 +519,7 @@ class ModelDesk(QObject):
     def _say_failures(self, job: Job) -> None:
         reasons = self._failures.get(job.id)
         if reasons:
-            self.said.emit(words.images_failed(job.kind, reasons, job.image))
+            self.said.emit(words.images_failed(job.kind, reasons, job.image, job.title))
 
     def _end(self, job: Job) -> None:
         if job.kind == "train":

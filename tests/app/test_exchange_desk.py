@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PySide6.QtWidgets import QDialogButtonBox
 from pytestqt.qtbot import QtBot
 
@@ -178,3 +179,28 @@ def test_every_format_goes_out_and_in_from_the_dialogs(
         disc = label[truth(0) == 1]
         assert (disc == disc[0]).all()
         assert not (label[truth(0) == 0] == disc[0]).any()
+
+
+def test_an_image_that_fails_is_named_once(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", images=3, labels=1)
+    tifffile.imwrite(folder / "s.tif", np.zeros((2, 60, 80), np.uint8), photometric="minisblack")
+    (folder / "labels" / "1.png").write_bytes(b"no picture")
+    window = open_window(folder)
+    window.exchange.export("coco", tmp_path / "out", {})
+    qtbot.waitUntil(lambda: "could not be" in said_by(window), timeout=20_000)
+    failed = next(m for m in window.stage.messages.messages if "could not be" in m.text)
+    assert failed.text.startswith("4 images could not be exported; the others are. The first: “1.png” is ")
+    neither = "There is neither a label nor a prediction. Label it, or segment the folder first."
+    assert failed.details.splitlines()[1:] == [
+        f"“{name}”: {neither}" for name in ("2.png", "s.tif, page 1", "s.tif, page 2")
+    ]
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("0.png", "2.png"):
+        (source / name).write_bytes(b"no picture")
+    (source / "2.png").rename(source / "2_mask.png")
+    window.exchange.import_labels("index", source, {"suffix": "_mask"})
+    qtbot.waitUntil(lambda: "could not be imported" in said_by(window), timeout=20_000)
+    failed = next(m for m in window.stage.messages.messages if "could not be" in m.text)
+    assert "The first: “0.png” has a label already." in failed.text
+    assert failed.details.splitlines()[1].startswith("“2.png”: “2_mask.png” is ")

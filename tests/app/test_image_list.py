@@ -261,6 +261,42 @@ def test_the_way_on_from_a_stack_that_is_folded_in_or_not_looked_into_yet(
     assert model.next_unfinished(first) == ImageRef(stack.rel, 1)
 
 
+def test_an_image_with_a_problem_is_the_last_that_is_unfinished(panel: ImagesPanel, book: StatusBook) -> None:
+    model = panel.model
+    assert model.next_unfinished(ImageRef("4.png")) == ImageRef("6.png"), "the label of 5.png cannot be read"
+    book.set_damaged("6.png", "is cut off")
+    assert model.next_unfinished(ImageRef("4.png")) == ImageRef("7.png")
+    for name in range(12):
+        if name not in (5, 6):
+            book.set(f"{name}.png", Status.DONE)
+    assert model.next_unfinished(ImageRef("11.png")) == ImageRef("5.png")
+    assert model.next_unfinished(ImageRef("5.png")) == ImageRef("6.png")
+
+
+def test_the_open_image_stays_in_sight_when_there_is_less_room(qtbot: QtBot, panel: ImagesPanel) -> None:
+    def in_sight() -> bool:
+        row = panel.list.visualRect(panel.list.currentIndex())
+        return row.top() >= 0 and row.bottom() < panel.list.viewport().height()
+
+    qtbot.waitExposed(panel)
+    panel.select(ImageRef("5.png"))
+    assert in_sight()
+    for height in (340, 250, 180):
+        panel.resize(230, height)
+        qtbot.waitUntil(in_sight)
+    panel.list.verticalScrollBar().setValue(0)
+    panel.resize(230, 170)
+    assert panel.list.verticalScrollBar().value() == 0, "who looks elsewhere is not taken away"
+
+
+def test_the_open_image_is_in_sight_below_a_stack_that_unfolds(qtbot: QtBot, panel: ImagesPanel) -> None:
+    qtbot.waitExposed(panel)
+    panel.select(ImageRef("11.png"))
+    panel.set_pages({"1.png": [ImageRef("1.png", page) for page in range(5)]}, ImageRef("11.png"))
+    row = panel.list.visualRect(panel.list.currentIndex())
+    assert row.bottom() < panel.list.viewport().height()
+
+
 def test_thumbnails_come_for_rows_that_are_shown(qtbot: QtBot, panel: ImagesPanel) -> None:
     model = panel.model
     qtbot.waitUntil(lambda: model.data(model.index(0), THUMBNAIL) is not None)

@@ -21,6 +21,7 @@ from unet_gui.app.messages import Message, Offer
 from unet_gui.app.panels.messages import MOST, MessageStack
 from unet_gui.core.errors import ImageError
 from unet_gui.core.images import ImageRef
+from unet_gui.engine.events import Warned
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -224,6 +225,35 @@ def test_that_there_is_no_model_is_over_when_one_is_trained(qtbot: QtBot, open_w
         qtbot.waitUntil(lambda n=n: len(at_start) > n and not window.runner.busy, timeout=300_000)
         assert any("No image has a label yet" in text for text in texts(window.stage.messages))
     assert at_start == [[], []], "it is being trained; it is tried again"
+
+
+def test_that_the_model_is_being_trained_is_over_when_it_is_not(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=2))
+    window.runner.started.connect(lambda _job: window.actions_by_id["predict"].trigger())
+    seen: list[str] = []
+    window.desk.said.connect(lambda message: seen.append(message.text))
+    window.actions_by_id["train"].trigger()
+    qtbot.waitUntil(lambda: bool(seen) and not window.runner.busy, timeout=300_000)
+    assert "it is being trained" in seen[0]
+    assert ["No image has a label yet" in text for text in texts(window.stage.messages)] == [True]
+
+
+def test_what_a_training_warned_of_is_over_when_the_next_one_begins(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    words = iter(["Nothing is labelled as “cell”: the model will not know it.", "Something else."])
+
+    def warn() -> Iterator[Warned]:
+        yield Warned(next(words))
+
+    for _ in range(2):
+        window.runner.submit(Job("segment", "Segmenting", warn))
+        qtbot.waitUntil(lambda: not window.runner.busy)
+    warnings = [message.text for message in window.stage.messages.messages if message.kind == "warning"]
+    assert warnings == ["Something else."]
 
 
 def test_that_something_runs_is_over_when_it_has_ended(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

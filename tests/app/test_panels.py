@@ -195,6 +195,20 @@ def test_model_facts(qtbot: QtBot, window: QMainWindow, actions: ActionTable) ->
     assert not section.curves.isVisible(), "nothing was learned, so there is nothing to see"
 
 
+def test_the_buttons_never_need_more_room_for_a_moment(qtbot: QtBot, window: QMainWindow) -> None:
+    section = ModelSection(ActionTable(window))
+    qtbot.addWidget(section.button_bar)
+    section.button_bar.show()
+    least = [section.button_bar.minimumSizeHint().width()]
+    for training in (True, False):
+        section.set_training(training)
+        least.append(section.button_bar.minimumSizeHint().width())
+    section.button_bar.resize(max(least), section.button_bar.height())
+    for training in (True, False):
+        section.set_training(training)
+        assert section.button_bar.width() == max(least), "the panel would become wider, and the image smaller"
+
+
 def test_curves_grow_and_start_again(qtbot: QtBot) -> None:
     curves = Curves()
     qtbot.addWidget(curves)

@@ -251,3 +251,15 @@ def test_the_way_labels_are_stored_changes_when_an_export_has_ended(
         out = read_raw(tmp_path / "out" / f"{n}.png").pixels
         np.testing.assert_array_equal(out, truth(n), "one encoding for all of it")
     assert (read_raw(tmp_path / "again" / "0.png").pixels == UNLABELLED).any(), "255 means that now"
+
+
+def test_segmenting_that_was_stopped_while_it_waited_has_not_begun(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, long: Long
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    long.begin(window, "train", "Training")
+    window.runner.submit(Job("segment", "Segmenting", long.run))
+    assert waits(window) == ["Waiting for “Training” to finish: segmenting."]
+    press(window, "Cancel")
+    assert heard(window, "Segmenting was stopped before it began")
+    assert not heard(window, "goes on where it stopped")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.jobs import Job, JobRunner
-from unet_gui.app.messages import Message
+from unet_gui.app.messages import Message, sentence
 from unet_gui.app.session import Session
+from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
@@ -19,7 +20,7 @@ from unet_gui.core.store import Encoding
 from unet_gui.engine.events import Event, ImageDone, ImageFailed
 
 if TYPE_CHECKING:
-    from unet_gui.core.exchange import ExchangeResult
+    from unet_gui.core.exchange import ExchangeResult, Outcome
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,20 @@ class ExchangeJob:
             ref = ImageRef.parse(outcome.key)
             path, page = self.dataset.image_path(ref), ref.page or 0
             if outcome.state == "failed":
-                yield ImageFailed(number, path, page, outcome.reason, "", "", number + 1, self.total)
+                called = path.with_name(Path(outcome.key).name)  # which tells pages apart
+                yield ImageFailed(number, called, page, _why(outcome), "", "", number + 1, self.total)
             else:
                 yield ImageDone(number, path, page, self.place, 0.0, False, number + 1, self.total)
         return result
+
+
+def _why(outcome: Outcome) -> str:
+    """Return why an image failed, without its name, which is said anyway; another file's name belongs to it."""
+    error = outcome.error
+    if not isinstance(error, UserError) or error.path is None:
+        return outcome.reason
+    named, ours = (Path(ImageRef.parse(name).rel) for name in (error.path, outcome.key))
+    return sentence(error.message, named.name if named.stem != ours.stem else None, error.hint)
 
 
 def _nothing() -> Generator[Event, None, None]:

@@ -166,15 +166,22 @@ class ImageListModel(QAbstractListModel):
         return rows[at] if 0 <= at < len(rows) else None
 
     def next_unfinished(self, ref: ImageRef | None) -> ImageRef | None:
-        """Return the next image that is not done, from the beginning again after the last; None when all are."""
+        """Return the next image that is not done, from the beginning again after the last; None when all are.
+
+        Nobody can finish an image that has a problem: such a one comes only when there is no other.
+        """
         book = self._book
         ref = None if ref is None else self.listed(ref)
+        troubled = None
         every = self.everything()
         start = every.index(ref) + 1 if ref in every else 0
         for each in [*every[start:], *every[:start]]:
-            if each != ref and (book is None or book.status(each.key) != Status.DONE):
+            if each == ref or (book is not None and book.status(each.key) == Status.DONE):
+                continue
+            if book is None or not book.problem(each.key):
                 return each
-        return None
+            troubled = troubled or each
+        return troubled
 
     # --- Qt --------------------------------------------------------------------------------------------------------
 

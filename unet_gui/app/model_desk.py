@@ -87,7 +87,9 @@ class ModelDesk(QObject):
         self._waiting_to_train = False
         self._rough = False  # the scores of the training that runs say little
         self._told_names: set[str] = set()
+        self._warned: dict[str, set[str]] = {}  # topics of what the last job of a kind warned of
         self._facts: dict[Path, tuple[int, ModelFacts]] = {}
+        self.training_changed.connect(lambda _on: session.settled.emit("no model"))
         session.folder_changed.connect(self._on_folder)
         runner.started.connect(self._on_started)
         runner.progressed.connect(self._on_event)
@@ -251,7 +253,6 @@ class ModelDesk(QObject):
         for topic in ("segment", "segment images", "predict", "predict images"):  # of a model that gets better now
             self._session.settled.emit(topic)
         self.plan_known.emit("")
-        self._session.settled.emit("no model")
         self.training_changed.emit(True)
         self._runner.submit(job)
 
@@ -385,7 +386,8 @@ class ModelDesk(QObject):
 
     @Slot(object)
     def _on_started(self, job: Job) -> None:
-        for topic in (job.kind, f"{job.kind} images"):  # how it went the last time
+        warned = self._warned.pop(job.kind, ())
+        for topic in (job.kind, f"{job.kind} images", *warned):  # how it went the last time
             self._session.settled.emit(topic)
         self._show(job, Progress(job.title, "starting"))
 
@@ -405,7 +407,9 @@ class ModelDesk(QObject):
             shown = self._status.get(job.id, Progress(job.title))
             self._show(job, replace(shown, text=f"{name} {event.score:.3f}"))
         elif isinstance(event, ev.Warned):
-            self.said.emit(Message("warning", event.text, topic=f"{job.kind} {event.text[:40]}"))
+            topic = f"{job.kind} {event.text[:40]}"
+            self._warned.setdefault(job.kind, set()).add(topic)
+            self.said.emit(Message("warning", event.text, topic=topic))
         elif isinstance(event, ev.TileDone):
             self._on_tile(job, event)
         elif isinstance(event, ev.ImageDone):
@@ -499,6 +503,8 @@ class ModelDesk(QObject):
             self._on_trained(job, stopped=True)
         elif job.kind == "segment":
             text = "Stopped. Segment all goes on where it stopped."
+            if job.id not in self._status:
+                text = "Segmenting was stopped before it began; nothing has changed."
             self.said.emit(Message("info", text, topic="segment", passing=True))
         self._end(job)
 
@@ -526,7 +532,7 @@ class ModelDesk(QObject):
     def _say_failures(self, job: Job) -> None:
         reasons = self._failures.get(job.id)
         if reasons:
-            self.said.emit(words.images_failed(job.kind, reasons, job.image))
+            self.said.emit(words.images_failed(job.kind, reasons, job.image, job.title))
 
     def _end(self, job: Job) -> None:
         if job.kind == "train":

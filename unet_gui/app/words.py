@@ -97,9 +97,11 @@ def partly_read(key: str, error: Exception) -> Message:
     return Message("error", f"Only a part of “{key}” can be read: {why}", said.details, "image", image=key)
 
 
-def images_failed(kind: str, reasons: list[str], image: str) -> Message:
+def images_failed(kind: str, reasons: list[str], image: str, title: str = "") -> Message:
     """Say which images a job could not do, and why; ``image`` is the key of the only one it was for."""
-    verbs = {"masks": "saved", "exchange": "read or written", "relabel": "changed", "count": "read"}
+    verbs = {"masks": "saved", "exchange": "exported", "relabel": "changed", "count": "read"}
+    if title == "Importing":
+        verbs["exchange"] = "imported"
     which, first = f"{len(reasons)} images", f"The first: {reasons[0]}"
     if len(reasons) == 1:
         which, first = "1 image", reasons[0]

@@ -129,11 +129,19 @@ class Outcome:
         ``done``, ``skipped`` or ``failed``.
     reason : str
         Why it failed.
+    error : UserError or OSError, optional
+        The same, in its parts.
     """
 
     key: str
     state: str
     reason: str = ""
+    error: UserError | OSError | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, key: str, error: UserError | OSError) -> Outcome:
+        """Say that an image failed."""
+        return cls(key, "failed", str(error), error)
 
 
 def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
@@ -273,7 +281,7 @@ def _each(
                     yield _counted(result, work(ref, stack))
         except UserError as error:
             result.done = before
-            yield _counted(result, Outcome(file.key, "failed", str(error)))
+            yield _counted(result, Outcome.of(file.key, error))
 
 
 def _export_one(
@@ -290,7 +298,7 @@ def _export_one(
         exporter.add(ref, ids)
         result.unfilled += not exporter.options.only_labels and _lacks_prediction(dataset, ref, ids)
     except (UserError, OSError) as error:
-        return Outcome(ref.key, "failed", str(error))
+        return Outcome.of(ref.key, error)
     return Outcome(ref.key, "done")
 
 
@@ -386,8 +394,8 @@ def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef, stack: Stac
             return Outcome(ref.key, "skipped")
         overwrite = importer.options.overwrite
         if not overwrite and dataset.status(ref) is not Status.UNTOUCHED:
-            replace = f"Replace it{importer.options.using('overwrite')}"
-            return Outcome(ref.key, "failed", f"{ref.key}: has a label already. {replace}.")
+            replace = f"Replace it{importer.options.using('overwrite')}."
+            return Outcome.of(ref.key, UserError("has a label already.", ref.key, replace))
         with dataset.open_image(ref) as image:
             shape = image.shape
         ids = importer.read(ref, shape)
@@ -396,5 +404,5 @@ def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef, stack: Stac
             importer.known = list(dataset.classes)
         dataset.save_label(ref, ids, overwrite=overwrite, stack=stack)
     except (UserError, OSError) as error:
-        return Outcome(ref.key, "failed", str(error))
+        return Outcome.of(ref.key, error)
     return Outcome(ref.key, "done")

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFocusEvent, QFont, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen
+from PySide6.QtGui import (
+    QColor,
+    QFocusEvent,
+    QFont,
+    QFontMetrics,
+    QKeyEvent,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemDelegate,
     QAbstractItemView,
@@ -148,11 +158,23 @@ class ImageView(KeysToWindow, QTableView):
         self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
 
+    def show_row(self, index: QModelIndex) -> None:
+        """Scroll so that a row is in sight, also just after all rows were made anew."""
+        self.executeDelayedItemsLayout()  # or the bar would not know yet how many rows there are
+        self.scrollTo(index)
+
     def focusInEvent(self, event: QFocusEvent) -> None:
         if self.currentIndex().isValid():
             super().focusInEvent(event)
         else:  # Qt would go to the first row, and so open an image that nobody has chosen
             QWidget.focusInEvent(self, event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        row = self.visualRect(self.currentIndex())
+        was_in_sight = row.isValid() and row.top() >= 0 and row.bottom() < event.oldSize().height()
+        super().resizeEvent(event)
+        if was_in_sight:
+            self.scrollTo(self.currentIndex())
 
     def setItemDelegate(self, delegate: QAbstractItemDelegate) -> None:
         super().setItemDelegate(delegate)
@@ -253,7 +275,7 @@ class ImagesPanel(QWidget):
         finally:
             self._quiet = False
         if index.isValid():
-            self.list.scrollTo(index)
+            self.list.show_row(index)
 
     @Slot()
     def _on_counts(self) -> None:

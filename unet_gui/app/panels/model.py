@@ -141,8 +141,9 @@ class ModelSection(Section):
 
     def set_training(self, training: bool) -> None:
         """Show the button that fits."""
-        self.train_button.setVisible(not training)
-        self.stop_button.setVisible(training)
+        gone, there = (self.train_button, self.stop_button) if training else (self.stop_button, self.train_button)
+        gone.hide()  # first: with all of them for a moment the panel would become wider, and stay so
+        there.show()
         self._show_hint()
         if not training:
             self.curves.end()

@@ -54,6 +54,7 @@ def test_masks_replace_no_image(tmp_path: Path, where: str) -> None:
 def test_masks_go_into_any_other_folder_beside_the_images(tmp_path: Path) -> None:
     dataset = nested(tmp_path / "x")
     own = OwnFiles(dataset)
+    assert [own.near(out) for out in (tmp_path, dataset.root / "b", tmp_path / "y")] == [True, True, False]
     for out in (dataset.root / "b", dataset.root / "labels" / "b", tmp_path / "y"):
         assert own.what(out / "0.png") == ""
         for _ in range(2):

@@ -29,10 +29,16 @@ class OwnFiles:
             same_name(os.path.join(os.path.realpath(root), "")) for root in (dataset.image_root, dataset.label_root)
         }
         self._known: dict[str, str] | None = None  # made when somebody writes near them
+        self._real: dict[Path, str] = {}  # folders are few and files are many
+
+    def near(self, out: Path) -> bool:
+        """Whether anything below a folder may be an image or a label; to know which, all have to be gone through."""
+        place = same_name(os.path.join(os.path.realpath(out), ""))
+        return any(place.startswith(root) or root.startswith(place) for root in self._roots)
 
     def what(self, path: Path) -> str:
         """Return what would be replaced, "" when it is neither an image nor a label."""
-        place = same_name(_place(path))
+        place = same_name(self._place(path))
         if not any(place.startswith(root) for root in self._roots):
             return ""
         if self._known is None:
@@ -52,15 +58,17 @@ class OwnFiles:
 
     def _all(self) -> list[tuple[str, str]]:
         data = self._dataset
-        found = [(same_name(_place(data.image_path(ref))), "an image") for ref in data.images]
+        found = [(same_name(self._place(data.image_path(ref))), "an image") for ref in data.images]
         for ref in data.images:
             pages = [ref, ImageRef(ref.rel, 0)] if ref.rel.lower().endswith(SUFFIXES) else [ref]
-            stems = {os.path.splitext(same_name(_place(data.label_path(page))))[0] for page in pages}
+            stems = {os.path.splitext(same_name(self._place(data.label_path(page))))[0] for page in pages}
             # also of another kind: it would be found there
             found += [(stem + suffix, "the label of an image") for stem in stems for suffix in LABEL_SUFFIXES]
         return found
 
-
-def _place(path: Path) -> str:
-    """Return where a name is: a link of that name would be replaced, so it is not followed."""
-    return os.path.join(os.path.realpath(path.parent), path.name)
+    def _place(self, path: Path) -> str:
+        """Return where a name is: a link of that name would be replaced, so it is not followed."""
+        folder = path.parent
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder)
+        return os.path.join(self._real[folder], path.name)

@@ -158,7 +158,7 @@ class DialogDesk(QObject):
 
         own = OwnFiles(dataset)
         inside = out.resolve() in (dataset.image_root.resolve(), dataset.label_root.resolve())
-        if inside or any(own.what(mask_path(dataset, ref, out)) for ref in self._images()):
+        if inside or (own.near(out) and any(own.what(mask_path(dataset, ref, out)) for ref in self._images())):
             self.warn("Masks are not written over images or labels. Choose another folder.")
             return
         if out.is_dir() and any(out.iterdir()):

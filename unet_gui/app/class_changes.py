@@ -137,11 +137,12 @@ class ClassChanges(QObject):
         self._number = 0
         self._half: set[str] = set()  # topics of changes that were interrupted
         self._moving = False  # a change is being taken back or made again, or waits for that
+        self._made = 0  # new changes of labels until now
         self._counted_at = 0  # changes of labels when counting began: what is painted meanwhile is not counted
         self._broom = Chores(1, self)
         session.folder_changed.connect(self.forget)
         session.encoding_changed.connect(self.forget)
-        session.history_changed.connect(self.changed)
+        session.history_changed.connect(self._on_history)
         runner.finished.connect(self._on_finished)
         for over in (runner.failed, runner.cancelled):
             over.connect(self._on_not_finished)
@@ -519,6 +520,14 @@ class ClassChanges(QObject):
         self._half.add(topic := f"half changed {change.keep or what.old}")
         text = f"{change.text[:1].upper()}{change.text[1:]}: {text[:1].lower()}{text[1:]}"
         self.said.emit(Message("warning", text, topic=topic, offers=tuple(offers)))
+
+    @Slot()
+    def _on_history(self) -> None:
+        """Make nothing again after something new: what was undone last before *Redo* would be something else."""
+        if self._made != self._session.made:
+            self._made = self._session.made
+            self._undone.clear()
+        self.changed.emit()
 
     # --- folder ----------------------------------------------------------------------------------------------------
 

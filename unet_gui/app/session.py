@@ -53,6 +53,8 @@ class Session(QObject):
         Grows with every change of a label and with redo, shrinks with undo: tells whether anything was done since.
     changes : int
         Grows with each of them.
+    made : int
+        Grows with every new change of a label, not with undo and redo: there is nothing to be made again then.
     histories : Histories
 
     Signals
@@ -112,7 +114,7 @@ class Session(QObject):
         self.auto_contrast = False
         self._held = ""
         self._patient: list[Deed] = []
-        self.balance = self.changes = 0
+        self.balance = self.changes = self.made = 0
         self._active_class = 1
         self._over = Over.ALL
         self._kept: dict[str, Document] = {}  # changed and not on disk yet
@@ -419,6 +421,7 @@ class Session(QObject):
         document.moving = False
         if delta is not None:
             self.balance += 1
+            self.made += 1
             self._after_change()
         elif document.dirty and self.autosave:
             self._quiet.start()
@@ -432,6 +435,7 @@ class Session(QObject):
             self._record(document, edit.delta)
             document.history.push(edit.delta)
             self.balance += 1
+            self.made += 1
         document.moving = False
         if document is self.document:
             self.changed(edit.rect)

@@ -224,7 +224,7 @@ class ClassChanges(QObject):
         return None if now.keys() & {info.id for info in classes} else [*classes, *now.values()]
 
     def _say_overtaken(self, what: str) -> None:
-        text = f"“{what}” was not done: the classes were changed in another way meanwhile."
+        text = f"“{what}” was not done: labels or classes were changed in another way meanwhile."
         self.said.emit(Message("warning", text, topic="classes"))
 
     def _undo_list(self, change: Change, touched: Touched) -> None:

@@ -219,3 +219,19 @@ def test_redo_makes_the_stroke_again_that_came_after_a_change_taken_back(
     assert ids_of(window) == [0, 1, 2]
     np.testing.assert_array_equal(session.labels.ids, painted)
     assert not window.actions_by_id["redo"].isEnabled()
+
+
+def test_an_undo_that_cannot_be_leaves_the_redo_of_the_classes(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    add(window, "gone")
+    drag(window, (20, 20), (40, 20))
+    window.touch_up.clear()
+    window.classes.remove_wanted.emit(2)
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    window.class_desk.changes.forget()  # as an import does
+    window.class_desk._on_renamed(0, "ground")
+    undo(qtbot, window)
+    undo(qtbot, window)  # would bring the stroke back
+    assert any("a class that is no more" in message.text for message in window.stage.messages.messages)
+    redo(qtbot, window)
+    assert [info.name for info in window.session.classes] == ["ground", "object"]

@@ -506,6 +506,7 @@ class Session(QObject):
             else:
                 delta.apply(document.labels)
                 document.history.clear()
+                self.balance += 1
             self._record(document, delta)
         document.moving = False
         self.balance += 1 if forward else -1

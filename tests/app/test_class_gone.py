@@ -12,9 +12,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from tests.app.kit import paint, saved
 from tests.app.test_classes_window import LONG, agree, idle, ids_of, question, three_classes
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.exchange import mask_of
+from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
@@ -96,3 +98,39 @@ def test_a_class_that_nobody_removed_is_added_as_ever(
     assert ids_of(window) == [0, 1, 2]
     assert told(window) == ["The model knows classes that were added here: band."]
     idle(qtbot, window)
+
+
+@pytest.mark.parametrize("answer", ["Go on", "Take it back"])
+def test_what_was_half_done_to_a_class_is_not_done_to_another_with_its_number(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, answer: str
+) -> None:
+    folder = three_classes(tmp_path / "x")
+    labels = folder / "labels"
+    window = open_window(folder)
+    window.classes.remove_wanted.emit(2)
+    question(qtbot, window)
+    good = (labels / "1.png").read_bytes()
+    (labels / "1.png").write_bytes(b"junk")
+    agree(window, "Remove")
+    qtbot.waitUntil(
+        lambda: any("so the class stays" in message.text for message in window.stage.messages.messages), timeout=LONG
+    )
+    idle(qtbot, window)
+    (half,) = (message for message in window.stage.messages.messages if "so the class stays" in message.text)
+    (labels / "1.png").write_bytes(good)
+    window.classes.remove_wanted.emit(2)  # once more, in the place of an answer
+    question(qtbot, window)
+    agree(window, "Remove")
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    idle(qtbot, window)
+    window.actions_by_id["add_class"].trigger()
+    assert ids_of(window) == [0, 1, 2]
+    paint(window.session, Rect(0, 0, 20, 20), 2)
+    saved(qtbot, window.session)
+    before = {path: path.read_bytes() for path in labels.iterdir()}
+    next(offer for offer in half.offers if offer.text == answer).act()
+    idle(qtbot, window)
+    assert {path: path.read_bytes() for path in labels.iterdir()} == before
+    assert ids_of(window) == [0, 1, 2]
+    assert any("was not done" in message.text for message in window.stage.messages.messages)
+    assert window.session.held == ""

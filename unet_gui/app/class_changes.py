@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
+from unet_gui.app.class_list import is_gone
 from unet_gui.app.histories import Kept
 from unet_gui.app.jobs import Job, JobRunner
 from unet_gui.app.messages import Message, Offer
@@ -511,12 +512,27 @@ class ClassChanges(QObject):
         on = replace(change, pixels=_turned(what, undoing=False))
         back = replace(change, pixels=_turned(what, undoing=True))
 
-        def later() -> None:
-            self._offer(change, text)
+        def is_another() -> bool:
+            """Whether the number has been given to a new class since, whose pixels these are."""
+            dataset, classes = self._session.dataset, self._session.classes
+            taken = any(info.id == what.old and info.name != what.info.name for info in classes)
+            return taken and dataset is not None and is_gone(dataset, what.info)
 
-        offers = [Offer("Go on", lambda: self._run(f"Go on: {on.text}", lambda: on, later))]
+        def still(title: str, turned: Change) -> Change | None:
+            if is_another():
+                self._say_overtaken(title)
+            return None if is_another() else turned
+
+        def later() -> None:
+            if not is_another():
+                self._offer(change, text)
+
+        def offer(name: str, title: str, turned: Change) -> Offer:
+            return Offer(name, lambda: self._run(title, partial(still, title, turned), later))
+
+        offers = [offer("Go on", f"Go on: {on.text}", on)]
         if change.keep is not None:
-            offers.append(Offer("Take it back", lambda: self._run(f"Undo {on.text}", lambda: back, later)))
+            offers.append(offer("Take it back", f"Undo {on.text}", back))
         self._half.add(topic := f"half changed {change.keep or what.old}")
         text = f"{change.text[:1].upper()}{change.text[1:]}: {text[:1].lower()}{text[1:]}"
         self.said.emit(Message("warning", text, topic=topic, offers=tuple(offers)))

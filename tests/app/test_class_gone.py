@@ -19,6 +19,7 @@ from unet_gui.core.exchange import mask_of
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 
 Open = Callable[[Path | None], MainWindow]
@@ -134,3 +135,29 @@ def test_what_was_half_done_to_a_class_is_not_done_to_another_with_its_number(
     assert ids_of(window) == [0, 1, 2]
     assert any("was not done" in message.text for message in window.stage.messages.messages)
     assert window.session.held == ""
+
+
+def test_pixels_of_a_merged_class_do_not_go_to_another_with_its_number(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    """The model calls it otherwise, as it was renamed after the training; so its class is added."""
+    folder = three_classes(tmp_path / "x")
+    window = open_window(folder)
+    session = window.session
+    window.class_desk._on_renamed(0, "soil")
+    window.classes.merge_wanted.emit(2, 1)
+    question(qtbot, window)
+    agree(window, "Merge")
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    idle(qtbot, window)
+    before = {path: path.read_bytes() for path in (folder / "labels").iterdir()}
+    session.set_classes([*session.classes, ClassInfo(2, "of the model", "#123456")])
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    idle(qtbot, window)
+    assert {path: path.read_bytes() for path in (folder / "labels").iterdir()} == before
+    assert any("was not done" in message.text for message in window.stage.messages.messages)
+    assert [info.name for info in session.classes] == ["soil", "disc", "of the model"]
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    idle(qtbot, window)
+    assert window.session.held == ""
+    assert not window.class_desk.changes.undo_text, "nothing is in the way of what is older"

@@ -208,11 +208,20 @@ class ClassChanges(QObject):
 
         def still() -> Change | None:
             if of and of[-1] is change:
-                return turned
+                if not self._is_taken(change):
+                    return turned
+                of.pop()  # it can never be done
             self._say_overtaken(f"{verb} {change.text}")
             return None
 
         self._run(f"{verb} {change.text}", still, over, over)
+
+    def _is_taken(self, change: Change) -> bool:
+        """Whether the number of the class that a change is about means another class now: a model's, perhaps."""
+        what = change.pixels
+        return what is not None and any(
+            info.id == what.old and info.name != what.info.name for info in self._session.classes
+        )
 
     def _with_newer(self, classes: Sequence[ClassInfo], since: Sequence[ClassInfo]) -> list[ClassInfo] | None:
         """Return a list of classes with those that a model has added since; None when they do not go together.
@@ -514,9 +523,8 @@ class ClassChanges(QObject):
 
         def is_another() -> bool:
             """Whether the number has been given to a new class since, whose pixels these are."""
-            dataset, classes = self._session.dataset, self._session.classes
-            taken = any(info.id == what.old and info.name != what.info.name for info in classes)
-            return taken and dataset is not None and is_gone(dataset, what.info)
+            dataset = self._session.dataset
+            return self._is_taken(change) and dataset is not None and is_gone(dataset, what.info)
 
         def still(title: str, turned: Change) -> Change | None:
             if is_another():

@@ -12,11 +12,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from tests.app.kit import paint, saved
 from tests.app.test_classes_window import LONG, agree, idle, ids_of, question, three_classes
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.exchange import mask_of
+from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 
 Open = Callable[[Path | None], MainWindow]
@@ -96,3 +99,65 @@ def test_a_class_that_nobody_removed_is_added_as_ever(
     assert ids_of(window) == [0, 1, 2]
     assert told(window) == ["The model knows classes that were added here: band."]
     idle(qtbot, window)
+
+
+@pytest.mark.parametrize("answer", ["Go on", "Take it back"])
+def test_what_was_half_done_to_a_class_is_not_done_to_another_with_its_number(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, answer: str
+) -> None:
+    folder = three_classes(tmp_path / "x")
+    labels = folder / "labels"
+    window = open_window(folder)
+    window.classes.remove_wanted.emit(2)
+    question(qtbot, window)
+    good = (labels / "1.png").read_bytes()
+    (labels / "1.png").write_bytes(b"junk")
+    agree(window, "Remove")
+    qtbot.waitUntil(
+        lambda: any("so the class stays" in message.text for message in window.stage.messages.messages), timeout=LONG
+    )
+    idle(qtbot, window)
+    (half,) = (message for message in window.stage.messages.messages if "so the class stays" in message.text)
+    (labels / "1.png").write_bytes(good)
+    window.classes.remove_wanted.emit(2)  # once more, in the place of an answer
+    question(qtbot, window)
+    agree(window, "Remove")
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    idle(qtbot, window)
+    window.actions_by_id["add_class"].trigger()
+    assert ids_of(window) == [0, 1, 2]
+    paint(window.session, Rect(0, 0, 20, 20), 2)
+    saved(qtbot, window.session)
+    before = {path: path.read_bytes() for path in labels.iterdir()}
+    next(offer for offer in half.offers if offer.text == answer).act()
+    idle(qtbot, window)
+    assert {path: path.read_bytes() for path in labels.iterdir()} == before
+    assert ids_of(window) == [0, 1, 2]
+    assert any("was not done" in message.text for message in window.stage.messages.messages)
+    assert window.session.held == ""
+
+
+def test_pixels_of_a_merged_class_do_not_go_to_another_with_its_number(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    """The model calls it otherwise, as it was renamed after the training; so its class is added."""
+    folder = three_classes(tmp_path / "x")
+    window = open_window(folder)
+    session = window.session
+    window.class_desk._on_renamed(0, "soil")
+    window.classes.merge_wanted.emit(2, 1)
+    question(qtbot, window)
+    agree(window, "Merge")
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    idle(qtbot, window)
+    before = {path: path.read_bytes() for path in (folder / "labels").iterdir()}
+    session.set_classes([*session.classes, ClassInfo(2, "of the model", "#123456")])
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    idle(qtbot, window)
+    assert {path: path.read_bytes() for path in (folder / "labels").iterdir()} == before
+    assert any("was not done" in message.text for message in window.stage.messages.messages)
+    assert [info.name for info in session.classes] == ["soil", "disc", "of the model"]
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    idle(qtbot, window)
+    assert window.session.held == ""
+    assert not window.class_desk.changes.undo_text, "nothing is in the way of what is older"

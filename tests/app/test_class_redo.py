@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
@@ -189,3 +190,48 @@ def test_undo_gives_no_number_that_the_model_has_taken(qtbot: QtBot, open_window
         assert overtaken(window, what)
     undo(qtbot, window)
     assert [info.name for info in window.session.classes] == ["background", "object", "of the model"]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_redo_makes_the_stroke_again_that_came_after_a_change_taken_back(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, older: bool
+) -> None:
+    """Not the merge, which the person has given up before: it would change every label of the folder."""
+    window = open_window(three_classes(tmp_path / "x"))
+    session = window.session
+    if older:
+        drag(window, (20, 50), (40, 50))
+    window.classes.merge_wanted.emit(2, 1)
+    question(qtbot, window)
+    agree(window, "Merge")
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    idle(qtbot, window)
+    undo(qtbot, window)
+    assert ids_of(window) == [0, 1, 2]
+    if older:
+        undo(qtbot, window)  # then the new stroke stands in the place of that one
+    drag(window, (20, 30), (40, 30))
+    assert session.labels is not None
+    painted = session.labels.ids.copy()
+    undo(qtbot, window)
+    assert not np.array_equal(session.labels.ids, painted)
+    redo(qtbot, window)
+    assert ids_of(window) == [0, 1, 2]
+    np.testing.assert_array_equal(session.labels.ids, painted)
+    assert not window.actions_by_id["redo"].isEnabled()
+
+
+def test_an_undo_that_cannot_be_leaves_the_redo_of_the_classes(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    add(window, "gone")
+    drag(window, (20, 20), (40, 20))
+    window.touch_up.clear()
+    window.classes.remove_wanted.emit(2)
+    qtbot.waitUntil(lambda: ids_of(window) == [0, 1], timeout=LONG)
+    window.class_desk.changes.forget()  # as an import does
+    window.class_desk._on_renamed(0, "ground")
+    undo(qtbot, window)
+    undo(qtbot, window)  # would bring the stroke back
+    assert any("a class that is no more" in message.text for message in window.stage.messages.messages)
+    redo(qtbot, window)
+    assert [info.name for info in window.session.classes] == ["ground", "object"]

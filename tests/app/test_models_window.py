@@ -67,3 +67,24 @@ def test_a_model_that_is_gone_gives_way_to_another(
     assert not window.runner.busy
     assert "There is no model yet: train one first (Ctrl+T)." in texts(window)
     assert window.model_section.combo.isHidden()
+
+
+@pytest.mark.parametrize("job", ["segment", "masks"])
+def test_nothing_good_is_told_where_every_image_failed(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, folder: Path, job: str
+) -> None:
+    window = open_window(folder)
+    refs = tuple(window.images.model.everything())
+    for ref in refs:
+        place = folder / ref.rel if job == "segment" else folder / "labels" / ref.rel
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(b"junk")
+    if job == "segment":
+        window.actions_by_id["segment"].trigger()
+    else:
+        window.desk.save_masks(refs, tmp_path / "masks")
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=60_000)
+    (said,) = (message for message in window.stage.messages.messages if message.topic.startswith(job))
+    what = "segmented" if job == "segment" else "saved"
+    assert said.kind == "error"
+    assert said.text.startswith(f"4 images could not be {what}. The first: “0.png”")

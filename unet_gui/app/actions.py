@@ -147,7 +147,7 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("pen_up_fine", "Key pen a pixel up", "Ctrl+Up", TOOLS, "Move the ring by one pixel", repeats=True),
     _spec("pen_lower_fine", "Key pen a pixel down", "Ctrl+Down", TOOLS, "Move the ring by one pixel", repeats=True),
     _spec("train", "Train", "Ctrl+T", MODEL, "Save the labels and let the model learn them", icon="train"),
-    _spec("stop", "Stop", "Ctrl+.", MODEL, "Stop what runs now; what is finished stays", icon="stop"),
+    _spec("stop", "Stop", "Ctrl+.", MODEL, "Stop what runs and what waits; what is finished stays", icon="stop"),
     _spec("predict", "Predict this image", "R", MODEL, "Let the model look at this image", icon="predict"),
     _spec("segment", "Segment all", "Ctrl+B", MODEL,
           "Predict every image of the folder; what is up to date is skipped", icon="segment"),

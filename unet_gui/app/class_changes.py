@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
+from unet_gui.app.class_list import is_gone
 from unet_gui.app.histories import Kept
 from unet_gui.app.jobs import Job, JobRunner
 from unet_gui.app.messages import Message, Offer
@@ -137,11 +138,12 @@ class ClassChanges(QObject):
         self._number = 0
         self._half: set[str] = set()  # topics of changes that were interrupted
         self._moving = False  # a change is being taken back or made again, or waits for that
+        self._made = 0  # new changes of labels until now
         self._counted_at = 0  # changes of labels when counting began: what is painted meanwhile is not counted
         self._broom = Chores(1, self)
         session.folder_changed.connect(self.forget)
         session.encoding_changed.connect(self.forget)
-        session.history_changed.connect(self.changed)
+        session.history_changed.connect(self._on_history)
         runner.finished.connect(self._on_finished)
         for over in (runner.failed, runner.cancelled):
             over.connect(self._on_not_finished)
@@ -206,11 +208,20 @@ class ClassChanges(QObject):
 
         def still() -> Change | None:
             if of and of[-1] is change:
-                return turned
+                if not self._is_taken(change):
+                    return turned
+                of.pop()  # it can never be done
             self._say_overtaken(f"{verb} {change.text}")
             return None
 
         self._run(f"{verb} {change.text}", still, over, over)
+
+    def _is_taken(self, change: Change) -> bool:
+        """Whether the number of the class that a change is about means another class now: a model's, perhaps."""
+        what = change.pixels
+        return what is not None and any(
+            info.id == what.old and info.name != what.info.name for info in self._session.classes
+        )
 
     def _with_newer(self, classes: Sequence[ClassInfo], since: Sequence[ClassInfo]) -> list[ClassInfo] | None:
         """Return a list of classes with those that a model has added since; None when they do not go together.
@@ -223,7 +234,7 @@ class ClassChanges(QObject):
         return None if now.keys() & {info.id for info in classes} else [*classes, *now.values()]
 
     def _say_overtaken(self, what: str) -> None:
-        text = f"“{what}” was not done: the classes were changed in another way meanwhile."
+        text = f"“{what}” was not done: labels or classes were changed in another way meanwhile."
         self.said.emit(Message("warning", text, topic="classes"))
 
     def _undo_list(self, change: Change, touched: Touched) -> None:
@@ -510,15 +521,37 @@ class ClassChanges(QObject):
         on = replace(change, pixels=_turned(what, undoing=False))
         back = replace(change, pixels=_turned(what, undoing=True))
 
-        def later() -> None:
-            self._offer(change, text)
+        def is_another() -> bool:
+            """Whether the number has been given to a new class since, whose pixels these are."""
+            dataset = self._session.dataset
+            return self._is_taken(change) and dataset is not None and is_gone(dataset, what.info)
 
-        offers = [Offer("Go on", lambda: self._run(f"Go on: {on.text}", lambda: on, later))]
+        def still(title: str, turned: Change) -> Change | None:
+            if is_another():
+                self._say_overtaken(title)
+            return None if is_another() else turned
+
+        def later() -> None:
+            if not is_another():
+                self._offer(change, text)
+
+        def offer(name: str, title: str, turned: Change) -> Offer:
+            return Offer(name, lambda: self._run(title, partial(still, title, turned), later))
+
+        offers = [offer("Go on", f"Go on: {on.text}", on)]
         if change.keep is not None:
-            offers.append(Offer("Take it back", lambda: self._run(f"Undo {on.text}", lambda: back, later)))
+            offers.append(offer("Take it back", f"Undo {on.text}", back))
         self._half.add(topic := f"half changed {change.keep or what.old}")
         text = f"{change.text[:1].upper()}{change.text[1:]}: {text[:1].lower()}{text[1:]}"
         self.said.emit(Message("warning", text, topic=topic, offers=tuple(offers)))
+
+    @Slot()
+    def _on_history(self) -> None:
+        """Make nothing again after something new: what was undone last before *Redo* would be something else."""
+        if self._made != self._session.edits.made:
+            self._made = self._session.edits.made
+            self._undone.clear()
+        self.changed.emit()
 
     # --- folder ----------------------------------------------------------------------------------------------------
 

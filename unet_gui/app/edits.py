@@ -28,11 +28,13 @@ class Edits(SessionPart):
         Grows with every change of a label and with redo, shrinks with undo: tells whether anything was done since.
     changes : int
         Grows with each of them.
+    made : int
+        Grows with every new change of a label, not with undo and redo: there is nothing to be made again then.
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.balance = self.changes = 0
+        self.balance = self.changes = self.made = 0
 
     def begin(self, name: str) -> Edit | None:
         """Open an edit of the label. None when that is impossible; the person has been told why."""
@@ -69,6 +71,7 @@ class Edits(SessionPart):
         document.moving = False
         if delta is not None:
             self.balance += 1
+            self.made += 1
             self._after_change()
         elif document.dirty:
             self._session.save_in_a_moment()
@@ -82,6 +85,7 @@ class Edits(SessionPart):
             self._record(document, edit.delta)
             document.history.push(edit.delta)
             self.balance += 1
+            self.made += 1
         document.moving = False
         if document is self._session.document:
             self._session.changed(edit.rect)
@@ -114,6 +118,7 @@ class Edits(SessionPart):
             else:
                 delta.apply(document.labels)
                 document.history.clear()
+                self.balance += 1
             self._record(document, delta)
         document.moving = False
         self.balance += 1 if forward else -1

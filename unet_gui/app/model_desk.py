@@ -81,6 +81,7 @@ class ModelDesk(QObject):
         self.models: list[ModelFacts] = []
         self._refs: dict[int, tuple[ImageRef, ...]] = {}  # images of a job, by its id
         self._failures: dict[int, list[str]] = {}
+        self._totals: dict[int, int] = {}  # of a job with failures: how many images it has
         self._skipped: dict[int, int] = {}
         self._starts: dict[int, tuple[float, int]] = {}  # when the first image began, images skipped before
         self._status: dict[int, Progress] = {}
@@ -421,6 +422,7 @@ class ModelDesk(QObject):
             name = Path(refs[event.item].key).name if event.item < len(refs) else event.path.name
             reason = in_words(sentence(event.message, name, event.hint))
             self._failures.setdefault(job.id, []).append(reason)
+            self._totals[job.id] = event.total
         elif isinstance(event, ev.CheckpointSaved) and event.final:
             self.refresh_models()
 
@@ -460,12 +462,16 @@ class ModelDesk(QObject):
 
     @Slot(object, object)
     def _on_finished(self, job: Job, result: Any) -> None:
-        self._say_failures(job)
+        failed = len(self._failures.get(job.id, ()))
+        all_failed = bool(failed) and failed >= self._totals[job.id]
+        self._say_failures(job, others=not all_failed)
         if job.kind == "train":
             self._on_trained(job, stopped=False)
+        elif all_failed:
+            pass  # there is nothing more to tell
         elif job.kind == "segment":
             same = self._skipped.get(job.id, 0)
-            done = len(self._refs.get(job.id, ())) - len(self._failures.get(job.id, ())) - same
+            done = len(self._refs.get(job.id, ())) - failed - same
             kept = f", {same} {'were' if same > 1 else 'was'} up to date" if same and done else ""
             text = f"{count_of(done)} segmented{kept}. Look at the doubtful places with N."
             if same == len(self._refs.get(job.id, ())):
@@ -529,10 +535,10 @@ class ModelDesk(QObject):
         self.said.emit(Message("good", text + score, topic="train", passing=True))
         self.trained.emit(out)
 
-    def _say_failures(self, job: Job) -> None:
+    def _say_failures(self, job: Job, others: bool = False) -> None:
         reasons = self._failures.get(job.id)
         if reasons:
-            self.said.emit(words.images_failed(job.kind, reasons, job.image, job.title))
+            self.said.emit(words.images_failed(job.kind, reasons, job.image, others, job.title))
 
     def _end(self, job: Job) -> None:
         if job.kind == "train":
@@ -540,7 +546,7 @@ class ModelDesk(QObject):
         if job.kind in ("segment", "predict") and self._session.folder is not None:
             # what was skipped was not told one by one, and what was written last not at all if it was stopped then
             self._session.folder.book.scan(self._refs.get(job.id, ()))
-        for book in (self._refs, self._failures, self._skipped, self._starts, self._status):
+        for book in (self._refs, self._failures, self._totals, self._skipped, self._starts, self._status):
             book.pop(job.id, None)
         outer = self._runner.current
         self.progressed.emit(self._status.get(outer.id, Progress(outer.title)) if outer else None)

@@ -97,15 +97,18 @@ def partly_read(key: str, error: Exception) -> Message:
     return Message("error", f"Only a part of “{key}” can be read: {why}", said.details, "image", image=key)
 
 
-def images_failed(kind: str, reasons: list[str], image: str, title: str = "") -> Message:
-    """Say which images a job could not do, and why; ``image`` is the key of the only one it was for."""
+def images_failed(kind: str, reasons: list[str], image: str, others: bool = True, title: str = "") -> Message:
+    """Say which images a job could not do, and why.
+
+    ``image`` is the key of the only one it was for; ``others`` whether there are some, and all of them are done.
+    """
     verbs = {"masks": "saved", "exchange": "exported", "relabel": "changed", "count": "read"}
     if title == "Importing":
         verbs["exchange"] = "imported"
     which, first = f"{len(reasons)} images", f"The first: {reasons[0]}"
     if len(reasons) == 1:
         which, first = "1 image", reasons[0]
-    text = f"{which} could not be {verbs.get(kind, 'segmented')}; the others are. {first}"
+    text = f"{which} could not be {verbs.get(kind, 'segmented')}{'; the others are' * others}. {first}"
     if kind == "predict":
         text = f"The image could not be predicted. {reasons[0]}"
     return Message("error", text, "\n".join(reasons), f"{kind} images", image=image if kind == "predict" else "")

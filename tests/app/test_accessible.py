@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAccessible
+from PySide6.QtGui import QAccessible, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -20,9 +20,11 @@ from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
     QDialog,
+    QHBoxLayout,
     QHeaderView,
     QLineEdit,
     QProgressBar,
+    QPushButton,
     QScrollArea,
     QScrollBar,
     QToolButton,
@@ -198,3 +200,40 @@ def test_lists_show_where_the_focus_is_and_which_row_is_chosen(
         qtbot.waitUntil(view.hasFocus)
         assert shown(view) == {colors.selected, colors.accent}, "an edge says that the keys go here"
     theme.apply(app, theme.DARK)
+
+
+def test_the_edge_of_a_button_says_where_the_focus_is_and_nothing_covers_its_text(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    box = QDialog(window)
+    row = QHBoxLayout(box)
+    for text in ("Remove", "Cancel"):
+        choice = QPushButton(text)
+        choice.setAutoDefault(False)  # else the one with the focus is filled
+        row.addWidget(choice)
+    choice.setDefault(True)
+
+    def look(button: QAbstractButton) -> tuple[QImage, QImage]:
+        """The button as it looks, and the same without its edge."""
+        image = button.grab().toImage()
+        return image, image.copy(image.rect().adjusted(3, 3, -3, -3))
+
+    for root in (window, box):
+        root.show()
+        root.activateWindow()
+        qtbot.waitUntil(root.isActiveWindow)
+        buttons = [each for each in root.findChildren(QAbstractButton) if each.isVisible() and each.isEnabled()]
+        buttons = [each for each in buttons if each.focusPolicy() != Qt.FocusPolicy.NoFocus]
+        for button in buttons:
+            other = buttons[0] if button is not buttons[0] else buttons[1]
+            other.setFocus(Qt.FocusReason.TabFocusReason)
+            without = look(button)
+            button.setFocus(Qt.FocusReason.TabFocusReason)
+            assert button.hasFocus()
+            root.setAttribute(Qt.WidgetAttribute.WA_KeyboardFocusChange)  # as after Tab
+            whole, inner = look(button)
+            name = button.accessibleName() or button.text()
+            assert whole != without[0], f"nothing shows that {name} has the focus"
+            assert inner == without[1], name
+    box.close()

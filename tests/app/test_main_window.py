@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QMenu, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import SHAPE, drag, on_disk, paint, saved, write_folder
@@ -502,3 +502,11 @@ def test_a_hidden_class_that_is_painted_shows_again(qtbot: QtBot, open_window: O
     drag(window, (10, 30), (20, 30))
     assert not window.classes.is_hidden(1)
     assert "shown again" in window.status.text.text()
+
+
+def test_the_panels_stand_apart_in_the_menu_of_the_view(open_window: Open) -> None:
+    window = open_window(None)
+    first = window.images_dock.toggleViewAction()
+    [menu] = [each for each in window.menuBar().findChildren(QMenu) if first in each.actions()]
+    actions = menu.actions()
+    assert actions[actions.index(first) - 1].isSeparator(), "“Images” is no part of what is drawn over the image"

@@ -174,6 +174,20 @@ def test_a_picture_that_cannot_be_read_for_a_moment_costs_no_outline(
     assert driver.labelled()[100, 100]
 
 
+@pytest.mark.parametrize(("tool", "what"), [("polygon", "polygon"), ("scissors", "outline")])
+def test_how_a_shape_is_closed_is_said_while_it_is_drawn(driver: Driver, tool: str, what: str) -> None:
+    said: list[str] = []
+    driver.view.message.connect(said.append)
+    driver.view.set_tool(tool)
+    for point in SQUARE[:3]:
+        driver.click(*point)
+    assert len(said) == 3
+    assert said[0].startswith(f"Enter or a double click closes the {what}")
+    driver.key(Qt.Key.Key_Return)
+    assert driver.labelled().any()
+    assert len(said) == 3, "it is closed"
+
+
 def test_a_step_is_taken_back_where_the_picture_cannot_be_read(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     driver.view.set_tool("scissors")
     for point in SQUARE:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QPushButton, QToolButton
+from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
@@ -85,6 +85,19 @@ def test_all_recent_folders_can_be_reached_on_the_start_page(qtbot: QtBot, open_
             QTest.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
     assert window.focusWidget() is last
     qtbot.waitUntil(lambda: window.rect().contains(last.mapTo(window, last.rect().bottomRight())))
+
+
+def test_a_long_folder_that_is_being_opened_does_not_widen_the_start_page(qtbot: QtBot, open_window: Open) -> None:
+    window = open_window(None)
+    shrink(qtbot, window)
+    said = [each for each in window.start.findChildren(QLabel) if each.isVisible()]
+    window.start.set_busy(f"Opening /{LONG}/{LONG}/{LONG} …")
+    [shown] = [each for each in window.start.findChildren(QLabel) if each.isVisible() and each not in said]
+    qtbot.waitUntil(lambda: shown.width() > 0)
+    left = {each.mapTo(window, QPoint(0, 0)).x() for each in (said[-1], shown)}
+    assert len(left) == 1, "in line with the texts above it"
+    assert shown.mapTo(window, QPoint(shown.width(), 0)).x() <= window.width()
+    assert not shown.alignment() & Qt.AlignmentFlag.AlignHCenter
 
 
 def test_tools_that_have_no_room_can_be_had(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -415,3 +416,27 @@ def test_classes_of_a_stack_are_changed_in_one_writing(tmp_path: Path, monkeypat
         for page, ref in enumerate(pages):
             np.testing.assert_array_equal(dataset.load_label(ref), truth(page) * undoing)
     assert len(times) == 2
+
+
+def test_the_first_steps_know_what_was_done_in_the_folder(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    def ticked() -> list[bool]:
+        guide = window.guides.guide
+        assert guide is not None
+        qtbot.waitUntil(guide.isVisible)
+        return [guide.is_ticked(step) for step in ("paint", "train", "correct")]
+
+    trained, fresh = write_folder(tmp_path / "trained", images=3), write_folder(tmp_path / "fresh")
+    (trained / ".unet-gui" / "models").mkdir(parents=True)
+    shutil.copy(model, trained / ".unet-gui" / "models" / "m.safetensors")
+    dataset = Dataset.open(trained)
+    for ref in dataset.images:
+        dataset.save_prediction(ref, np.zeros((60, 80), np.uint8))
+    window = open_window(trained)
+    qtbot.waitUntil(lambda: window.session.folder is not None and window.session.folder.book.predictions == 3)
+    window.actions_by_id["guide"].trigger()
+    assert ticked() == [True, True, True]
+    window.open_path(fresh)
+    qtbot.waitUntil(lambda: window.session.dataset is not None and window.session.dataset.root == fresh)
+    assert ticked() == [False, False, False]

@@ -31,7 +31,8 @@ class GuideDesk(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._stage, self._actions, self._settings = session, stage, actions, settings
+        self._session, self._desk = session, desk
+        self._stage, self._actions, self._settings = stage, actions, settings
         self.guide: Guide | None = None
         session.folder_changed.connect(self._on_folder)
         session.label_changed.connect(self._on_label)
@@ -48,12 +49,24 @@ class GuideDesk(QObject):
         if on and self.guide is None:
             self.guide = Guide(self._actions, self._stage)
             self.guide.closed.connect(self._on_closed)
+            self._tick_earlier()
             self._stage.set_guide(self.guide)
-        elif not on and self.guide is not None:
+        elif not on:
+            self._take_away()
+
+    def _take_away(self) -> None:
+        if self.guide is not None:
             guide, self.guide = self.guide, None
             self._stage.set_guide(None)
             guide.hide()
             guide.deleteLater()
+
+    def _tick_earlier(self) -> None:
+        """Tick what was done before the guide was shown: who has trained in this folder has painted, too."""
+        if self._desk.models:
+            self._tick("paint")
+            self._tick("train")
+        self._on_statuses(())
 
     def _tick(self, step: str) -> None:
         if self.guide is not None:
@@ -68,7 +81,10 @@ class GuideDesk(QObject):
         folder = self._session.folder
         if folder is not None:
             folder.book.changed.connect(self._on_statuses)
-            self._actions["guide"].setChecked(self._settings.get("guide"))
+            wanted = self._settings.get("guide")
+            self._take_away()  # the ticks are of the folder before
+            self._actions["guide"].setChecked(wanted)
+            self.show(wanted)
 
     @Slot(object)
     def _on_label(self, _rect: object) -> None:

@@ -23,7 +23,7 @@ _MENUS: dict[str, tuple[str, ...]] = {
     "&Edit": ("undo", "redo", "-", "copy", "paste", "delete", "-", "settings"),
     "&View": (
         "next", "previous", "next_unfinished", "filter", "-", "fit", "actual", "zoom_in", "zoom_out", "-",
-        "show_label", "show_prediction", "outline", "split", "difference", "-", "minimap", "scale_bar", "@docks",
+        "show_label", "show_prediction", "outline", "split", "difference", "-", "minimap", "scale_bar", "-", "@docks",
     ),
     "&Label": (
         "@tools", "@whole", "-", "take_over", "take_over_all", "next_doubtful", "done", "-", "swap",

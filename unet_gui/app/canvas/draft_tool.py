@@ -18,11 +18,14 @@ class DraftTool(Tool, Generic[Draft]):
     ----------
     step_name : str
         What the person reads beside *Undo*.
+    how_to_end : str
+        Said after every gesture of a shape in progress; empty where it is shown beside the shape.
     nothing : Draft
         The draft of a shape that is not begun.
     """
 
     step_name: ClassVar[str]
+    how_to_end: ClassVar[str] = ""
 
     def __init__(self, canvas: ToolCanvas, nothing: Draft) -> None:
         super().__init__(canvas)
@@ -61,10 +64,12 @@ class DraftTool(Tool, Generic[Draft]):
         except BaseException:
             self.draft = before
             raise
-        if self.in_progress:
-            self.step_from(before)
-        else:
+        if not self.in_progress:
             self.cancel()
+            return
+        self.step_from(before)
+        if self.how_to_end:
+            self.canvas.say(self.how_to_end)
 
     def step_from(self, before: Draft) -> None:
         """Remember what the draft was before it was replaced."""

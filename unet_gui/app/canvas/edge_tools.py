@@ -96,6 +96,7 @@ class ScissorsTool(DraftTool[Route]):
 
     draft_name: ClassVar = "outline"
     step_name: ClassVar = "Scissors point"
+    how_to_end: ClassVar = "Enter or a double click closes the outline · Backspace takes a point back · Esc gives up"
 
     def __init__(self, canvas: ToolCanvas) -> None:
         super().__init__(canvas, Route((), (), False))

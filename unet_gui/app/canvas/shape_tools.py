@@ -157,6 +157,7 @@ class PolygonTool(DraftTool[Corners]):
 
     draft_name: ClassVar = "polygon"
     step_name: ClassVar = "Polygon corner"
+    how_to_end: ClassVar = "Enter or a double click closes the polygon · Backspace takes a corner back · Esc gives up"
 
     def __init__(self, canvas: ToolCanvas) -> None:
         super().__init__(canvas, Corners((), False))

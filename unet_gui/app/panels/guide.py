@@ -62,6 +62,10 @@ class Guide(QFrame):
             grid.setRowMinimumHeight(2 * at + 1, 10)
         layout.addLayout(grid)
 
+    def is_ticked(self, step: str) -> bool:
+        """Whether a step is marked as done."""
+        return step in self._done
+
     def tick(self, step: str) -> None:
         """Mark a step as done."""
         if step not in self._done:

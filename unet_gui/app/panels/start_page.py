@@ -34,8 +34,7 @@ class StartPage(QWidget):
         self.setProperty("role", "start")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.messages = MessageStack(self)
-        self._busy = label("", "muted")
-        self._busy.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._busy = Elided("", "muted", Qt.TextElideMode.ElideMiddle)  # a path may be long
         self._recent_title = heading("Recent folders")
         self._recent = QVBoxLayout()
         self._recent.setSpacing(1)
@@ -119,5 +118,5 @@ class StartPage(QWidget):
 
     def set_busy(self, text: str) -> None:
         """Say what is being opened."""
-        self._busy.setText(text)
+        self._busy.set_text(text)
         self._busy.setVisible(bool(text))

@@ -397,9 +397,6 @@ def test_a_folder_named_as_seen_from_here_is_found_from_elsewhere(
     monkeypatch.chdir(tmp_path.parent)
     settings.remember(tmp_path / "b")
     assert settings.recent() == [tmp_path / "b"]
-    monkeypatch.chdir(tmp_path)
-    settings.forget(Path("b"))
-    assert settings.recent() == []
 
 
 def test_model_settings(qtbot: QtBot, window: QMainWindow) -> None:

@@ -59,11 +59,6 @@ class Settings(QObject):
         self._store.setValue("recent", [os.path.abspath(folder), *self._recent_but(folder)][:RECENT])
         self.changed.emit("recent")
 
-    def forget(self, folder: Path) -> None:
-        """Take a folder from the recent ones: it is gone."""
-        self._store.setValue("recent", self._recent_but(folder))
-        self.changed.emit("recent")
-
     def _recent_but(self, folder: Path) -> list[str]:
         """Return the recent folders but one, which may be named as seen from where the program was started."""
         return [str(path) for path in self.recent() if path != Path(os.path.abspath(folder))]

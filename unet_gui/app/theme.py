@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from PySide6.QtCore import QByteArray, QLibraryInfo, QRect, QRectF, QSize, Qt, QVersionNumber
 from PySide6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPalette, QPixmap
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication
 
 from unet_gui.paths import resource
 
@@ -251,11 +251,3 @@ def icon(name: str, role: str = "text") -> QIcon:
         Name of a colour of `Theme`, or ``"tool"``: as text, and on the accent colour while checked.
     """
     return QIcon(_Engine(name, role))
-
-
-def set_role(widget: QWidget, role: str) -> None:
-    """Give a widget a role of the style sheet (``[role="muted"]`` …), also while it is shown."""
-    if widget.property("role") != role:
-        widget.setProperty("role", role)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)

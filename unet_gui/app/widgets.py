@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
 from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.palette import ClassInfo
 
 
 def label(text: str = "", role: str = "", wrap: bool = False) -> QLabel:
@@ -309,8 +308,3 @@ def swatch(class_id: int, color: str, size: int = 14, ratio: float = 2.0) -> QIc
         painter.drawRoundedRect(0, 0, size, size, 3, 3)
     painter.end()
     return QIcon(pixmap)
-
-
-def class_swatch(info: ClassInfo) -> QIcon:
-    """Return the colour of a class as an icon."""
-    return swatch(info.id, info.color)

@@ -84,11 +84,6 @@ class Encoding:
         """Whether pixels are colours (red, green, blue)."""
         return self.kind == "map" and not isinstance(self.values[0][0], int)
 
-    @property
-    def holds_unlabelled(self) -> bool:
-        """Whether a partial label can be written."""
-        return self.kind == "index" or any(i == UNLABELLED for _, i in self.values)
-
     def pairs(self) -> tuple[tuple[Raw, int], ...]:
         """Return the (pixel value, id) pairs of ``binary`` and ``map``."""
         return ((0, 0), (255, 1)) if self.kind == "binary" else self.values

@@ -23,11 +23,9 @@ class StartPage(QWidget):
     Signals
     -------
     folder_chosen(Path)
-    forget_wanted(Path)
     """
 
     folder_chosen = Signal(object)
-    forget_wanted = Signal(object)
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)

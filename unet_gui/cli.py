@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unet_gui import __version__, interrupt
-from unet_gui.cli_exchange import add_export, add_import
+from unet_gui.cli_exchange import add_export, add_import, must_have_labels
 from unet_gui.cli_progress import Progress, talk
 from unet_gui.cli_segment import name_classes, segment_items
 from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
@@ -119,8 +119,9 @@ def _has_display() -> bool:
 def _open_dataset(arguments: argparse.Namespace) -> Dataset:
     from unet_gui.core.project import Dataset
 
-    dataset = Dataset.open(arguments.folder, labels=getattr(arguments, "labels", None))
-    if getattr(arguments, "unlabelled", None) is not None:
+    must_have_labels(arguments.labels)
+    dataset = Dataset.open(arguments.folder, labels=arguments.labels)
+    if arguments.unlabelled is not None:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
     for note in dataset.notes:
         talk(note)
@@ -287,7 +288,10 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number") from None
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from unet_gui import interrupt
 from unet_gui.cli_progress import talk
+from unet_gui.core.errors import UserError
 from unet_gui.core.text import in_words
 
 if TYPE_CHECKING:
@@ -101,12 +102,19 @@ def add_import(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def must_have_labels(folder: Path | None) -> None:
+    """Refuse a folder of labels that is not there, where labels are only read: a typing error would find none."""
+    if folder is not None and not folder.is_dir():
+        raise UserError("There is no such folder of labels.", folder)
+
+
 def run_export(arguments: argparse.Namespace) -> int:
     """Do the ``export``; return the exit code."""
     from unet_gui.core.exchange import ExchangeResult, ExportOptions, exporting
     from unet_gui.core.project import Dataset
 
     interrupt.at_once()
+    must_have_labels(arguments.labels)
     dataset = Dataset.open(arguments.folder, labels=arguments.labels)
     if arguments.unlabelled is not None:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))

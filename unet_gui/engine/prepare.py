@@ -38,7 +38,7 @@ from unet_gui.engine.device import DeviceChoice, step_seconds
 from unet_gui.engine.events import TICK, Event, Warned
 from unet_gui.engine.fingerprint import Traits, fingerprint, traits_of
 from unet_gui.engine.model import Model
-from unet_gui.engine.plan import DEFAULT_MINUTES, Plan, make_plan
+from unet_gui.engine.plan import DEFAULT_MINUTES, Plan, check_wishes, make_plan
 from unet_gui.engine.recipe import SCORES, TrainConfig
 from unet_gui.engine.scribbles import are_strokes
 from unet_gui.engine.split import Split, choose, hold_back_part, select
@@ -147,6 +147,7 @@ def prepare(
     UserError
         There is nothing to learn from, or the wishes cannot be met.
     """
+    check_wishes(config)
     if config.score not in SCORES:
         raise UserError(f"There is no score called “{config.score}”.", hint=f"Use {', '.join(SCORES)}.")
     if len(dataset.classes) < 2:

@@ -6,6 +6,7 @@ Exit codes: 0 all done, 1 some images failed (each named, the rest done), 2 wron
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import json
 import os
@@ -40,6 +41,11 @@ def _run(argv: Sequence[str] | None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+        if len(words) > 1 and not words[0].startswith("-") and not Path(words[0]).exists():
+            near = difflib.get_close_matches(words[0].lower(), COMMANDS, 1)
+            hint = f"Did you mean {near[0]}?" if near else "unet-gui --help lists the commands."
+            talk(f"unet-gui: There is no command or folder called “{words[0]}”. {hint}")
+            return WRONG_USE
         words.insert(0, "window")
     try:
         arguments = _parser().parse_args(words)
@@ -254,6 +260,8 @@ def _lines(value: object) -> list[str]:
         return [f"{name}: {', '.join(_lines(one))}" for name, one in value.items() if one not in ("", [])]
     if isinstance(value, (list, tuple)):
         lines = [line for one in value for line in _lines(one)]
+        if lines and all(line.endswith(".") for line in lines):
+            return [" ".join(lines)]  # sentences
         return lines if any(" " in line for line in lines) else [", ".join(lines)]
     return [f"{value:.4g}" if isinstance(value, float) else str(value)]
 
@@ -323,7 +331,9 @@ def _parser() -> argparse.ArgumentParser:
         help="where the sample goes (default: unet-gui-demo; for the window, your own data)",
     )
     demo.add_argument("--no-window", action="store_true", help="no window even where there is a display")
-    demo.add_argument("--minutes", type=_positive, default=1.0, help="training time without a window (default: 1)")
+    demo.add_argument(
+        "--minutes", type=_positive, default=1.0, metavar="N", help="training time without a window (default: 1)"
+    )
     _common(demo)
 
     _add_train(command("train", "train a model on the labels of a folder"))
@@ -332,8 +342,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = command(
         "evaluate", "compare masks with labels: Dice, IoU, pixel error, Rand F, variation of information"
     )
-    evaluate.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
-    evaluate.add_argument("label", type=Path, metavar="LABEL_DIR")
+    evaluate.add_argument("predicted", type=Path, metavar="PREDICTED_DIR", help="folder of masks, or one of them")
+    evaluate.add_argument("label", type=Path, metavar="LABEL_DIR", help="folder of labels of the same names, or one")
     evaluate.add_argument("--membrane", default="auto", metavar="ID", help="class that separates regions, or none")
     evaluate.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
@@ -342,7 +352,7 @@ def _parser() -> argparse.ArgumentParser:
     add_import(command("import", "read labels of another format into a folder"))
 
     info = command("info", "tell what an image, a label, a folder or a model is")
-    info.add_argument("path", type=Path, metavar="PATH")
+    info.add_argument("path", type=Path, metavar="PATH", help="image, label, folder or model")
     info.add_argument("--json", action="store_true", help="one JSON object")
     return parser
 
@@ -355,7 +365,7 @@ def _common(sub: argparse.ArgumentParser) -> None:
 def _add_train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images with labels")
     sub.add_argument("--out", type=Path, required=True, metavar="M.safetensors", help="the model file to write")
-    sub.add_argument("--recipe", choices=["fast", "tutorial"], default="fast")
+    sub.add_argument("--recipe", choices=["fast", "tutorial"], default="fast", help="default: fast")
     budget = sub.add_mutually_exclusive_group()
     budget.add_argument(
         "--minutes",
@@ -369,7 +379,7 @@ def _add_train(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--only", metavar="IDS", help="use these labelled images alone, e.g. 0-19")
     sub.add_argument("--score", choices=["auto", "dice", "rand"], default="auto", help="what to choose the model by")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same device, same model (default: 0)")
     sub.add_argument(
         "--resume",
         action="store_true",
@@ -396,7 +406,7 @@ def _add_segment(sub: argparse.ArgumentParser) -> None:
         help="also write NAME_disagreement.tif: how far the answers for flipped images lie apart (takes longer)",
     )
     sub.add_argument("--float", action="store_true", help="these maps as floats 0…1 instead of 8 bits")
-    sub.add_argument("--format", choices=["png", "tif"], default="png")
+    sub.add_argument("--format", choices=["png", "tif"], default="png", help="of the masks; of stacks always tif")
     sub.add_argument(
         "--encoding",
         choices=["auto", "index", "binary"],

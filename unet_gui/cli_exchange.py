@@ -42,6 +42,8 @@ _CALLED = {
     "foreground": "--class",
 }
 """What messages call the options."""
+_FARTHEST = 100
+"""Pixels between objects that still touch; nobody needs more, and to look that far takes long."""
 _BACKGROUND = "class of the pixels in no object: a name, a number, none or auto (default: class 0 if called background"
 
 
@@ -76,6 +78,12 @@ def add_export(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def _pixels(text: str) -> int:
+    if not text.isdecimal() or int(text) > _FARTHEST:
+        raise argparse.ArgumentTypeError(f"{text} is no number of pixels from 0 to {_FARTHEST}")
+    return int(text)
+
+
 def add_import(sub: argparse.ArgumentParser) -> None:
     """Describe the words of ``import``."""
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images; labels are written for it")
@@ -93,7 +101,7 @@ def add_import(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--touching",
-        type=int,
+        type=_pixels,
         default=1,
         metavar="N",
         help="instances: pixels at most N from another object become the class touching border; 0: none (default: 1)",

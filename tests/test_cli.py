@@ -121,6 +121,36 @@ def test_what_cannot_work_is_said_before_anything_is_computed(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (["--val", ""], "No image is named"),
+        (["--only", ","], "No image is named"),
+        (["--seed", "-1"], "seed must be between 0 and 4294967295"),
+        (["--seed", "99999999999999999999"], "seed must be between 0"),
+        (["--channels", "9"], "channels must be between 1 and 4"),
+        (["--patience", "-1"], "patience must be between 0"),
+        (["--epochs", "10000001"], "between 1 and 10000000, not"),
+        (["--minutes", "some"], "some is no number"),
+        (["--out", "{folder}/a.safetensors"], "a folder, not a model file"),
+        (["--out", "{folder}/file/m.safetensors"], "not a folder"),
+        (["--labels", "{folder}/nowhere"], "no such folder of labels"),
+    ],
+)
+def test_what_no_training_can_do_is_said_before_anything_is_read(
+    wish: list[str], said: str, sample: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "a.safetensors").mkdir()
+    (tmp_path / "file").write_text("mine")
+    out = ["--out", str(tmp_path / "m.safetensors")]
+    wish = [word.format(folder=tmp_path) for word in wish]
+    assert main(["train", str(sample), *out, "--device", "cpu", *wish]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+    assert "left out" not in told  # no image was tried
+
+
 def test_what_is_named_twice_is_segmented_once(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     names = [str(sample), str(sample / "image"), str(sample / "image" / "00.png")]
     assert main(["segment", *names, "--model", str(model), "--out", str(tmp_path)]) == 0

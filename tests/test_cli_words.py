@@ -152,3 +152,40 @@ def test_channels_that_a_model_does_not_see_are_said(stack: Path, model: Path, t
     assert "note: Of 5 channels the first 3 are used." in capsys.readouterr().err.splitlines()
     assert main([*command, str(stack)]) == 0
     assert "channels" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian", "here", "--out", "m"], "no command or folder called “trian”. Did you mean train?"),
+        (["Segment", "here"], "Did you mean segment?"),
+        (["nowhere", "--verbose"], "unet-gui --help lists the commands"),
+        (["import", "{stack}", "{stack}", "--format", "instances", "--touching", "-1"], "-1 is no number of pixels"),
+        (
+            ["import", "{stack}", "{stack}", "--format", "instances", "--touching", "wide"],
+            "wide is no number of pixels",
+        ),
+        (["export", "{stack}", "--labels", "{stack}/nowhere", "--out", "{stack}/out"], "no such folder of labels"),
+    ],
+)
+def test_wrong_words_are_named(words: list[str], said: str, stack: Path, capsys: Capture) -> None:
+    assert main([word.format(stack=stack) for word in words]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_the_state_of_a_training_is_no_model(model: Path, capsys: Capture) -> None:
+    assert main(["info", f"{model}.checkpoint"]) == 0
+    told = capsys.readouterr().out
+    assert "state of a training" in told
+    assert "state_dict" not in told
+    assert main(["info", str(model)]) == 0
+    assert ".," not in capsys.readouterr().out  # the plan is sentences, not a list
+
+
+def test_one_image_is_not_images(stack: Path, tmp_path: Path, capsys: Capture) -> None:
+    one = tmp_path / "one.tif"
+    tifffile.imwrite(one, tifffile.imread(stack / "label" / "s.tif")[0])
+    assert main(["evaluate", str(one), str(one)]) == 0
+    assert capsys.readouterr().out.startswith("1 image\n")

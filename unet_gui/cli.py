@@ -6,6 +6,7 @@ Exit codes: 0 all done, 1 some images failed (each named, the rest done), 2 wron
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unet_gui import __version__, interrupt
-from unet_gui.cli_exchange import add_export, add_import
+from unet_gui.cli_exchange import add_export, add_import, must_have_labels
 from unet_gui.cli_progress import Progress, talk
 from unet_gui.cli_segment import name_classes, segment_items
 from unet_gui.core.errors import MEMORY_HINT, UserError, is_out_of_memory
@@ -40,6 +41,11 @@ def _run(argv: Sequence[str] | None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
+        if len(words) > 1 and not words[0].startswith("-") and not Path(words[0]).exists():
+            near = difflib.get_close_matches(words[0].lower(), COMMANDS, 1)
+            hint = f"Did you mean {near[0]}?" if near else "unet-gui --help lists the commands."
+            talk(f"unet-gui: There is no command or folder called “{words[0]}”. {hint}")
+            return WRONG_USE
         words.insert(0, "window")
     try:
         arguments = _parser().parse_args(words)
@@ -119,8 +125,9 @@ def _has_display() -> bool:
 def _open_dataset(arguments: argparse.Namespace) -> Dataset:
     from unet_gui.core.project import Dataset
 
-    dataset = Dataset.open(arguments.folder, labels=getattr(arguments, "labels", None))
-    if getattr(arguments, "unlabelled", None) is not None:
+    must_have_labels(arguments.labels)
+    dataset = Dataset.open(arguments.folder, labels=arguments.labels)
+    if arguments.unlabelled is not None:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
     for note in dataset.notes:
         talk(note)
@@ -253,6 +260,8 @@ def _lines(value: object) -> list[str]:
         return [f"{name}: {', '.join(_lines(one))}" for name, one in value.items() if one not in ("", [])]
     if isinstance(value, (list, tuple)):
         lines = [line for one in value for line in _lines(one)]
+        if lines and all(line.endswith(".") for line in lines):
+            return [" ".join(lines)]  # sentences
         return lines if any(" " in line for line in lines) else [", ".join(lines)]
     return [f"{value:.4g}" if isinstance(value, float) else str(value)]
 
@@ -287,7 +296,10 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no number") from None
     if not value > 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
@@ -319,7 +331,9 @@ def _parser() -> argparse.ArgumentParser:
         help="where the sample goes (default: unet-gui-demo; for the window, your own data)",
     )
     demo.add_argument("--no-window", action="store_true", help="no window even where there is a display")
-    demo.add_argument("--minutes", type=_positive, default=1.0, help="training time without a window (default: 1)")
+    demo.add_argument(
+        "--minutes", type=_positive, default=1.0, metavar="N", help="training time without a window (default: 1)"
+    )
     _common(demo)
 
     _add_train(command("train", "train a model on the labels of a folder"))
@@ -328,8 +342,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = command(
         "evaluate", "compare masks with labels: Dice, IoU, pixel error, Rand F, variation of information"
     )
-    evaluate.add_argument("predicted", type=Path, metavar="PREDICTED_DIR")
-    evaluate.add_argument("label", type=Path, metavar="LABEL_DIR")
+    evaluate.add_argument("predicted", type=Path, metavar="PREDICTED_DIR", help="folder of masks, or one of them")
+    evaluate.add_argument("label", type=Path, metavar="LABEL_DIR", help="folder of labels of the same names, or one")
     evaluate.add_argument("--membrane", default="auto", metavar="ID", help="class that separates regions, or none")
     evaluate.add_argument("--unlabelled", type=int, metavar="VALUE", help="label value that means unlabelled")
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
@@ -338,7 +352,7 @@ def _parser() -> argparse.ArgumentParser:
     add_import(command("import", "read labels of another format into a folder"))
 
     info = command("info", "tell what an image, a label, a folder or a model is")
-    info.add_argument("path", type=Path, metavar="PATH")
+    info.add_argument("path", type=Path, metavar="PATH", help="image, label, folder or model")
     info.add_argument("--json", action="store_true", help="one JSON object")
     return parser
 
@@ -351,7 +365,7 @@ def _common(sub: argparse.ArgumentParser) -> None:
 def _add_train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images with labels")
     sub.add_argument("--out", type=Path, required=True, metavar="M.safetensors", help="the model file to write")
-    sub.add_argument("--recipe", choices=["fast", "tutorial"], default="fast")
+    sub.add_argument("--recipe", choices=["fast", "tutorial"], default="fast", help="default: fast")
     budget = sub.add_mutually_exclusive_group()
     budget.add_argument(
         "--minutes",
@@ -365,7 +379,7 @@ def _add_train(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--only", metavar="IDS", help="use these labelled images alone, e.g. 0-19")
     sub.add_argument("--score", choices=["auto", "dice", "rand"], default="auto", help="what to choose the model by")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same device, same model (default: 0)")
     sub.add_argument(
         "--resume",
         action="store_true",
@@ -392,7 +406,7 @@ def _add_segment(sub: argparse.ArgumentParser) -> None:
         help="also write NAME_disagreement.tif: how far the answers for flipped images lie apart (takes longer)",
     )
     sub.add_argument("--float", action="store_true", help="these maps as floats 0…1 instead of 8 bits")
-    sub.add_argument("--format", choices=["png", "tif"], default="png")
+    sub.add_argument("--format", choices=["png", "tif"], default="png", help="of the masks; of stacks always tif")
     sub.add_argument(
         "--encoding",
         choices=["auto", "index", "binary"],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from unet_gui import interrupt
 from unet_gui.cli_progress import talk
+from unet_gui.core.errors import UserError
 from unet_gui.core.text import in_words
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _CALLED = {
     "foreground": "--class",
 }
 """What messages call the options."""
+_FARTHEST = 100
+"""Pixels between objects that still touch; nobody needs more, and to look that far takes long."""
 _BACKGROUND = "class of the pixels in no object: a name, a number, none or auto (default: class 0 if called background"
 
 
@@ -75,6 +78,12 @@ def add_export(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def _pixels(text: str) -> int:
+    if not text.isdecimal() or int(text) > _FARTHEST:
+        raise argparse.ArgumentTypeError(f"{text} is no number of pixels from 0 to {_FARTHEST}")
+    return int(text)
+
+
 def add_import(sub: argparse.ArgumentParser) -> None:
     """Describe the words of ``import``."""
     sub.add_argument("folder", type=Path, metavar="FOLDER", help="folder of images; labels are written for it")
@@ -92,7 +101,7 @@ def add_import(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--touching",
-        type=int,
+        type=_pixels,
         default=1,
         metavar="N",
         help="instances: pixels at most N from another object become the class touching border; 0: none (default: 1)",
@@ -101,12 +110,19 @@ def add_import(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def must_have_labels(folder: Path | None) -> None:
+    """Refuse a folder of labels that is not there, where labels are only read: a typing error would find none."""
+    if folder is not None and not folder.is_dir():
+        raise UserError("There is no such folder of labels.", folder)
+
+
 def run_export(arguments: argparse.Namespace) -> int:
     """Do the ``export``; return the exit code."""
     from unet_gui.core.exchange import ExchangeResult, ExportOptions, exporting
     from unet_gui.core.project import Dataset
 
     interrupt.at_once()
+    must_have_labels(arguments.labels)
     dataset = Dataset.open(arguments.folder, labels=arguments.labels)
     if arguments.unlabelled is not None:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))

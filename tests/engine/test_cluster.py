@@ -134,6 +134,14 @@ def test_stopping(cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: 
     assert all(read_label(p, INDEX).shape == (300, 300) for p in written)
 
 
+@pytest.mark.parametrize("address", ["nonsense", "localhost", ""])
+def test_what_is_no_address_is_said_at_once(address: str, tiny_model: Path) -> None:
+    from unet_gui.engine.cluster import segment_on_cluster
+
+    with pytest.raises(UserError, match="no address of a scheduler"):
+        list(segment_on_cluster([], SegmentConfig(tiny_model, device="cpu"), address))
+
+
 def test_no_scheduler(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from unet_gui.engine import cluster as module
 

@@ -48,6 +48,19 @@ def test_what_was_learned_from_is_not_held_back_later(make_folder: Callable[...,
     assert "same images as before" in " ".join(started(events).plan)
 
 
+def test_where_all_was_learned_from_nothing_is_held_back_later(
+    make_folder: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    folder, out = make_folder(6), tmp_path / "m.safetensors"
+    list(train(folder, out, small(steps=10, val="none")))
+    events = list(train(add(folder, 6), out, small(steps=20, resume=True)))
+    assert held_back(out) == []
+    assert len(started(events).train_images) == 7
+    assert "As before no image is held back" in " ".join(started(events).plan)
+    list(train(folder, out, small(steps=30, resume=True, val="0")))  # who asks for it knows
+    assert held_back(out) == ["0.png"]
+
+
 def test_other_images_held_back_are_not_compared_with_those_before(
     make_folder: Callable[..., Dataset], tmp_path: Path
 ) -> None:

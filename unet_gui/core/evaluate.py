@@ -108,7 +108,10 @@ class Evaluation:
             return "\n".join(["No image could be compared.", *self.notes])
         table = self.table
         overlaps, unions = dice(table), iou(table)
-        lines = [f"{len(self.pairs)} images" + (f", {len(self.failed)} failed" if self.failed else "")]
+        lines = [
+            f"{len(self.pairs)} image{'s' * (len(self.pairs) != 1)}"
+            + (f", {len(self.failed)} failed" if self.failed else "")
+        ]
         lines.append("class       Dice     IoU")
         lines += [
             f"{i:<8} {_number(overlaps[i]):>7} {_number(unions[i]):>7}"

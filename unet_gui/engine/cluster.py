@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import hashlib
 import math
+import re
 import tempfile
 import threading
 import time
@@ -93,6 +94,8 @@ def _connect(scheduler: str) -> Client:
             hint="Install it with: pip install “unet-gui[cluster]”.",
             details=str(error),
         ) from error
+    if not re.fullmatch(r"\w+://\S+|\S+:\d+", scheduler):  # Dask would wait for it, and end in a traceback
+        raise UserError(f"“{scheduler}” is no address of a scheduler.", hint="It is like tcp://host:8786.")
     try:
         return Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -139,17 +139,18 @@ def make_plan(
     UserError
         The recipe does not fit the data, or a number makes no sense.
     """
-    _check(config)
+    check_wishes(config)
     if config.recipe == "tutorial":
         return _tutorial(config, prints, score, net)
     return _fast(config, prints, score, net, device)
 
 
-def _check(config: TrainConfig) -> None:
+def check_wishes(config: TrainConfig) -> None:
+    """Raise UserError for a wish that makes no sense, whatever the images are like."""
     if config.recipe not in RECIPES:
         raise UserError(f"There is no recipe called “{config.recipe}”.", hint=f"Use {' or '.join(RECIPES)}.")
-    limits = {
-        "minutes": (1e-3, 1e6),
+    limits: dict[str, tuple[float, float]] = {
+        "minutes": (0.001, 10**6),
         "epochs": (1, 10**7),
         "steps": (1, 10**9),
         "width": (1, 1024),
@@ -159,6 +160,8 @@ def _check(config: TrainConfig) -> None:
         "learning_rate": (1e-9, 10.0),
         "channels": (1, 4),
         "inpaint": (0, 100),
+        "patience": (0, 10**9),
+        "seed": (0, 2**32 - 1),
     }
     if config.stem not in (None, 1, 2, 4):
         raise UserError(f"Pixel blocks can be 1, 2 or 4 pixels wide, not {config.stem}.")
@@ -172,7 +175,7 @@ def _check(config: TrainConfig) -> None:
     for name, (low, high) in limits.items():
         value = getattr(config, name)
         if value is not None and not low <= value <= high:
-            raise UserError(f"{name.replace('_', ' ')} must be between {low:g} and {high:g}, not {value:g}.")
+            raise UserError(f"{name.replace('_', ' ')} must be between {low} and {high}, not {value}.")
 
 
 def _tutorial(config: TrainConfig, prints: Fingerprint, score: str, net: int) -> tuple[Plan, tuple[str, ...]]:

@@ -38,7 +38,7 @@ from unet_gui.engine.device import DeviceChoice, step_seconds
 from unet_gui.engine.events import TICK, Event, Warned
 from unet_gui.engine.fingerprint import Traits, fingerprint, traits_of
 from unet_gui.engine.model import Model
-from unet_gui.engine.plan import DEFAULT_MINUTES, Plan, make_plan
+from unet_gui.engine.plan import DEFAULT_MINUTES, Plan, check_wishes, make_plan
 from unet_gui.engine.recipe import SCORES, TrainConfig
 from unet_gui.engine.scribbles import are_strokes
 from unet_gui.engine.split import Split, choose, hold_back_part, select
@@ -116,10 +116,13 @@ class Begun:
         Images, by their keys, that were not learned from; unknown where there is none.
     part : bool
         Of them only a part.
+    nothing : bool
+        It is known that nothing was held back: all has been learned from.
     """
 
     held_back: tuple[str, ...] = ()
     part: bool = False
+    nothing: bool = False
 
 
 def prepare(
@@ -147,6 +150,7 @@ def prepare(
     UserError
         There is nothing to learn from, or the wishes cannot be met.
     """
+    check_wishes(config)
     if config.score not in SCORES:
         raise UserError(f"There is no score called “{config.score}”.", hint=f"Use {', '.join(SCORES)}.")
     if len(dataset.classes) < 2:
@@ -297,6 +301,9 @@ def _split(usable: list[tuple[Entry, Traits]], config: TrainConfig) -> Split:
 
 def _as_begun(usable: list[tuple[Entry, Traits]], begun: Begun) -> Split | None:
     """Return the split that holds back what was held back before; None when nothing of that is there any more."""
+    if begun.nothing:
+        why = "As before no image is held back: the last model is kept, and no score can be told."
+        return Split(tuple(range(len(usable))), (), why)
     val = tuple(i for i, (entry, _) in enumerate(usable) if entry.key in begun.held_back)
     train = tuple(i for i in range(len(usable)) if begun.part or i not in val)
     if not val or not train:

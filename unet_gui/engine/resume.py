@@ -41,7 +41,8 @@ def earlier(out: Path, config: TrainConfig) -> dict[str, Any] | None:
 def begun(state: dict[str, Any]) -> Begun:
     """Return what the training was begun with."""
     held_back = tuple(state.get("held_back", ()))
-    return Begun(held_back, bool(held_back) and set(held_back) <= set(state["learned_from"]))
+    part = bool(held_back) and set(held_back) <= set(state["learned_from"])
+    return Begun(held_back, part, nothing="held_back" in state and not held_back)
 
 
 def as_begun(config: TrainConfig, state: dict[str, Any], plan: Plan) -> TrainConfig:

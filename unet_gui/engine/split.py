@@ -82,6 +82,8 @@ def select(refs: Sequence[ImageRef], wish: str | Sequence[str]) -> list[int]:
         if not hits:
             raise UserError(f"No labelled image is called “{part}”.", hint="Use names, numbers, or ranges like 16-19.")
         chosen.update(hits)
+    if not chosen:
+        raise UserError("No image is named.", hint="Use names, numbers, or ranges like 16-19.")
     return sorted(chosen)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
 from unet_gui.engine.batches import BatchMaker, Prefetcher
@@ -85,10 +86,9 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
             out,
             "Let the model's name end in .safetensors, or use the recipe tutorial.",
         )
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError("The folder for the model cannot be made.", out.parent, details=str(error)) from error
+    if out.is_dir():
+        raise UserError("is a folder, not a model file.", out, "Choose another name.")
+    must_be_folder(out.parent)
     together, device = join(config.device)
     if device.type == "cpu":
         keep_freed_memory()

@@ -133,3 +133,14 @@ window.end()
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": "2"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["3", "True"], done.stderr
+
+
+def test_the_list_of_classes_takes_the_room_that_is_there(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=2))
+    window.session.set_classes([ClassInfo(number, f"class {number}", "#0072B2") for number in range(12)])
+    listed = window.classes.list
+    window.resize(1300, 1000)
+    qtbot.waitUntil(lambda: listed.viewport().height() >= 13 * listed.sizeHintForRow(0))
+    assert not listed.verticalScrollBar().isVisible(), "also unlabelled is in sight"
+    window.resize(1300, 600)
+    qtbot.waitUntil(lambda: listed.viewport().height() < 6 * listed.sizeHintForRow(0))

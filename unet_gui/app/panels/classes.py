@@ -36,8 +36,8 @@ ID, KEY, HIDDEN = (int(Qt.ItemDataRole.UserRole) + n for n in range(3))
 Index = QModelIndex | QPersistentModelIndex
 SEARCH_FROM = 11
 """Number of classes from which a search field is of use."""
-ROWS = 8
-"""Rows shown before the list scrolls."""
+ROWS = 14
+"""Rows shown before the list scrolls, where there is room for them."""
 LEAST_ROWS = 4
 """Rows shown in a low window."""
 

@@ -144,3 +144,23 @@ def test_the_list_of_classes_takes_the_room_that_is_there(qtbot: QtBot, open_win
     assert not listed.verticalScrollBar().isVisible(), "also unlabelled is in sight"
     window.resize(1300, 600)
     qtbot.waitUntil(lambda: listed.viewport().height() < 6 * listed.sizeHintForRow(0))
+
+
+def test_panels_are_as_wide_as_before_when_the_window_is_wide_again(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=2))
+    docks = window.images_dock, window.panel_dock
+    window.resize(1300, 800)
+    qtbot.waitUntil(lambda: window.width() == 1300 and docks[0].width() == 230)
+    edge = QPoint(docks[0].geometry().right() + 1, 400)
+    QTest.mousePress(window, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, edge)
+    QTest.mouseMove(window, edge + QPoint(10, 0))
+    QTest.mouseMove(window, edge + QPoint(60, 0))
+    qtbot.waitUntil(lambda: docks[0].width() > 270)
+    QTest.mouseRelease(window, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, edge + QPoint(60, 0))
+    before = [dock.width() for dock in docks]
+    shrink(qtbot, window)
+    qtbot.waitUntil(lambda: docks[0].width() < before[0])
+    window.resize(1300, 800)
+    qtbot.waitUntil(lambda: [dock.width() for dock in docks] == before)

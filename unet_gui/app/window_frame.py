@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from unet_gui.app.actions import ActionTable
+from unet_gui.app.dock_widths import DockWidths
 from unet_gui.app.menus import add_tool_actions, build_menus, build_tool_bar
 from unet_gui.app.messages import Message
 from unet_gui.app.panels.classes import ClassesSection
@@ -122,7 +123,9 @@ class WindowFrame(QMainWindow):
         self.recent_menu = build_menus(self, actions, docks)
         screen = self.screen().availableGeometry()
         self.resize(min(1440, round(screen.width() * 0.94)), min(900, round(screen.height() * 0.92)))
-        self.resizeDocks([self.images_dock, self.panel_dock], [230, 280], Qt.Orientation.Horizontal)
+        widths = {self.images_dock: 230, self.panel_dock: 280}
+        self.resizeDocks(list(widths), list(widths.values()), Qt.Orientation.Horizontal)
+        self._widths = DockWidths(self, widths)
         self._first_layout = self.saveState()
         layout = settings.layout()
         if layout is not None:
@@ -198,6 +201,7 @@ class WindowFrame(QMainWindow):
         if shown and not was_shown:
             layout = self.settings.layout()
             self.restoreState(layout[1] if layout else self._first_layout)
+            self._widths.take_over()
 
     @property
     def is_stage_shown(self) -> bool:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
 from unet_gui.app.class_list import is_gone
+from unet_gui.app.class_work import Change, LabelWorker, Work
 from unet_gui.app.histories import Kept
-from unet_gui.app.jobs import Job, JobRunner
+from unet_gui.app.jobs import JobRunner
 from unet_gui.app.messages import Message, Offer
-from unet_gui.app.model_jobs import CountJob, Events, RelabelJob
+from unet_gui.app.model_jobs import CountJob, RelabelJob
 from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
@@ -31,77 +30,6 @@ _PAST = {"merge": "Merged", "remove": "Removed", "import": "Imported", "colours"
 """What has been done, by the first word of what `Change` calls it."""
 DONE = "class change"
 """Topic of the message that offers to take the last change back."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One change of the classes.
-
-    Attributes
-    ----------
-    text : str
-        What the person reads beside *Undo*.
-    before, after : tuple of ClassInfo
-    pixels : Relabelling or None
-        One class becomes another; None when no pixel changes.
-    keep : Path or None
-        Where undo of the pixels is kept.
-    balance : int
-        `Edits.balance` when it was made: whether anything was done since.
-    histories : dict
-        Undo of the images, good again when the change has been taken back.
-    later : dict
-        That when it was taken back, good when it has been made again.
-    into : int
-        What pixels of a class that goes become, and who painted it paints then.
-    active : int
-        The class that was painted before it.
-    """
-
-    text: str
-    before: tuple[ClassInfo, ...]
-    after: tuple[ClassInfo, ...]
-    pixels: Relabelling | None = None
-    keep: Path | None = None
-    balance: int = 0
-    histories: Kept | None = None
-    later: Kept | None = None
-    into: int = UNLABELLED
-    active: int = UNLABELLED
-
-    @property
-    def added(self) -> set[int]:
-        """Classes that are on the list only since."""
-        return {info.id for info in self.after} - {info.id for info in self.before}
-
-
-@dataclass(eq=False)
-class _Work:
-    """Something to do to the labels of a folder, made from what they are when its turn in the queue has come.
-
-    Attributes
-    ----------
-    dataset : Dataset
-    make : callable
-        Returns what is to be done, None when there is nothing to do any more.
-    ended : callable
-        Called with the result.
-    given_up : callable
-        Called instead when it has not begun, and does not.
-    stopped : callable
-        Called instead when it was stopped in the middle.
-    """
-
-    dataset: Dataset
-    make: Callable[[], CountJob | RelabelJob | None]
-    ended: Callable[[Any], object]
-    given_up: Callable[[], object] = lambda: None
-    stopped: Callable[[], object] = lambda: None
-    made: CountJob | RelabelJob | None = None
-
-    def __call__(self) -> Events:
-        assert self.made is not None
-        return self.made()
 
 
 class ClassChanges(QObject):
@@ -131,7 +59,7 @@ class ClassChanges(QObject):
     ) -> None:
         super().__init__(parent)
         self._session = session
-        self._runner = runner
+        self._worker = LabelWorker(session, runner, self)
         self._images = images
         self._done: list[Change] = []
         self._undone: list[Change] = []
@@ -144,9 +72,7 @@ class ClassChanges(QObject):
         session.folder_changed.connect(self.forget)
         session.encoding_changed.connect(self.forget)
         session.history_changed.connect(self._on_history)
-        runner.finished.connect(self._on_finished)
-        for over in (runner.failed, runner.cancelled):
-            over.connect(self._on_not_finished)
+        self._worker.changed.connect(self.changed)
 
     def close(self) -> None:
         """End the thread."""
@@ -202,7 +128,7 @@ class ClassChanges(QObject):
             self._moving = False
             self.changed.emit()
 
-        turned = replace(change, pixels=_turned(change.pixels, undoing))
+        turned = change.turned(undoing)
         self._moving = True
         verb = "Undo" if undoing else "Redo"
 
@@ -313,7 +239,7 @@ class ClassChanges(QObject):
                 counted(touched)  # a label that cannot be read has been named; nothing is changed then
 
         names = "” and “".join(info.name for info in self._session.classes if info.id in classes)
-        self._submit("count", f"Counting pixels of “{names}”", _Work(dataset, make, ended))
+        self._worker.submit("count", f"Counting pixels of “{names}”", Work(dataset, make, ended))
 
     def relabel(self, text: str, info: ClassInfo, into: int, touched: Touched) -> None:
         """Make a class another one, or unlabelled, in every label; then it goes from the list."""
@@ -406,7 +332,7 @@ class ClassChanges(QObject):
             self._offer(begun[0], "Stopped. Some labels are changed, others are not; the class stays.")
             self._look_again()
 
-        self._submit("relabel", title, _Work(dataset, make, ended, given_up, stopped))
+        self._worker.submit("relabel", title, Work(dataset, make, ended, given_up, stopped))
 
     def _note(self, change: Change) -> bool:
         """Write down what is about to be done; False when that is impossible, which has been said."""
@@ -435,44 +361,7 @@ class ClassChanges(QObject):
         now = {document.key: (document.history, document.disk)} if document else {}
         return {**self._session.histories.all(), **now}
 
-    def _submit(self, kind: str, title: str, work: _Work) -> None:
-        """Have it done when its turn has come, and every label is on disk then."""
-        folder = self._session.folder
-        if folder is None or folder.read_only:
-            self._session.say_read_only()
-            work.given_up()
-            return
-        if self._session.must_recover():
-            work.given_up()
-            return
-
-        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
-            def saved() -> None:
-                wanted = not job.stop.is_set() and self._session.dataset is work.dataset
-                work.made = work.make() if wanted else None
-                (go if work.made else give_up)()
-
-            self._session.when_saved(saved, give_up, alone=True, patient=True)
-
-        # also while a training is under way, once it has read its labels
-        urgent = self._runner.has_only("train", "predict")
-        job = Job(kind, title, work, urgent=urgent, prepare=prepare)
-        self._runner.submit(job)
-        self.changed.emit()
-
     # --- ends ------------------------------------------------------------------------------------------------------
-
-    @Slot(object, object)
-    def _on_finished(self, job: Job, result: Any) -> None:
-        if isinstance(job.start, _Work):
-            job.start.ended(result)
-            self.changed.emit()
-
-    @Slot(object)
-    def _on_not_finished(self, job: Job) -> None:
-        if isinstance(job.start, _Work):
-            (job.start.stopped if job.start.made else job.start.given_up)()
-            self.changed.emit()
 
     def _on_changed(self, change: Change, failed: int) -> None:
         assert change.pixels is not None
@@ -518,8 +407,8 @@ class ClassChanges(QObject):
         what = change.pixels
         if what is None:
             return
-        on = replace(change, pixels=_turned(what, undoing=False))
-        back = replace(change, pixels=_turned(what, undoing=True))
+        on = change.turned(undoing=False)
+        back = change.turned(undoing=True)
 
         def is_another() -> bool:
             """Whether the number has been given to a new class since, whose pixels these are."""
@@ -582,7 +471,3 @@ class ClassChanges(QObject):
             change = Change(f"remove “{what.info.name}”", before, after, what, place, into=what.new)
             text = f"The program ended while the class “{what.info.name}” was being changed in all labels."
             self._offer(change, text)
-
-
-def _turned(what: Relabelling | None, undoing: bool) -> Relabelling | None:
-    return None if what is None else replace(what, undoing=undoing)

@@ -84,7 +84,7 @@ def _checked(dataset: Dataset, ref: ImageRef) -> tuple[Status, int]:
 
 def _model(path: Path) -> dict[str, object]:
     if path.suffix == ".checkpoint":
-        return {"kind": "state of a training", "of": path.stem, "use": "train --resume goes on with it"}
+        return {"kind": "state of a training", "of": path.stem, "use": "a training that was stopped goes on from it"}
     if looks_like_torch_file(path):
         return {"kind": "model", "format": "PyTorch state_dict (the tutorial's best_model.pth)"}
     info = read_model_info(path)

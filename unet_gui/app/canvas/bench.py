@@ -130,7 +130,7 @@ class Bench:
         self._on_steps()
 
     def say(self, text: str) -> None:
-        """Show a short text in the status bar."""
+        """Show a short text in the status bar; an empty one takes away what is shown."""
         self._on_message(text)
 
     def pan_by(self, dx: float, dy: float) -> None:

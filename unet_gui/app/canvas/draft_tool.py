@@ -102,6 +102,8 @@ class DraftTool(Tool, Generic[Draft]):
         self.show()
 
     def cancel(self) -> None:
+        if self._past and self.how_to_end:
+            self.canvas.say("")  # there is nothing to be closed any more
         self.draft = self.nothing
         self._past, self._future = [], []
         super().cancel()

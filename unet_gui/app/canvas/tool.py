@@ -232,7 +232,7 @@ class ToolCanvas(Protocol):
         """Hear that the tool in hand has other steps to undo or redo."""
 
     def say(self, text: str) -> None:
-        """Show a short text in the status bar."""
+        """Show a short text in the status bar; an empty one takes away what is shown."""
 
     def pan_by(self, dx: float, dy: float) -> None:
         """Move the picture by image pixels."""

@@ -123,7 +123,10 @@ class StatusLine(QStatusBar):
 
     @Slot(str)
     def say(self, text: str) -> None:
-        """Show a short text for some seconds."""
+        """Show a short text for some seconds; an empty one takes away what is shown."""
+        if not text:
+            self.forget()
+            return
         self.text.set_text(text)
         self._said.start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,13 @@ def _qsettings_in_tmp(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = str(tmp_path_factory.mktemp("settings"))
     for form in (QSettings.Format.IniFormat, QSettings.Format.NativeFormat):
         QSettings.setPath(form, QSettings.Scope.UserScope, folder)
+
+
+@pytest.fixture(autouse=True)
+def _rings_end_here() -> Iterator[None]:
+    """What hangs in a ring after a test is collected now: later it may be in any thread, with timers of this one."""
+    yield
+    gc.collect()
 
 
 PATIENCE_MS = 5000

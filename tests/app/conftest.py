@@ -27,8 +27,10 @@ def _qsettings_in_tmp(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(autouse=True)
 def _rings_end_here() -> Iterator[None]:
-    """What hangs in a ring after a test is collected now: later it may be in any thread, with timers of this one."""
+    """What hangs in a ring is collected after each test in this thread, as in the window, where it may hold timers."""
+    gc.disable()
     yield
+    gc.enable()
     gc.collect()
 
 

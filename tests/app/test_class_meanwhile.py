@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from tests.app.kit import on_disk_of, paint, saved, write_folder
 from unet_gui.app import model_jobs
+from unet_gui.app.jobs import Job
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.panels.classes import ID
 from unet_gui.core.geometry import Rect
@@ -152,3 +155,24 @@ def test_a_row_that_is_held_may_go(qtbot: QtBot, open_window: Open, tmp_path: Pa
     QTest.mouseRelease(view.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, first)
     assert [info.id for info in session.classes] == [0, 1, 2]
     assert [view.item(row).data(ID) for row in range(view.count())] == [0, 1, 2, UNLABELLED]
+
+
+def test_jobs_that_are_made_ready_for_go_when_they_are_over(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    """They hold the session, and its timers: in a ring they would wait for whatever thread collects next."""
+    window = open_window(write_folder(tmp_path / "x", labels=3))
+    jobs: list[weakref.ref[Job]] = []
+    window.runner.queued.connect(lambda job: jobs.append(weakref.ref(job)))
+    dataset = window.session.dataset
+    assert dataset is not None
+    window.class_desk._on_remove(1)
+    qtbot.waitUntil(lambda: bool(jobs), timeout=20_000)
+    idle(qtbot, window)
+    window.exchange.set_encoding(dataset.encoding.with_unlabelled(254))
+    idle(qtbot, window)
+    window.exchange.export("masks", tmp_path / "out", {})
+    idle(qtbot, window)
+    window.desk.save_masks(dataset.images, tmp_path / "masks")
+    idle(qtbot, window)
+    assert len(jobs) == 4
+    assert not gc.isenabled()
+    qtbot.waitUntil(lambda: [job() for job in jobs] == [None] * 4)

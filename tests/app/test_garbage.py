@@ -25,6 +25,7 @@ class Knot(QObject):
 
 
 def test_cycles_die_on_the_window_s_thread_while_the_worker_makes_garbage(qtbot: QtBot) -> None:
+    gc.enable()
     collector, runner = GarbageCollector(), JobRunner()
     died_in: list[int] = []
     for _ in range(50):

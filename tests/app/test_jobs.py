@@ -12,7 +12,7 @@ import pytest
 from PySide6.QtCore import QThread
 from pytestqt.qtbot import QtBot
 
-from unet_gui.app.jobs import NICE, Job, JobError, JobRunner
+from unet_gui.app.jobs import NICE, Job, JobError, JobRunner, Turn
 from unet_gui.core.errors import ModelError
 from unet_gui.engine.events import TICK, StepDone, TrainStarted, Warned
 
@@ -234,12 +234,12 @@ def test_a_waiting_job_is_cancelled_at_once(qtbot: QtBot, runner: JobRunner, log
 def test_a_job_is_prepared_when_its_turn_has_come(qtbot: QtBot, runner: JobRunner, log: Log, urgent: bool) -> None:
     """On the window's thread, one after another, and each when everybody has heard of the end of the one before."""
     order: list[str] = []
-    asked: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {}
+    asked: dict[str, Turn] = {}
 
     def make(name: str) -> Job:
-        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+        def prepare(turn: Turn) -> None:
             order.append(f"prepare {name}")
-            asked[name] = go, give_up
+            asked[name] = turn
 
         def work() -> Events:
             order.append(name)
@@ -250,12 +250,12 @@ def test_a_job_is_prepared_when_its_turn_has_come(qtbot: QtBot, runner: JobRunne
     runner.finished.connect(lambda job, _: order.append(f"end {job.title}"))
     jobs = [runner.submit(make(name)) for name in ("a", "b", "c")]
     assert order == ["prepare a"]
-    asked["a"][0]()
+    asked["a"].go()
     qtbot.waitUntil(lambda: "prepare b" in order)
-    asked["b"][1]()
+    asked["b"].give_up()
     assert order == ["prepare a", "a", "end a", "prepare b", "prepare c"]
     runner.cancel(jobs[2])
-    asked["c"][0]()
+    asked["c"].go()
     qtbot.waitUntil(lambda: not runner.busy)
     assert "c" not in order
     assert [log.ends(job) for job in jobs] == [["finished"], ["cancelled"], ["cancelled"]]
@@ -420,11 +420,12 @@ def test_shutdown_waits_and_every_job_has_its_end(qtbot: QtBot) -> None:
             left.set()
 
     jobs = [runner.submit(Job("t", str(n), endless)) for n in range(3)]
-    asked: list[Callable[[], None]] = []
-    jobs.append(runner.submit(Job("t", "late", endless, urgent=True, prepare=lambda *both: asked.extend(both))))
+    asked: list[Turn] = []
+    jobs.append(runner.submit(Job("t", "late", endless, urgent=True, prepare=asked.append)))
     runner.shutdown()
-    for answer in asked:
-        answer()
+    for turn in asked:
+        turn.go()
+        turn.give_up()
     assert left.is_set() or log.rows[0][0] == "cancelled"
     assert [log.ends(job) for job in jobs] == [["cancelled"]] * 4
     assert not runner.busy

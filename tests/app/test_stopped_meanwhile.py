@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from tests.app.kit import on_disk, paint
 from tests.app.test_classes_window import BAND_PIXELS, agree, ids_of, question, three_classes
 from tests.app.test_waiting import LONG, Long, heard, idle, press
-from unet_gui.app.jobs import Job
+from unet_gui.app.jobs import Job, Turn
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
 from unet_gui.core.palette import ClassInfo
@@ -134,7 +134,7 @@ def test_what_cannot_be_prepared_fails_and_the_next_one_runs(
 ) -> None:
     window = open_window(three_classes(tmp_path / "x"))
 
-    def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+    def prepare(turn: Turn) -> None:
         raise OSError("no such disk")
 
     failed = []

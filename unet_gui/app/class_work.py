@@ -10,7 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app.histories import Kept
-from unet_gui.app.jobs import Job, JobRunner
+from unet_gui.app.jobs import Job, JobRunner, Turn
 from unet_gui.app.model_jobs import CountJob, Events, RelabelJob
 from unet_gui.app.session import Session
 from unet_gui.core.labels import UNLABELLED
@@ -123,18 +123,17 @@ class LabelWorker(QObject):
             work.given_up()
             return
 
-        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+        def prepare(turn: Turn) -> None:
             def saved() -> None:
-                wanted = not job.stop.is_set() and self._session.dataset is work.dataset
+                wanted = not turn.stop.is_set() and self._session.dataset is work.dataset
                 work.made = work.make() if wanted else None
-                (go if work.made else give_up)()
+                (turn.go if work.made else turn.give_up)()
 
-            self._session.when_saved(saved, give_up, alone=True, patient=True)
+            self._session.when_saved(saved, turn.give_up, alone=True, patient=True)
 
         # also while a training is under way, once it has read its labels
         urgent = self._runner.has_only("train", "predict")
-        job = Job(kind, title, work, urgent=urgent, prepare=prepare)
-        self._runner.submit(job)
+        self._runner.submit(Job(kind, title, work, urgent=urgent, prepare=prepare))
         self.changed.emit()
 
     @Slot(object, object)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from unet_gui.app.jobs import Job, JobRunner
+from unet_gui.app.jobs import Job, JobRunner, Turn
 from unet_gui.app.messages import Message, sentence
 from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
@@ -132,18 +132,17 @@ class ExchangeDesk(QObject):
         wanted = options.get("background"), options.get("foreground")
         meant = [info for info in self._session.classes if str(info.id) in wanted]
 
-        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+        def prepare(turn: Turn) -> None:
             def saved() -> None:
-                (go if not job.stop.is_set() and self._still_right(work, meant) else give_up)()
+                (turn.go if not turn.stop.is_set() and self._still_right(work, meant) else turn.give_up)()
 
             def not_saved() -> None:
                 self._not_saved(title)
-                give_up()
+                turn.give_up()
 
             self._session.when_saved(saved, not_saved, alone=importing, patient=True)
 
-        job = Job("exchange", title, work, prepare=prepare)
-        self._runner.submit(job)
+        self._runner.submit(Job("exchange", title, work, prepare=prepare))
 
     def _still_right(self, work: ExchangeJob, meant: list[ClassInfo]) -> bool:
         """Whether the classes that were chosen are still there; else it is said."""
@@ -165,18 +164,17 @@ class ExchangeDesk(QObject):
     def set_encoding(self, encoding: Encoding) -> None:
         """Store labels in another way, when nothing that reads or writes them is under way any more."""
 
-        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+        def prepare(turn: Turn) -> None:
             if self._session.dataset is dataset:
-                self._session.class_keeper.set_encoding(encoding, go, give_up, lambda: not done.stop.is_set())
+                self._session.class_keeper.set_encoding(encoding, turn.go, turn.give_up, lambda: not turn.stop.is_set())
             else:
-                give_up()
+                turn.give_up()
 
         dataset = self._session.dataset
         if dataset is None or self._session.must_recover():
             return
         urgent = self._runner.has_only("train", "predict", "segment")  # which do not read labels now
-        done = Job("encoding", "Changing how labels are stored", _nothing, urgent=urgent, prepare=prepare)
-        self._runner.submit(done)
+        self._runner.submit(Job("encoding", "Changing how labels are stored", _nothing, urgent=urgent, prepare=prepare))
 
     def _not_saved(self, title: str) -> None:
         if self._session.folder is not None and self._session.folder.saver.refused:

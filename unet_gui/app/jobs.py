@@ -81,6 +81,25 @@ class JobError:
         return cls(name, f"The job stopped: {text[0] if text else name}", "", None, trace)
 
 
+@dataclass(frozen=True)
+class Turn:
+    """The turn of a job that something must be made ready for. One of both is called, now or later.
+
+    Attributes
+    ----------
+    go : callable
+        The job goes on.
+    give_up : callable
+        It does not.
+    stop : threading.Event
+        Set when nobody wants the job any more; looked at before anything is changed for it.
+    """
+
+    go: Callable[[], None]
+    give_up: Callable[[], None]
+    stop: threading.Event
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """Something long to do.
@@ -104,8 +123,8 @@ class Job:
         It reads labels until it tells that the training has begun; no urgent one, which might change them, comes in
         between before that.
     prepare : callable or None
-        Called on the window's thread when the job's turn has come, with two callables, of which it calls one, now or
-        later: the job goes on, or it is given up. Looks at ``stop`` before it changes anything for the job.
+        Called on the window's thread when the job's turn has come. It is given the `Turn`, so that it need not know
+        the job: both would be a ring, collected in any thread with whatever it holds.
     id : int
         Given by the program.
     """
@@ -117,7 +136,7 @@ class Job:
     revision: int = -1
     urgent: bool = False
     reading: bool = False
-    prepare: Callable[[Callable[[], None], Callable[[], None]], object] | None = None
+    prepare: Callable[[Turn], object] | None = None
     id: int = field(default_factory=lambda: next(_numbers))
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
@@ -316,7 +335,7 @@ class JobRunner(QObject):
             return
         self._preparing.add(job.id)
         try:
-            job.prepare(partial(self._hand_over, job), partial(self._give_up, job))
+            job.prepare(Turn(partial(self._hand_over, job), partial(self._give_up, job), job.stop))
         except Exception as error:  # noqa: BLE001 - whatever it raises, the jobs behind it are not to wait for ever
             self._preparing.discard(job.id)
             self._on_failed(job, JobError.of(error))

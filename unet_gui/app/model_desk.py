@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app import cut_training, words
 from unet_gui.app.class_list import is_gone
-from unet_gui.app.jobs import Job, JobError, JobRunner
+from unet_gui.app.jobs import Job, JobError, JobRunner, Turn
 from unet_gui.app.messages import Message, Offer, sentence
 from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of, modified
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
@@ -362,12 +362,12 @@ class ModelDesk(QObject):
         if dataset is None:
             return
 
-        def prepare(go: Callable[[], None], give_up: Callable[[], None]) -> None:
+        def prepare(turn: Turn) -> None:
             def refused() -> None:
                 self._on_masks_refused()
-                give_up()
+                turn.give_up()
 
-            self._session.when_saved(go, refused, patient=True)
+            self._session.when_saved(turn.go, refused, patient=True)
 
         job = Job("masks", "Saving masks", MasksJob(dataset, refs, out), prepare=prepare)
         self._refs[job.id] = refs

@@ -54,8 +54,8 @@ def test_it_stays_away_when_the_model_is_used(
     qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path, merge: bool
 ) -> None:
     window = open_window(three_classes(tmp_path / "x"))
-    window.desk.set_wishes(replace(window.desk.wishes, device="cpu"))
-    window.desk.use_model(model)
+    window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, device="cpu"))
+    window.desk.shelf.use(model)
     if merge:
         window.classes.merge_wanted.emit(2, 1)
     else:
@@ -93,8 +93,8 @@ def test_a_class_that_nobody_removed_is_added_as_ever(
     window.session.set_classes(window.session.classes[:2])
     assert window.session.dataset is not None
     window.session.dataset.settings["gone_classes"] = [[2, "vein", 0], "damaged", [2], ["x", "band", 1]]
-    window.desk.set_wishes(replace(window.desk.wishes, device="cpu"))
-    window.desk.use_model(model)
+    window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, device="cpu"))
+    window.desk.shelf.use(model)
     QTest.keyClick(window, Qt.Key.Key_R)
     assert ids_of(window) == [0, 1, 2]
     assert told(window) == ["The model knows classes that were added here: band."]

@@ -35,7 +35,7 @@ app = QApplication([])
 window = MainWindow(Settings())
 
 def train():
-    window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
+    window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, minutes=60.0, device="cpu"))
     window.desk.train()
 
 window.session.image_changed.connect(train)
@@ -99,7 +99,7 @@ def test_it_goes_on_where_it_was(qtbot: QtBot, open_window: Open, tmp_path: Path
     qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
     assert min(steps) >= stopped_at, "it did not begin anew"
     assert load_checkpoint(out.with_name(out.name + ".checkpoint"))["clock"]["step"] == 12
-    assert window.desk.model == out
+    assert window.desk.shelf.model == out
     assert not told(window)
     assert cut_training.found(Dataset.open(folder)) is None
 

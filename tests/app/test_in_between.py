@@ -75,10 +75,10 @@ def test_settings_do_not_bring_an_old_model_back(open_window: Open, tmp_path: Pa
     from dataclasses import replace
 
     window = open_window(write_folder(tmp_path / "x"))
-    asked = window.desk.wishes
-    window.desk.set_wishes(replace(asked, model="models/new.safetensors"))  # a training has ended meanwhile
+    asked = window.desk.shelf.wishes
+    window.desk.shelf.set_wishes(replace(asked, model="models/new.safetensors"))  # a training has ended meanwhile
     window.dialogs._on_wishes(replace(asked, minutes=3.0))
-    assert (window.desk.wishes.model, window.desk.wishes.minutes) == ("models/new.safetensors", 3.0)
+    assert (window.desk.shelf.wishes.model, window.desk.shelf.wishes.minutes) == ("models/new.safetensors", 3.0)
 
 
 # --- keys

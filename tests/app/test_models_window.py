@@ -40,16 +40,16 @@ def test_a_damaged_model_is_not_shown_as_the_one_in_use(
 ) -> None:
     (folder / ".unet-gui" / "models" / "damaged.safetensors").write_bytes(b"junk")  # the newest
     window = open_window(folder)
-    assert window.desk.model is not None
-    assert (window.desk.model.stem, shown(window)) == ("x-2", "x-2")
+    assert window.desk.shelf.model is not None
+    assert (window.desk.shelf.model.stem, shown(window)) == ("x-2", "x-2")
     combo = window.model_section.combo
     combo.setCurrentIndex(combo.findText("damaged"))
     combo.activated.emit(combo.currentIndex())
-    assert (window.desk.model.stem, shown(window)) == ("x-2", "x-2")
+    assert (window.desk.shelf.model.stem, shown(window)) == ("x-2", "x-2")
     assert any(message.kind == "error" for message in window.stage.messages.messages)
     combo.setCurrentIndex(combo.findText("x-1"))
     combo.activated.emit(combo.currentIndex())
-    assert (window.desk.model.stem, shown(window)) == ("x-1", "x-1")
+    assert (window.desk.shelf.model.stem, shown(window)) == ("x-1", "x-1")
 
 
 def test_a_model_that_is_gone_gives_way_to_another(

@@ -179,9 +179,9 @@ def test_names_of_models_do_not_collide(qtbot: QtBot, tmp_path: Path, desk_of) -
     (folder / ".unet-gui" / "models" / "membranes-1.safetensors").write_bytes(b"")
     with open_session(qtbot, folder) as (session, _):
         desk = desk_of(session)
-        desk._on_folder()
-        assert desk._new_name() == "membranes-2"
-        assert desk.models[0].problem, "an empty file is listed with its problem"
+        desk.shelf._on_folder()
+        assert desk.shelf.new_name() == "membranes-2"
+        assert desk.shelf.models[0].problem, "an empty file is listed with its problem"
 
 
 def test_training_is_refused_when_a_label_cannot_be_saved(qtbot: QtBot, tmp_path: Path, desk_of) -> None:

@@ -42,7 +42,7 @@ def open_window(qtbot: QtBot) -> Iterator[Open]:
         window.show()
         window.open_path(folder)
         qtbot.waitUntil(lambda: window.session.document is not None, timeout=SECONDS)
-        window.desk.set_wishes(replace(window.desk.wishes, minutes=0.04, device="cpu"))
+        window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, minutes=0.04, device="cpu"))
         return window
 
     yield make
@@ -84,7 +84,7 @@ def test_train_then_predict_then_segment_all(qtbot: QtBot, open_window: Open, tm
     qtbot.waitUntil(lambda: not window.desk.training, timeout=SECONDS)
     assert losses
     assert window.model_section.curves.loss
-    assert window.desk.model == folder / ".unet-gui" / "models" / "discs-1.safetensors"
+    assert window.desk.shelf.model == folder / ".unet-gui" / "models" / "discs-1.safetensors"
     assert window.model_section.combo.currentText() == "discs-1"
     assert "Training is done" in texts(window)
     idle(qtbot, window)
@@ -135,7 +135,7 @@ def test_masks_that_are_nearly_empty_are_told(qtbot: QtBot, open_window: Open, t
     said = next(message for message in window.stage.messages.messages if told in message.text)
     assert said.text.startswith("The masks are in")
     assert not said.offers, "there is no model"
-    window.desk.use_model(model)
+    window.desk.shelf.use(model)
     window.desk.save_masks(refs, tmp_path / "masks")
     idle(qtbot, window)
     said = next(message for message in window.stage.messages.messages if told in message.text)
@@ -156,7 +156,7 @@ def test_the_window_and_the_command_line_segment_alike(
 
     folder = write_folder(tmp_path / "x", images=3)
     window = open_window(folder)
-    window.desk.use_model(model)
+    window.desk.shelf.use(model)
     window.actions_by_id["segment"].trigger()
     idle(qtbot, window)
     items = [SegmentItem(folder / f"{n}.png", 0, tmp_path / "out" / f"{n}.png") for n in range(3)]
@@ -174,7 +174,7 @@ def test_segmenting_stops_and_goes_on_where_it_stopped(
 ) -> None:
     folder = write_folder(tmp_path / "x", images=40, shape=(200, 200))
     window = open_window(folder)
-    window.desk.use_model(model)
+    window.desk.shelf.use(model)
     book = window.session.folder.book if window.session.folder else None
     assert book is not None
     window.actions_by_id["segment"].trigger()
@@ -204,7 +204,7 @@ def test_a_bad_image_is_named_and_the_others_are_done(
     folder = write_folder(tmp_path / "x", images=4)
     (folder / "2.png").write_bytes(b"\x89PNG cut off")
     window = open_window(folder)
-    window.desk.use_model(model)
+    window.desk.shelf.use(model)
     window.actions_by_id["segment"].trigger()
     idle(qtbot, window)
     assert window.session.folder is not None
@@ -225,7 +225,7 @@ def test_a_bad_image_is_named_and_the_others_are_done(
 
 def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path) -> None:
     window = open_window(write_folder(tmp_path / "x", images=3))
-    window.desk.use_model(model)
+    window.desk.shelf.use(model)
     QTest.keyClick(window, Qt.Key.Key_R)
     QTest.keyClick(window, Qt.Key.Key_D)  # at once, before the worker has answered
     idle(qtbot, window)
@@ -275,7 +275,7 @@ def test_strokes_are_saved_before_training_learns_them(qtbot: QtBot, open_window
     assert window.desk.training
     qtbot.waitUntil(lambda: not window.desk.training, timeout=SECONDS)
     assert (folder / "labels" / "0.png").is_file()
-    assert window.desk.model is not None, texts(window)
+    assert window.desk.shelf.model is not None, texts(window)
     idle(qtbot, window)
 
 
@@ -292,8 +292,8 @@ def test_a_file_that_is_no_model_is_refused(
 ) -> None:
     window = open_window(write_folder(tmp_path / "x"))
     (tmp_path / name).write_bytes(content)
-    window.desk.use_model(tmp_path / name)
-    assert window.desk.model is None
+    window.desk.shelf.use(tmp_path / name)
+    assert window.desk.shelf.model is None
     assert says in texts(window)
 
 
@@ -303,8 +303,8 @@ def test_a_device_that_is_not_there_is_said(qtbot: QtBot, open_window: Open, tmp
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     window = open_window(write_folder(tmp_path / "x"))
-    window.desk.use_model(model)
-    window.desk.set_wishes(replace(window.desk.wishes, device="cuda"))
+    window.desk.shelf.use(model)
+    window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, device="cuda"))
     window.actions_by_id["predict"].trigger()
     idle(qtbot, window)
     message = next(m for m in window.stage.messages.messages if m.kind == "error")
@@ -315,7 +315,7 @@ def test_a_device_that_is_not_there_is_said(qtbot: QtBot, open_window: Open, tmp
 def test_closing_while_training_stops_it_and_keeps_the_model(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "x", images=4, labels=4)
     window = open_window(folder)
-    window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
+    window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, minutes=60.0, device="cpu"))
     window.actions_by_id["train"].trigger()
     qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
     assert not window.close(), "it is asked first"
@@ -327,8 +327,8 @@ def test_closing_while_training_stops_it_and_keeps_the_model(qtbot: QtBot, open_
 
 def begin_long_training(qtbot: QtBot, window: MainWindow, model: Path) -> None:
     """Train for an hour, with a model in use; return when it has begun to learn."""
-    window.desk.use_model(model)
-    window.desk.set_wishes(replace(window.desk.wishes, minutes=60.0, device="cpu"))
+    window.desk.shelf.use(model)
+    window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, minutes=60.0, device="cpu"))
     window.actions_by_id["train"].trigger()
     qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
 
@@ -357,7 +357,7 @@ def test_a_training_that_is_stopped_at_once_takes_no_good_model_away(
     begin_long_training(qtbot, window, model)
     window.actions_by_id["stop"].trigger()
     idle(qtbot, window)
-    assert window.desk.model == model
+    assert window.desk.shelf.model == model
     assert any("before it could be judged" in message.text for message in window.stage.messages.messages)
 
 
@@ -378,7 +378,7 @@ def test_a_training_that_is_stopped_before_it_learns_says_so(qtbot: QtBot, open_
     assert "Training was stopped before it began to learn; nothing has changed." in texts(window)
     assert not window.model_section.curves.isVisible()
     assert window.model_section.train_button.isVisible()
-    assert window.desk.model is None
+    assert window.desk.shelf.model is None
 
 
 def test_each_page_of_a_stack_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def train_while_painting(d: Driver) -> None:
     window = d.window
 
     def prepare() -> None:
-        window.desk.set_wishes(replace(window.desk.wishes, minutes=5.0))
+        window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, minutes=5.0))
         window.runner.progressed.connect(lambda _job, event: said.append(event))
 
     d.ui(prepare)
@@ -114,7 +114,7 @@ def train_while_painting(d: Driver) -> None:
     d.key("ctrl+period")
     d.until(lambda: not window.desk.training, "training stopped")
     assert y > 40, "something was painted meanwhile"
-    d.until(lambda: window.desk.model is not None and window.desk.model.exists(), "the model is there")
+    d.until(lambda: window.desk.shelf.model is not None and window.desk.shelf.model.exists(), "the model is there")
     idle(d)
     assert np.array_equal((pixels(Path(d.arguments[0]) / "label" / "0.png") == 255).astype(np.uint8), label(d))
 
@@ -125,7 +125,7 @@ def segment_cancel_go_on(d: Driver) -> None:
     images = sorted(p.stem for p in (folder / "image").iterdir())
     window = d.window
     wait_for_image(d, "0.png")
-    d.ui(lambda: window.desk.use_model(Path(d.arguments[1])))
+    d.ui(lambda: window.desk.shelf.use(Path(d.arguments[1])))
     d.click(window.stage.canvas, 5, 5, button=2)
     predictions = folder / ".unet-gui" / "predictions"
 

@@ -63,7 +63,7 @@ class GuideDesk(QObject):
 
     def _tick_earlier(self) -> None:
         """Tick what was done before the guide was shown: who has trained in this folder has painted, too."""
-        if self._desk.models:
+        if self._desk.shelf.models:
             self._tick("paint")
             self._tick("train")
         self._on_statuses(())

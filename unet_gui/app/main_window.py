@@ -18,13 +18,14 @@ from unet_gui.app.exchange_desk import ExchangeDesk
 from unet_gui.app.folder_desk import FolderDesk
 from unet_gui.app.garbage import GarbageCollector
 from unet_gui.app.guide_desk import GuideDesk
+from unet_gui.app.job_progress import Progress
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.leaving import Leaving
 from unet_gui.app.memory import Memory
 from unet_gui.app.menus import fill_recent
 from unet_gui.app.messages import Message
 from unet_gui.app.meter import Meter
-from unet_gui.app.model_desk import ModelDesk, Progress
+from unet_gui.app.model_desk import ModelDesk
 from unet_gui.app.navigator import Navigator
 from unet_gui.app.other_programs import OtherPrograms
 from unet_gui.app.session import Session
@@ -127,7 +128,7 @@ class MainWindow(WindowFrame):
         self.dialogs.export_chosen.connect(self.exchange.export)
         self.dialogs.import_chosen.connect(self.exchange.import_labels)
         self.dialogs.encoding_chosen.connect(self.exchange.set_encoding)
-        desk.models_changed.connect(self._on_models)
+        desk.shelf.changed.connect(self._on_models)
         desk.progressed.connect(self._on_progress)
         desk.training_changed.connect(self._on_training)
         desk.loss_known.connect(self.model_section.curves.add_loss)
@@ -136,7 +137,7 @@ class MainWindow(WindowFrame):
         desk.device_known.connect(self._on_device)
         desk.trained.connect(self._on_trained)
         self.images.chosen.connect(session.open_image)
-        self.model_section.model_chosen.connect(desk.use_model)
+        self.model_section.model_chosen.connect(desk.shelf.use)
         self.model_section.settings_wanted.connect(self.dialogs.model_settings)
         self.model_section.plan_wanted.connect(self._on_plan)
         self.stage.chips.over_chosen.connect(self._on_over)
@@ -360,7 +361,7 @@ class MainWindow(WindowFrame):
 
     @Slot()
     def _on_models(self) -> None:
-        self.model_section.set_models(self.desk.models, self.desk.model)
+        self.model_section.set_models(self.desk.shelf.models, self.desk.shelf.model)
 
     @Slot(object)
     def _on_progress(self, progress: Progress | None) -> None:

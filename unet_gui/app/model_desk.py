@@ -1,57 +1,37 @@
-"""The model's desk: which model is used, and training, predicting, segmenting with it."""
+"""The model's desk: training, predicting and segmenting, and what the worker says of them."""
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app import cut_training, words
-from unet_gui.app.class_list import is_gone
+from unet_gui.app.job_progress import ProgressBook
 from unet_gui.app.jobs import Job, JobError, JobRunner, Turn
 from unet_gui.app.messages import Message, Offer, sentence
-from unet_gui.app.model_facts import SCORE_NAMES, Wishes, caution_of, count_of, facts_of, modified
+from unet_gui.app.model_facts import SCORE_NAMES, caution_of, count_of
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
-from unet_gui.app.panels.model import ModelFacts
+from unet_gui.app.model_shelf import ModelShelf
 from unet_gui.app.session import Session
-from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
-from unet_gui.core.model_info import read_model_info
-from unet_gui.core.palette import ClassInfo, color_of, distinct
 from unet_gui.core.text import in_words
 from unet_gui.engine import events as ev
 from unet_gui.engine.recipe import SegmentConfig, TrainConfig
 
 
-@dataclass(frozen=True)
-class Progress:
-    """What the status bar shows of a job; `fraction` and `left` are None while unknown."""
-
-    title: str
-    text: str = ""
-    fraction: float | None = None
-    left: float | None = None
-
-
 class ModelDesk(QObject):
-    """Everything that needs the worker.
+    """Trains and predicts with the worker, and tells the person how it goes.
 
     Attributes
     ----------
-    wishes : Wishes
-    model : Path or None
-        The model in use.
-    models : list of ModelFacts
-        Models of the folder, newest first.
+    shelf : ModelShelf
+        The models of the folder.
 
     Signals
     -------
-    models_changed()
     progressed(Progress or None)
         None when nothing runs.
     training_changed(bool)
@@ -62,7 +42,6 @@ class ModelDesk(QObject):
         A training has ended and left this model.
     """
 
-    models_changed = Signal()
     progressed = Signal(object)
     training_changed = Signal(bool)
     loss_known = Signal(float, float)
@@ -76,98 +55,22 @@ class ModelDesk(QObject):
         super().__init__(parent)
         self._session = session
         self._runner = runner
-        self.wishes = Wishes()
-        self.model: Path | None = None
-        self.models: list[ModelFacts] = []
+        self.shelf = ModelShelf(session, self)
+        self.shelf.said.connect(self.said)
         self._refs: dict[int, tuple[ImageRef, ...]] = {}  # images of a job, by its id
         self._failures: dict[int, list[str]] = {}
         self._totals: dict[int, int] = {}  # of a job with failures: how many images it has
         self._skipped: dict[int, int] = {}
-        self._starts: dict[int, tuple[float, int]] = {}  # when the first image began, images skipped before
-        self._status: dict[int, Progress] = {}
+        self._progress = ProgressBook()
         self._waiting_to_train = False
         self._rough = False  # the scores of the training that runs say little
-        self._told_names: set[str] = set()
         self._warned: dict[str, set[str]] = {}  # topics of what the last job of a kind warned of
-        self._facts: dict[Path, tuple[int, ModelFacts]] = {}
         self.training_changed.connect(lambda _on: session.settled.emit("no model"))
-        session.folder_changed.connect(self._on_folder)
         runner.started.connect(self._on_started)
         runner.progressed.connect(self._on_event)
         runner.finished.connect(self._on_finished)
         runner.failed.connect(self._on_failed)
         runner.cancelled.connect(self._on_cancelled)
-
-    # --- models ----------------------------------------------------------------------------------------------------
-
-    @property
-    def _models_dir(self) -> Path | None:
-        dataset = self._session.dataset
-        return None if dataset is None else dataset.state_dir / "models"
-
-    @Slot()
-    def _on_folder(self) -> None:
-        dataset = self._session.dataset
-        self.wishes = Wishes.from_json(dataset.settings.get("model") if dataset else None)
-        self.model = None
-        if dataset is not None and self.wishes.model:
-            path = dataset.state_dir / self.wishes.model
-            self.model = path if path.is_file() else None
-        self.refresh_models()
-
-    def refresh_models(self) -> None:
-        """Look again at what models there are."""
-        folder = self._models_dir
-        paths = sorted(folder.glob("*.safetensors"), key=modified, reverse=True) if folder else []
-        if self.model is not None and self.model not in paths:
-            paths.append(self.model)
-        self.models = [self._facts_of(path) for path in paths if path.exists()]
-        if self.model is None:
-            self.model = next((facts.path for facts in self.models if not facts.problem), None)
-        if self.model is not None:
-            self._session.settled.emit("no model")
-        self.models_changed.emit()
-
-    def _facts_of(self, path: Path) -> ModelFacts:
-        stamp = modified(path)
-        known = self._facts.get(path)
-        if known is None or known[0] != stamp:
-            known = stamp, facts_of(path)
-            self._facts[path] = known
-        return known[1]
-
-    def use_model(self, path: Path) -> None:
-        """Predict with this model from now on."""
-        facts = self._facts_of(path)
-        if facts.problem:
-            self.said.emit(Message("error", facts.problem, topic="model"))
-            self.models_changed.emit()  # the one in use is another than the person has just chosen
-            return
-        self.model = path
-        dataset = self._session.dataset
-        if dataset is not None:
-            inside = path.is_relative_to(dataset.state_dir)
-            self.set_wishes(
-                replace(self.wishes, model=path.relative_to(dataset.state_dir).as_posix() if inside else str(path))
-            )
-        self.refresh_models()
-
-    def set_wishes(self, wishes: Wishes) -> None:
-        """Keep what the person has chosen."""
-        self.wishes = wishes
-        self._session.keep_setting("model", wishes.to_json())
-
-    def _new_name(self) -> str:
-        dataset, folder = self._session.dataset, self._models_dir
-        assert dataset is not None
-        assert folder is not None
-        name = dataset.root.name
-        if name.lower() in ("train", "images", "image", "data", "") and dataset.root.parent.name:
-            name = dataset.root.parent.name
-        number = 1
-        while (folder / f"{name}-{number}.safetensors").exists():
-            number += 1
-        return f"{name}-{number}"
 
     # --- jobs ------------------------------------------------------------------------------------------------------
 
@@ -206,12 +109,11 @@ class ModelDesk(QObject):
         self.training_changed.emit(False)
 
     def _submit_training(self) -> None:
-        dataset, folder = self._session.dataset, self._models_dir
-        if dataset is None or folder is None:
+        folder, wishes, model = self.shelf.folder, self.shelf.wishes, self.shelf.model
+        if folder is None:
             return
-        wishes = self.wishes
-        init = self.model if wishes.start_from and self.model and self.model.suffix == ".safetensors" else None
-        out = folder / f"{self._new_name()}.safetensors"
+        init = model if wishes.start_from and model and model.suffix == ".safetensors" else None
+        out = folder / f"{self.shelf.new_name()}.safetensors"
         epochs = None if wishes.recipe != "tutorial" else 40
         minutes = wishes.minutes if wishes.recipe != "tutorial" else None
         config = TrainConfig(
@@ -274,13 +176,14 @@ class ModelDesk(QObject):
         if folder.read_only:
             self._session.say_read_only()
             return
-        self._forget_lost_model()
-        if self.model is None:
+        self.shelf.forget_lost()
+        model, wishes = self.shelf.model, self.shelf.wishes
+        if model is None:
             self._say_no_model()
             return
-        if not self._fits(self.model):
+        if not self.shelf.teach_folder(model):
             return
-        config = SegmentConfig(model=self.model, device=self.wishes.device, tta=self.wishes.tta, overwrite=overwrite)
+        config = SegmentConfig(model=model, device=wishes.device, tta=wishes.tta, overwrite=overwrite)
         only = refs[0].key if len(refs) == 1 else ""
         revision = self._session.labels.revision if only == self._session.key and self._session.labels else -1
         before = [job.start.out for job in self._runner.pending("train") if isinstance(job.start, TrainJob)]
@@ -290,16 +193,6 @@ class ModelDesk(QObject):
         self._refs[job.id] = refs
         self._runner.submit(job)
 
-    def _forget_lost_model(self) -> None:
-        """Use the newest one that is left when the file of the model in use is gone; then it is said."""
-        lost = self.model
-        if lost is not None and not lost.exists():
-            self.model = None
-            self.refresh_models()
-            if self.model is not None:
-                text = f"The model {lost.stem} is gone. {self.model.stem} is used from now on."
-                self.said.emit(Message("warning", text, topic="model"))
-
     def _say_no_model(self) -> None:
         text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."
         if self._session.folder is not None and self._session.folder.book.labelled:
@@ -308,53 +201,6 @@ class ModelDesk(QObject):
         if self.training:
             text, offers = "There is no model yet: it is being trained. Stop keeps the best one so far.", ()
         self.said.emit(Message("info", text, topic="no model", offers=offers))
-
-    def _fits(self, model: Path) -> bool:
-        """Make sure that the folder knows the model's classes."""
-        dataset = self._session.dataset
-        if dataset is None or model.suffix != ".safetensors":
-            return True
-        try:
-            theirs = read_model_info(model).classes
-        except UserError as error:
-            self.said.emit(Message.of(error, topic="model"))
-            return False
-        ours = self._session.classes
-        known = {info.id: info.name for info in ours}
-        self._compare_names(theirs, known)
-        new = [info for info in theirs if info.id not in known]
-        gone = [info for info in new if is_gone(dataset, info)]
-        if gone:
-            names = " and ".join(f"“{info.name}”" for info in gone)
-            self._say_once(
-                f"The model still knows {names}. A class that was removed or merged here does not come back."
-            )
-        new = [info for info in new if info not in gone]
-        if new:
-            colors = {info.color for info in ours}
-            added = distinct([i if i.color not in colors else replace(i, color=color_of(i.id)) for i in new], ours)
-            names = ", ".join(info.name for info in added)
-            self._session.set_classes([*ours, *added])
-            self.said.emit(Message("info", f"The model knows classes that were added here: {names}.", topic="model"))
-        return True
-
-    def _compare_names(self, theirs: Sequence[ClassInfo], known: dict[int, str]) -> None:
-        """Warn where a number means something else to the model: its pixels come under the folder's name."""
-        plain = re.compile(r"class \d+")
-        other = [
-            f"“{info.name}” comes as “{known[info.id]}”"
-            for info in theirs
-            if known.get(info.id, info.name) != info.name
-            and not plain.fullmatch(info.name)
-            and not plain.fullmatch(known[info.id])
-        ]
-        if other:
-            self._say_once(f"The model calls classes by other names: what it knows as {', '.join(other)}.", "warning")
-
-    def _say_once(self, text: str, kind: str = "info") -> None:
-        if text not in self._told_names:
-            self._told_names.add(text)
-            self.said.emit(Message(kind, text, topic="names"))
 
     def save_masks(self, refs: tuple[ImageRef, ...], out: Path) -> None:
         """Write the mask of every image to a folder."""
@@ -390,7 +236,8 @@ class ModelDesk(QObject):
         warned = self._warned.pop(job.kind, ())
         for topic in (job.kind, f"{job.kind} images", *warned):  # how it went the last time
             self._session.settled.emit(topic)
-        self._show(job, Progress(job.title, "starting"))
+        self._progress.begin(job)
+        self._show(job)
 
     @Slot(object, object)
     def _on_event(self, job: Job, event: Any) -> None:
@@ -399,64 +246,39 @@ class ModelDesk(QObject):
         if isinstance(event, ev.TrainStarted):
             self.plan_known.emit("\n".join(event.plan))
             self._rough = bool(caution_of(event.val_images, event.train_images, event.strokes))
-            self._show(job, Progress(job.title, f"learning from {count_of(len(event.train_images))}"))
+            self._progress.say(job, f"learning from {count_of(len(event.train_images))}")
         elif isinstance(event, ev.StepDone):
-            self._on_step(job, event)
+            self.loss_known.emit(event.seconds, event.loss)
+            self._progress.step(job, event)
         elif isinstance(event, ev.Validated):
             name = "rough " * self._rough + SCORE_NAMES.get(event.score_name, event.score_name)
             self.score_known.emit(event.seconds, event.score, name)
-            shown = self._status.get(job.id, Progress(job.title))
-            self._show(job, replace(shown, text=f"{name} {event.score:.3f}"))
+            self._progress.say(job, f"{name} {event.score:.3f}")
         elif isinstance(event, ev.Warned):
             topic = f"{job.kind} {event.text[:40]}"
             self._warned.setdefault(job.kind, set()).add(topic)
             self.said.emit(Message("warning", event.text, topic=topic))
         elif isinstance(event, ev.TileDone):
-            self._on_tile(job, event)
+            self._progress.tile(job, event, len(self._refs.get(job.id, ())))
         elif isinstance(event, ev.ImageDone):
-            self._on_image(job, event)
+            refs = self._refs.get(job.id, ())
+            if job.kind in ("segment", "predict") and event.item < len(refs):
+                self._session.on_predicted(refs[event.item].key, fresh=not event.skipped)
+            self._progress.image(job, event)
         elif isinstance(event, ev.SegmentFinished):
             self._skipped[job.id] = event.skipped
         elif isinstance(event, ev.ImageFailed):
-            refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
-            name = Path(refs[event.item].key).name if event.item < len(refs) else event.path.name
-            reason = in_words(sentence(event.message, name, event.hint))
-            self._failures.setdefault(job.id, []).append(reason)
-            self._totals[job.id] = event.total
+            self._note_failure(job, event)
         elif isinstance(event, ev.CheckpointSaved) and event.final:
-            self.refresh_models()
+            self.shelf.refresh()
+        self._show(job)
 
-    def _on_step(self, job: Job, event: ev.StepDone) -> None:
-        self.loss_known.emit(event.seconds, event.loss)
-        fraction = None
-        if event.left_seconds is not None and event.seconds + event.left_seconds > 0:
-            fraction = event.seconds / (event.seconds + event.left_seconds)
-        elif event.total:
-            fraction = event.step / event.total
-        shown = self._status.get(job.id, Progress(job.title))
-        text = shown.text if "." in shown.text else f"step {event.step}"
-        self._show(job, Progress(job.title, text, fraction, event.left_seconds))
-
-    def _on_tile(self, job: Job, event: ev.TileDone) -> None:
-        total = max(1, len(self._refs.get(job.id, ())))
-        shown = self._status.get(job.id, Progress(job.title))
-        fraction = (event.item + event.done / max(1, event.total)) / total
-        self._show(job, replace(shown, fraction=max(fraction, shown.fraction or 0.0)))
-
-    def _on_image(self, job: Job, event: ev.ImageDone) -> None:
-        refs = self._refs.get(job.id, ())
-        if job.kind in ("segment", "predict") and event.item < len(refs):
-            self._session.on_predicted(refs[event.item].key, fresh=not event.skipped)
-        now = time.monotonic()
-        left = None
-        if not event.skipped:
-            # the rate counts from the first image, without the time to load the model
-            begin, skipped = self._starts.setdefault(job.id, (now - event.seconds, event.done - 1))
-            worked = max(1, event.done - skipped)
-            left = (now - begin) / worked * (event.total - event.done)
-        if event.total > 1:
-            text = f"{event.done} of {event.total} images"
-            self._show(job, Progress(job.title, text, event.done / event.total, left))
+    def _note_failure(self, job: Job, event: ev.ImageFailed) -> None:
+        refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
+        name = Path(refs[event.item].key).name if event.item < len(refs) else event.path.name
+        reason = in_words(sentence(event.message, name, event.hint))
+        self._failures.setdefault(job.id, []).append(reason)
+        self._totals[job.id] = event.total
 
     # --- ends ------------------------------------------------------------------------------------------------------
 
@@ -487,7 +309,7 @@ class ModelDesk(QObject):
         if not unfilled:
             self.said.emit(Message("good", text, topic="masks", passing=True))
             return
-        offers = (Offer("Segment all", lambda: self.segment(work.refs)),) if self.model is not None else ()
+        offers = (Offer("Segment all", lambda: self.segment(work.refs)),) if self.shelf.model is not None else ()
         self.said.emit(Message("warning", f"{text} {unfilled}", topic="masks", offers=offers))
 
     @Slot(object, object)
@@ -509,7 +331,7 @@ class ModelDesk(QObject):
             self._on_trained(job, stopped=True)
         elif job.kind == "segment":
             text = "Stopped. Segment all goes on where it stopped."
-            if job.id not in self._status:
+            if not self._progress.has_begun(job):
                 text = "Segmenting was stopped before it began; nothing has changed."
             self.said.emit(Message("info", text, topic="segment", passing=True))
         self._end(job)
@@ -520,15 +342,15 @@ class ModelDesk(QObject):
         out = job.start.out if isinstance(job.start, TrainJob) else None
         if out is None or self._session.folder is None or not out.exists():
             return
-        facts = self._facts_of(out)
-        if stopped and not facts.score and self.model not in (None, out):
-            self.refresh_models()
+        facts = self.shelf.facts_of(out)
+        if stopped and not facts.score and self.shelf.model not in (None, out):
+            self.shelf.refresh()
             text = (
                 f"Training stopped before it could be judged: the model in use stays. What it learned is {facts.name}."
             )
             self.said.emit(Message("info", text, topic="train", passing=True))
             return
-        self.use_model(out)
+        self.shelf.use(out)
         score = f" {facts.validation}: {facts.score}." if facts.score else ""
         score += f" {facts.caution}" if facts.caution else ""
         text = f"Training stopped; the best model so far is kept as {facts.name}." if stopped else "Training is done."
@@ -546,12 +368,12 @@ class ModelDesk(QObject):
         if job.kind in ("segment", "predict") and self._session.folder is not None:
             # what was skipped was not told one by one, and what was written last not at all if it was stopped then
             self._session.folder.book.scan(self._refs.get(job.id, ()))
-        for book in (self._refs, self._failures, self._totals, self._skipped, self._starts, self._status):
+        for book in (self._refs, self._failures, self._totals, self._skipped):
             book.pop(job.id, None)
+        self._progress.forget(job)
         outer = self._runner.current
-        self.progressed.emit(self._status.get(outer.id, Progress(outer.title)) if outer else None)
+        self.progressed.emit(self._progress.of(outer) if outer else None)
 
-    def _show(self, job: Job, progress: Progress) -> None:
-        self._status[job.id] = progress
+    def _show(self, job: Job) -> None:
         if job is self._runner.current:
-            self.progressed.emit(progress)
+            self.progressed.emit(self._progress.of(job))

@@ -205,7 +205,7 @@ class DialogDesk(QObject):
     @Slot()
     def load_model(self) -> None:
         """Ask for a model file."""
-        dialog = self._files("model", "Use another model", self._desk.use_model)
+        dialog = self._files("model", "Use another model", self._desk.shelf.use)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters(["Models (*.safetensors *.pth)", "All files (*)"])
 
@@ -262,7 +262,7 @@ class DialogDesk(QObject):
         from unet_gui.app.dialogs.forms import ModelDialog
 
         def make() -> QDialog:
-            dialog = ModelDialog(self._desk.wishes, [], self._window)
+            dialog = ModelDialog(self._desk.shelf.wishes, [], self._window)
             dialog.chosen.connect(self._on_wishes)
             return dialog
 
@@ -270,7 +270,8 @@ class DialogDesk(QObject):
 
     @Slot(object)
     def _on_wishes(self, wishes: Wishes) -> None:
-        self._desk.set_wishes(replace(wishes, model=self._desk.wishes.model))  # a training may have ended meanwhile
+        shelf = self._desk.shelf
+        shelf.set_wishes(replace(wishes, model=shelf.wishes.model))  # a training may have ended meanwhile
 
     @Slot()
     def encoding(self) -> None:

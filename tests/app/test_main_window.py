@@ -14,7 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import SHAPE, drag, on_disk, paint, saved, write_folder
+from tests.app.kit import SHAPE, drag, on_disk, on_disk_of, paint, saved, write_folder
 from unet_gui.app import theme
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
@@ -276,6 +276,48 @@ def test_dropping_a_folder_opens_it(qtbot: QtBot, open_window: Open, tmp_path: P
     )
     window.dropEvent(event)
     qtbot.waitUntil(lambda: window.session.key == "2.png" and window.session.document is not None)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "damaged", "a file"])
+def test_a_folder_that_cannot_be_opened_leaves_the_one_before_open(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, kind: str
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.session.autosave = False
+    drag(window, (20, 30), (40, 30))
+    document, other = window.session.document, tmp_path / "other"
+    if kind == "empty":
+        other.mkdir()
+    elif kind == "damaged":
+        write_folder(other / ".unet-gui").joinpath("project.json").write_text("{")
+    elif kind == "a file":
+        other.mkdir()
+        (other / "notes.txt").write_text("no picture")
+        other = other / "notes.txt"
+    window.open_path(other)
+    qtbot.waitUntil(lambda: "folder" in {message.topic for message in window.stage.messages.messages})
+    assert window.is_stage_shown
+    assert window.session.document is document
+    assert document is not None
+    assert document.dirty, "nothing is saved unasked"
+    assert window.status.text.text() != f"Opening {other} …"
+    why = {"missing": "“other” is not there.", "damaged": "“other” cannot be opened. “project.json” is damaged."}
+    assert why.get(kind, "no pictures that can be opened") in texts(window)
+    drag(window, (20, 40), (40, 40))
+    window.open_path(write_folder(tmp_path / "y", images=2))
+    qtbot.waitUntil(lambda: window.images.model.rowCount() == 2 and window.session.document is not None)
+    assert texts(window) == ""
+    label = on_disk_of(tmp_path / "x", 0)
+    assert label is not None
+    assert (label[[30, 40], 25] == 1).all(), "what was painted is saved by then"
+
+
+def test_only_the_last_folder_that_was_asked_for_is_opened(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    for images in (2, 3):
+        window.open_path(write_folder(tmp_path / f"{images}", images=images))
+    qtbot.waitUntil(lambda: window.images.model.rowCount() == 3 and window.session.document is not None)
+    assert window.settings.recent() == [tmp_path / "3", tmp_path / "x"]
 
 
 def test_closing_saves_and_the_next_window_shows_it(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

@@ -328,7 +328,7 @@ class Session(QObject):
         if asked != self._asked:
             return
         if what == "folder":
-            self.said.emit(Message.of(error, topic="folder"))
+            self.said.emit(words.folder_not_opened(subject, error))
             self.folder_changed.emit()
         elif what == "image":
             self._unread = self.key

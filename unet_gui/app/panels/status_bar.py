@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStatusBar, QWidget
 from unet_gui.app.widgets import Elided, button, explain, label
 
 SAID_MS = 5000
+HELD_MS = 3_600_000
 WIDE = 1150
 """Width from which there is room for everything."""
 
@@ -62,7 +63,6 @@ class StatusLine(QStatusBar):
         self._set_widths()
         self._said = QTimer(self)
         self._said.setSingleShot(True)
-        self._said.setInterval(SAID_MS)
         self._said.timeout.connect(self.forget)
         self._idle = self._running = ""
         self.set_job("")
@@ -122,13 +122,18 @@ class StatusLine(QStatusBar):
             self.text.set_text(text)
 
     @Slot(str)
-    def say(self, text: str) -> None:
+    def say(self, text: str, ms: int = SAID_MS) -> None:
         """Show a short text for some seconds; an empty one takes away what is shown."""
         if not text:
             self.forget()
             return
         self.text.set_text(text)
-        self._said.start()
+        self._said.start(ms)
+
+    @Slot(str)
+    def hold(self, text: str) -> None:
+        """Show a short text until an empty one, or another, takes it away."""
+        self.say(text, HELD_MS)
 
     @Slot()
     def forget(self) -> None:

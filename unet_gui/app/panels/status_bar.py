@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStatusBar, QWidget
 
 from unet_gui.app.widgets import Elided, button, explain, label
+from unet_gui.core.text import percent
 
 SAID_MS = 5000
 HELD_MS = 3_600_000
@@ -71,7 +72,7 @@ class StatusLine(QStatusBar):
         """Keep places for what follows the pointer, so that nothing jumps; a narrow window has no room for that."""
         metrics, wide = self.fontMetrics(), self.width() >= WIDE
         self.bar.setFixedWidth(150 if wide else 70)
-        for widget, text in ((self.place, "x 0000 y 0000"), (self.value, "000, 00"), (self.zoom, "1000 %")):
+        for widget, text in ((self.place, "x 0000 y 0000"), (self.value, "000, 00"), (self.zoom, percent(10))):
             widget.setMinimumWidth(metrics.horizontalAdvance(text) if wide else 0)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

@@ -144,6 +144,18 @@ def test_a_name_that_is_being_typed_is_for_no_other_folder(qtbot: QtBot, open_wi
     assert names_of(window) == ["background", "object"]
 
 
+def test_the_field_for_a_name_is_as_wide_as_its_row(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    shown = window.classes.list
+    window.classes.edit(1)
+    for height in (450, 800):  # a low window has a scroll bar beside the list
+        width = shown.viewport().width()
+        window.resize(1200, height)
+        qtbot.waitUntil(lambda width=width: shown.viewport().width() != width)
+        assert typed_in(window).geometry().right() < shown.viewport().width()
+        assert typed_in(window).geometry().right() > shown.viewport().width() - 8
+
+
 def open_fields(window: MainWindow) -> list[QLineEdit]:
     """Where names are being typed in the list of classes."""
     return [field for field in window.classes.list.findChildren(QLineEdit) if field.isVisible()]

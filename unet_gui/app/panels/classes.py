@@ -164,6 +164,8 @@ class _List(KeysToWindow, QListWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        if self.state() == QAbstractItemView.State.EditingState:
+            self.doItemsLayout()  # Qt leaves rows, and the field in one of them, as wide as they were
         self.scrollTo(self.currentIndex())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

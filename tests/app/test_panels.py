@@ -27,6 +27,7 @@ from unet_gui.app.panels.model import ModelFacts, ModelSection, ProgressSection
 from unet_gui.app.panels.stage import Chips
 from unet_gui.app.panels.status_bar import StatusLine, duration
 from unet_gui.app.settings import Settings
+from unet_gui.app.widgets import Mark
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo, default_classes
 from unet_gui.core.project import Dataset
@@ -474,6 +475,21 @@ def test_icons_are_sharp_and_follow_the_theme(qtbot: QtBot, window: QMainWindow)
     theme.apply(app, theme.LIGHT)
     assert _strongest(icon) != dark
     theme.apply(app, theme.DARK)
+
+
+def test_what_is_only_looked_at_follows_the_theme(qtbot: QtBot, window: QMainWindow) -> None:
+    mark = Mark("logo", "accent", 34)
+    window.setCentralWidget(mark)
+    window.show()
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    theme.apply(app, theme.LIGHT)
+    light = mark.grab().toImage()
+    theme.apply(app, theme.DARK)
+    assert mark.grab().toImage() != light
+    again = Mark("logo", "accent", 34)
+    qtbot.addWidget(again)
+    assert again.grab().toImage().pixelColor(8, 17) == mark.grab().toImage().pixelColor(8, 17)
 
 
 def _strongest(icon: QIcon) -> str:

@@ -74,6 +74,11 @@ class StatusLine(QStatusBar):
         self.bar.setFixedWidth(150 if wide else 70)
         for widget, text in ((self.place, "x 0000 y 0000"), (self.value, "000, 00"), (self.zoom, percent(10))):
             widget.setMinimumWidth(metrics.horizontalAdvance(text) if wide else 0)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Let what runs have the place of the image's name where there is none for both: the list shows that, too."""
+        self.image.setVisible(self.width() >= WIDE or not self.job.text())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -99,6 +104,7 @@ class StatusLine(QStatusBar):
             self.text.set_text(self._running if title else self._idle)
         self.bar.setVisible(bool(title))
         self.stop.setVisible(bool(title))
+        self._make_room()
         self.bar.setRange(0, 0 if title and fraction is None else 1000)
         if fraction is not None:
             self.bar.setValue(round(min(max(fraction, 0), 1) * 1000))

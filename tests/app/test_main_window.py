@@ -312,6 +312,15 @@ def test_a_folder_that_cannot_be_opened_leaves_the_one_before_open(
     assert (label[[30, 40], 25] == 1).all(), "what was painted is saved by then"
 
 
+def test_nothing_of_a_folder_is_left_in_the_status_line(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.desk.device_known.emit("cpu", "")
+    window.folders.close_folder()
+    status = window.status
+    parts = (status.job, status.text, status.device, status.image, status.place, status.value, status.class_name)
+    assert [part.text() for part in (*parts, status.zoom)] == [""] * 8
+
+
 def test_only_the_last_folder_that_was_asked_for_is_opened(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     window = open_window(write_folder(tmp_path / "x"))
     for images in (2, 3):

@@ -241,6 +241,7 @@ class MainWindow(WindowFrame):
         if folder is None:
             self.setWindowTitle("unet-gui")
             self.status.set_idle("")
+            self._on_device("", "")
             return
         self.start.messages.clear()
         folder.pages_known.connect(self._on_pages)

@@ -312,6 +312,27 @@ def test_a_folder_that_cannot_be_opened_leaves_the_one_before_open(
     assert (label[[30, 40], 25] == 1).all(), "what was painted is saved by then"
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["at the start", "from another folder"])
+def test_a_folder_is_opened_without_its_project_file_where_that_is_damaged(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, first: bool
+) -> None:
+    window = open_window(None if first else write_folder(tmp_path / "x"))
+    folder = write_folder(tmp_path / "other", images=2, labels=1)
+    (folder / ".unet-gui").mkdir()
+    (folder / ".unet-gui" / "project.json").write_text("{")
+    window.open_path(folder)
+    qtbot.waitUntil(lambda: "“project.json” is damaged" in texts(window))
+    stack = window.start.messages if first else window.stage.messages
+    (offer,) = [each for each in stack.findChildren(QPushButton) if each.text() == "Open without it"]
+    QTest.mouseClick(offer, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.images.model.rowCount() == 2 and window.session.document is not None)
+    assert texts(window) == ""
+    labels = window.session.labels
+    assert labels is not None
+    assert (labels.ids != UNLABELLED).all(), "no label is lost"
+    assert (folder / ".unet-gui" / "project-put-aside.json").read_text() == "{"
+
+
 def test_nothing_of_a_folder_is_left_in_the_status_line(open_window: Open, tmp_path: Path) -> None:
     window = open_window(write_folder(tmp_path / "x"))
     window.desk.device_known.emit("cpu", "")

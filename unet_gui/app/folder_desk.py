@@ -17,6 +17,7 @@ from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.errors import UserError
+from unet_gui.core.project_file import NAME
 from unet_gui.core.text import in_words
 
 
@@ -41,6 +42,10 @@ def make_sample(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError("is not empty.", folder, "Name a new folder for the sample.")
     write_sample(folder)
+
+
+ASIDE = "project-put-aside.json"
+"""Name of a project file that is in the way."""
 
 
 class _Wanted(NamedTuple):
@@ -95,6 +100,8 @@ class FolderDesk(QObject):
         self._chores.done.connect(self._on_sample)
         self._chores.failed.connect(self._on_no_sample)
         self._asked = 0  # number of the last request: an answer to an older one is dropped
+        self._wanted = _Wanted(Path())
+        session.not_opened.connect(self._on_not_opened)
         self._looks = Chores(1, self)
         self._looks.done.connect(self._on_looked)
         self._looks.failed.connect(self._on_not_looked)
@@ -120,6 +127,7 @@ class FolderDesk(QObject):
     def _want(self, wanted: _Wanted) -> None:
         """Open a folder, in the place of another one when it has been looked at."""
         self._asked += 1
+        self._wanted = wanted
         if self._session.folder is None:
             self._open(wanted)
         elif self._runner.busy:
@@ -140,8 +148,29 @@ class FolderDesk(QObject):
     def _on_not_looked(self, tag: tuple[int, _Wanted], error: Exception) -> None:
         asked, wanted = tag
         if asked == self._asked:
-            self.busy.emit("")
-            self.said.emit(words.folder_not_opened(wanted.path, error))
+            self._say_not_opened(wanted, error)
+
+    @Slot(object, object)
+    def _on_not_opened(self, path: Path, error: Exception) -> None:
+        self._say_not_opened(self._wanted if self._wanted.path == path else _Wanted(path), error)
+
+    def _say_not_opened(self, wanted: _Wanted, error: Exception) -> None:
+        """Say why, and offer to do without the project file where that is in the way."""
+        self.busy.emit("")
+        project = Path(error.path) if isinstance(error, UserError) and error.path else None
+        offers: tuple[Offer, ...] = ()
+        if project is not None and project.name == NAME and project.is_file():
+            offers = (Offer("Open without it", partial(self._open_without, wanted, project)),)
+        self.said.emit(words.folder_not_opened(wanted.path, error, offers))
+
+    def _open_without(self, wanted: _Wanted, project: Path) -> None:
+        """Open a folder as if for the first time; its project file is put aside, for whoever can mend it."""
+        try:
+            project.replace(project.with_name(ASIDE))
+        except OSError as error:
+            self.said.emit(Message.of(error, topic="folder"))
+        else:
+            self._want(wanted)
 
     def _open(self, wanted: _Wanted) -> None:
         path, labels, state, anyway, first = wanted

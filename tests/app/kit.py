@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from unet_gui.app import words
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.messages import Message
 from unet_gui.app.session import Session
@@ -73,6 +74,7 @@ def open_session(qtbot: QtBot, path: Path, **places: Path) -> Iterator[tuple[Ses
     """A session whose first image is open."""
     session, ear = Session(), Ear()
     session.said.connect(ear.hear)
+    session.not_opened.connect(lambda where, error: ear.hear(words.folder_not_opened(where, error)))
     try:
         session.open_folder(path, **places)
         qtbot.waitUntil(lambda: session.document is not None or bool(ear.messages), timeout=20_000)

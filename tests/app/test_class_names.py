@@ -79,3 +79,90 @@ def test_a_new_class_has_a_name_of_its_own(qtbot: QtBot, open_window: Open, tmp_
     type_name(qtbot, window, "")
     assert names_of(window) == ["background", "class 2", "class 3"]
     assert ids_of(window) == [0, 1, 2]
+
+
+def test_a_name_that_is_being_typed_outlives_a_change_of_the_list(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    section, session = window.classes, window.session
+    section.edit(1)
+    (field,) = section.list.findChildren(QLineEdit)
+    session.set_classes([*session.classes, ClassInfo(7, "vein", "#123456")])
+    field = typed_in(window)
+    assert field.selectedText() == "object", "the next key replaces it all, as before"
+    QTest.keyClicks(field, "roed")
+    QTest.keyClick(field, Qt.Key.Key_Left)
+    QTest.keyClick(field, Qt.Key.Key_Backspace)
+    session.set_classes([session.classes[2], *session.classes[:2]])
+    field = typed_in(window)
+    assert section.list.itemAt(field.geometry().center()) is section.list.item(2), "it is where its class is now"
+    QTest.keyClicks(field, "a")
+    with qtbot.waitSignal(section.list.itemDelegate().closeEditor):
+        QTest.keyClick(field, Qt.Key.Key_Return)
+    assert names_of(window) == ["vein", "background", "road"]
+    section.edit(1)
+    QTest.keyClicks(typed_in(window), "wall")
+    session.set_classes([info for info in session.classes if info.id != 1])
+    assert not open_fields(window), "there is nothing to rename any more"
+    assert names_of(window) == ["vein", "background"]
+
+
+def test_a_name_that_is_being_typed_is_taken_when_a_class_is_added(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.classes.edit(1)
+    QTest.keyClicks(typed_in(window), "road")
+    QTest.mouseClick(window.classes._add, Qt.MouseButton.LeftButton)
+    assert names_of(window) == ["background", "road", "class 2"]
+    assert typed_in(window).text() == "class 2"
+
+
+def test_a_name_that_is_being_typed_is_taken_when_another_class_is_chosen(open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    shown = window.classes.list
+    window.classes.edit(1)
+    QTest.keyClicks(typed_in(window), "road")
+    where = shown.visualItemRect(shown.item(0)).center()
+    QTest.mouseClick(shown.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where)
+    assert names_of(window) == ["background", "road"]
+    assert window.session.active_class == 0
+    window.classes.edit(0)
+    QTest.keyClicks(typed_in(window), "sky")
+    window.session.active_class = 1
+    assert names_of(window) == ["sky", "road"]
+    assert shown.currentRow() == 1
+    assert not open_fields(window)
+
+
+def test_a_name_that_is_being_typed_is_for_no_other_folder(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.classes.edit(1)
+    QTest.keyClicks(typed_in(window), "road")
+    window.open_path(write_folder(tmp_path / "y", images=1))
+    qtbot.waitUntil(lambda: window.images.model.rowCount() == 1 and window.session.document is not None)
+    assert not open_fields(window)
+    assert names_of(window) == ["background", "object"]
+
+
+def test_the_field_for_a_name_is_as_wide_as_its_row(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    shown = window.classes.list
+    window.classes.edit(1)
+    for height in (450, 800):  # a low window has a scroll bar beside the list
+        width = shown.viewport().width()
+        window.resize(1200, height)
+        qtbot.waitUntil(lambda width=width: shown.viewport().width() != width)
+        assert typed_in(window).geometry().right() < shown.viewport().width()
+        assert typed_in(window).geometry().right() > shown.viewport().width() - 8
+
+
+def open_fields(window: MainWindow) -> list[QLineEdit]:
+    """Where names are being typed in the list of classes."""
+    return [field for field in window.classes.list.findChildren(QLineEdit) if field.isVisible()]
+
+
+def typed_in(window: MainWindow) -> QLineEdit:
+    """The one field in which a name is being typed, and which has the focus."""
+    (field,) = open_fields(window)
+    assert field.hasFocus()
+    return field

@@ -212,3 +212,20 @@ def test_masks_are_not_saved_among_the_images(qtbot: QtBot, open_window: Open, t
     assert {"warning"} == set(window.dialogs._open), "neither begun nor asked"
     assert not window.runner.busy
     assert {path: path.read_bytes() for path in (root / "a").iterdir()} == before
+
+
+def test_why_there_is_no_answer_yet_is_said(qtbot: QtBot) -> None:
+    for dialog, what in (ExportDialog(["coco"]), "folder"), (ImportDialog(["coco"]), "file or folder"):
+        qtbot.addWidget(dialog)
+        dialog.show()
+        ok = dialog.buttons.button(QDialogButtonBox.StandardButton.Ok)
+        assert not ok.isEnabled()
+        assert dialog.missing.isVisible()
+        assert dialog.missing.text() == f"Choose a {what} first."
+        height = dialog.height()
+        dialog.path.setText("/somewhere")
+        assert ok.isEnabled()
+        assert dialog.missing.text() == ""
+        assert dialog.height() == height, "nothing jumps under the pointer"
+        dialog.path.setText("  ")
+        assert dialog.missing.text() == f"Choose a {what} first."

@@ -12,12 +12,13 @@ import tifffile
 from PySide6.QtCore import QRect, QRectF, Qt
 from PySide6.QtGui import QFontMetricsF, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QToolButton
+from PySide6.QtWidgets import QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import picture, write_folder
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.main_window import MainWindow
+from unet_gui.app.widgets import Mark
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -96,3 +97,25 @@ def test_the_signs_of_the_split_view_are_not_covered(qtbot: QtBot, open_window: 
             assert signs["Prediction"].y() == signs["Label"].y()
             for sign in signs.values():
                 assert not sign.intersects(QRectF(chips.geometry())), (width, split)
+
+
+def test_the_ticks_of_the_guide_follow_the_theme(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+
+    def ticked() -> QLabel:
+        window.actions_by_id["guide"].setChecked(True)
+        card = window.guides.guide
+        assert card is not None
+        card.tick("paint")
+        mark = card._marks["paint"]
+        tick = mark.findChild(Mark)
+        assert tick is not None
+        qtbot.waitUntil(tick.isVisible)
+        return mark
+
+    dark = ticked().grab().toImage()
+    window.settings.set("theme", "light")
+    light = ticked().grab().toImage()
+    assert light != dark
+    window.actions_by_id["guide"].setChecked(False)
+    assert ticked().grab().toImage() == light, "as if it had been made in this theme"

@@ -79,6 +79,24 @@ def test_news_from_the_saver_is_newer_than_a_scan_under_way(qtbot: QtBot, datase
     assert book.status("7.png") == Status.PARTIAL
 
 
+def test_a_prediction_made_during_a_scan_is_known(qtbot: QtBot, dataset: Dataset, book: StatusBook) -> None:
+    with qtbot.waitSignal(book.scanned):
+        book.scan(dataset.images)
+        book.set_predicted("7.png")
+        book.set_predicted("6.png", False)
+    assert book.predicted("7.png")
+    assert not book.predicted("6.png")
+
+
+def test_a_label_saved_during_a_scan_hides_no_prediction(qtbot: QtBot, dataset: Dataset, book: StatusBook) -> None:
+    dataset.save_prediction(dataset.images[7], np.zeros((60, 80), np.uint8))
+    with qtbot.waitSignal(book.scanned):
+        book.scan(dataset.images)
+        book.set("7.png", Status.PARTIAL)
+    assert book.predicted("7.png")
+    assert book.status("7.png") == Status.PARTIAL
+
+
 def test_a_later_scan_sees_what_became_of_a_saved_label(qtbot: QtBot, dataset: Dataset, book: StatusBook) -> None:
     with qtbot.waitSignal(book.scanned):
         book.scan(dataset.images)

@@ -27,6 +27,7 @@ from unet_gui.app.panels.model import ModelFacts, ModelSection, ProgressSection
 from unet_gui.app.panels.stage import Chips
 from unet_gui.app.panels.status_bar import StatusLine, duration
 from unet_gui.app.settings import Settings
+from unet_gui.app.widgets import Mark
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo, default_classes
 from unet_gui.core.project import Dataset
@@ -276,6 +277,29 @@ def test_status_line(qtbot: QtBot, window: QMainWindow, actions: ActionTable) ->
     assert not status.stop.isVisible()
 
 
+def test_what_runs_has_the_place_of_the_image_in_a_narrow_window(
+    qtbot: QtBot, window: QMainWindow, actions: ActionTable
+) -> None:
+    status = StatusLine(actions["stop"])
+    window.setStatusBar(status)
+    window.resize(900, 100)
+    window.show()
+    status.set_image("0001TP_006690.png · 480×360 · 8-bit")
+    status.device.set_text("cpu")
+    status.place.setText("x 280 y 39")
+    status.value.setText("188, 218, 228")
+    assert status.image.isVisible()
+    status.set_job("Segmenting", "3 of 14 images", 0.2, 12)
+    assert not status.image.isVisible()
+    qtbot.waitUntil(lambda: all(part.width() >= part.sizeHint().width() for part in (status.job, status.text)))
+    window.resize(1200, 100)
+    qtbot.waitUntil(status.image.isVisible)
+    window.resize(900, 100)
+    qtbot.waitUntil(lambda: not status.image.isVisible())
+    status.set_job("")
+    assert status.image.isVisible()
+
+
 def test_chips_tell_class_size_and_rule(qtbot: QtBot, window: QMainWindow) -> None:
     chips = Chips(window)
     chips.set_classes(default_classes(2))
@@ -474,6 +498,21 @@ def test_icons_are_sharp_and_follow_the_theme(qtbot: QtBot, window: QMainWindow)
     theme.apply(app, theme.LIGHT)
     assert _strongest(icon) != dark
     theme.apply(app, theme.DARK)
+
+
+def test_what_is_only_looked_at_follows_the_theme(qtbot: QtBot, window: QMainWindow) -> None:
+    mark = Mark("logo", "accent", 34)
+    window.setCentralWidget(mark)
+    window.show()
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    theme.apply(app, theme.LIGHT)
+    light = mark.grab().toImage()
+    theme.apply(app, theme.DARK)
+    assert mark.grab().toImage() != light
+    again = Mark("logo", "accent", 34)
+    qtbot.addWidget(again)
+    assert again.grab().toImage().pixelColor(8, 17) == mark.grab().toImage().pixelColor(8, 17)
 
 
 def _strongest(icon: QIcon) -> str:

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QThread
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
+from tests.app.conftest import Open
 from tests.app.kit import SHAPE, go_to, open_session, paint, saved, truth, write_folder
 from unet_gui.app import meter as meter_module
 from unet_gui.app.chores import Chores
@@ -51,7 +53,7 @@ def test_the_meter_compares_what_the_model_said_before_with_the_finished_label(q
         touch_up.done()
         qtbot.waitUntil(lambda: not section.isHidden())
         shown = {name.text(): value.text() for name, value in section._rows}
-        assert shown["Pixels you changed"] == "25.0 %"
+        assert shown["Pixels you changed"] == "25.0\xa0%"
         assert shown["Dice object"] == f"{2 * 20 / (20 + 40):.2f}"
         kept = session.dataset.settings["meter"] if session.dataset else {}
         assert [row["key"] for row in kept["rows"]] == ["0.png"]
@@ -294,3 +296,18 @@ def test_the_meter_counts_no_image_of_the_folder_before(
         assert "meter" not in session.dataset.settings
         meter.close()
         touch_up.close()
+
+
+def test_shares_are_written_in_one_way(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    paint(window.session, Rect(0, 0, 80, 15), 1)
+    window.touch_up.done()
+    said = [message.text for message in window.stage.messages.messages]
+    assert said[0].startswith("75\xa0% of this image is unlabelled")
+    window.stage.canvas.zoom_to(2.0)
+    assert window.status.zoom.text() == "200\xa0%"
+    window.stage.canvas.set_tool("sure")
+    assert window.stage.chips.option_chip.text() == "At least 90\xa0% sure"
+    assert window.actions_by_id["actual"].text() == "100\xa0%"
+    shown = {label.text() for label in window.layers.findChildren(QLabel)}
+    assert {text for text in shown if "%" in text} <= {f"{n}\xa0%" for n in range(101)}

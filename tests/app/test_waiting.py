@@ -75,7 +75,7 @@ def test_a_class_is_removed_after_what_runs_with_what_was_painted_meanwhile(
     window = open_window(three_classes(tmp_path / "x"))
     long.begin(window)
     window.classes.remove_wanted.emit(2)
-    assert waits(window) == ["Waiting for “Segmenting” to finish: counting pixels of “band”."]
+    assert waits(window) == ["Next: counting pixels of “band”. It begins when “Segmenting” is done."]
     press(window, "Cancel")
     assert not waits(window)
     assert [job.kind for job in window.runner.pending()] == ["segment"]
@@ -89,7 +89,7 @@ def test_a_class_is_removed_after_what_runs_with_what_was_painted_meanwhile(
     again = Long()
     again.begin(window, "masks", "Saving masks")
     agree(window, "Remove")
-    assert waits(window) == ["Waiting for “Saving masks” to finish: remove the class “band”."]
+    assert waits(window) == ["Next: remove the class “band”. It begins when “Saving masks” is done."]
     drag(window, (20, 30), (40, 30))
     assert window.session.labels is not None
     painted = window.session.labels.ids.copy()
@@ -114,7 +114,7 @@ def test_undo_of_pixels_waits_as_well_and_is_asked_once(
     long.begin(window)
     for _ in range(2):
         QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert waits(window) == ["Waiting for “Segmenting” to finish: undo merge “band” into “ground”."]
+    assert waits(window) == ["Next: undo merge “band” into “ground”. It begins when “Segmenting” is done."]
     press(window, "Cancel")
     assert window.actions_by_id["undo"].text() == "Undo merge “band” into “ground”", "it can be asked for again"
     QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -164,7 +164,7 @@ def test_an_export_has_what_was_painted_while_it_waited(
     window.session.autosave = False
     long.begin(window)
     window.exchange.export("index", tmp_path / "out", {"only_labels": True})
-    assert waits(window) == ["Waiting for “Segmenting” to finish: exporting."]
+    assert waits(window) == ["Next: exporting. It begins when “Segmenting” is done."]
     paint(window.session, Rect(0, 0, 5, 5), 1)
     long.on.set()
     qtbot.waitUntil(lambda: heard(window, "2 images exported"), timeout=LONG)
@@ -201,7 +201,7 @@ def test_an_import_waits_and_replaces_nothing_that_was_painted_meanwhile(
     window.exchange.import_labels("index", source, {})
     assert len(waits(window)) == 2
     press(window, "Cancel")
-    assert waits(window) == ["Waiting for “Segmenting” to finish: importing."]
+    assert waits(window) == ["Next: importing. It begins when “Segmenting” is done."]
     assert not window.session.held, "people paint until it begins"
     paint(window.session, Rect(0, 0, 5, 5), 1)
     long.on.set()
@@ -240,7 +240,7 @@ def test_the_way_labels_are_stored_changes_when_an_export_has_ended(
     dialog = window.dialogs._open["encoding"]
     dialog._kind.setCurrentIndex(dialog._kind.findData("index"))  # type: ignore[attr-defined]
     dialog.buttons.button(QDialogButtonBox.StandardButton.Ok).click()  # type: ignore[attr-defined]
-    assert waits(window) == ["Waiting for “Exporting” to finish: changing how labels are stored."]
+    assert waits(window) == ["Next: changing how labels are stored. It begins when “Exporting” is done."]
     window.exchange.export("index", tmp_path / "again", {})
     assert window.session.dataset.encoding.kind == "binary"
     on.set()
@@ -259,7 +259,14 @@ def test_segmenting_that_was_stopped_while_it_waited_has_not_begun(
     window = open_window(write_folder(tmp_path / "x"))
     long.begin(window, "train", "Training")
     window.runner.submit(Job("segment", "Segmenting", long.run))
-    assert waits(window) == ["Waiting for “Training” to finish: segmenting."]
+    assert waits(window) == ["Next: segmenting. It begins when “Training” is done."]
     press(window, "Cancel")
     assert heard(window, "Segmenting was stopped before it began")
     assert not heard(window, "goes on where it stopped")
+
+
+def test_all_that_is_waited_for_is_named(open_window: Open, tmp_path: Path, long: Long) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    for kind, title in {"train": "Training", "segment": "Segmenting", "masks": "Saving masks"}.items():
+        long.begin(window, kind, title)
+    assert waits(window)[1] == "Next: saving masks. It begins when “Training” and “Segmenting” are done."

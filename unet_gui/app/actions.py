@@ -12,6 +12,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QWidget
 
 from unet_gui.app import theme
+from unet_gui.core.text import percent
 
 TIP_WIDTH = 56
 """Letters in a line of a tooltip."""
@@ -90,7 +91,7 @@ SPECS: tuple[ActionSpec, ...] = (
     _spec("previous", "Previous image", "A PgUp", VIEW, "Go to the previous image", icon="previous", repeats=True),
     _spec("next_unfinished", "Next unfinished image", "Ctrl+Shift+D", VIEW, "Go to the next image that is not done"),
     _spec("fit", "Fit to window", "Ctrl+F", VIEW, "Show the whole image", icon="fit"),
-    _spec("actual", "100 %", "Ctrl+0", VIEW, "Show one image pixel on one screen pixel", icon="actual"),
+    _spec("actual", percent(1), "Ctrl+0", VIEW, "Show one image pixel on one screen pixel", icon="actual"),
     _spec("zoom_in", "Zoom in", "Ctrl++ Ctrl+=", VIEW, "Show the image larger", repeats=True),
     _spec("zoom_out", "Zoom out", "Ctrl+-", VIEW, "Show the image smaller", repeats=True),
     _spec("show_label", "Label", "V", VIEW, "Show or hide the label", checkable=True),

@@ -27,7 +27,7 @@ from unet_gui.app.session import Session
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.text import in_words
+from unet_gui.core.text import in_words, percent
 
 VIEW_ACTIONS = {
     "show_label": "label",
@@ -358,7 +358,7 @@ class CanvasLink(QObject):
     @Slot()
     def _on_view(self) -> None:
         zoom = self._canvas.zoom
-        self._status.zoom.setText(f"{zoom:.0%}".replace("%", " %") if self._session.document else "")
+        self._status.zoom.setText(percent(zoom) if self._session.document else "")
 
     # --- pointer ---------------------------------------------------------------------------------------------------
 

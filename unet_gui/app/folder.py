@@ -69,6 +69,11 @@ class Opened:
     wanted: ImageRef | None = None
 
 
+def open_dataset(path: Path, labels: Path | None = None, state: Path | None = None) -> Dataset:
+    """Open a folder, or the folder of an image, and nothing else of it; raises ProjectError."""
+    return Dataset.open(path.parent if path.is_file() else path, labels=labels, state=state)
+
+
 def open_folder(
     path: Path, labels: Path | None = None, state: Path | None = None, *, anyway: bool = False, first: str = ""
 ) -> Opened:
@@ -82,7 +87,7 @@ def open_folder(
         It cannot be opened.
     """
     folder = path.parent if path.is_file() else path
-    dataset = Dataset.open(folder, labels=labels, state=state)
+    dataset = open_dataset(path, labels, state)
     if path.is_file():
         name = path.resolve()
         wanted = next((ref for ref in dataset.images if dataset.image_path(ref).resolve() == name), None)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from PySide6.QtCore import QObject, QStandardPaths, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
+from unet_gui.app.folder import open_dataset
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.errors import UserError
+from unet_gui.core.project_file import NAME
 from unet_gui.core.text import in_words
 
 
@@ -41,8 +44,24 @@ def make_sample(folder: Path) -> None:
     write_sample(folder)
 
 
+ASIDE = "project-put-aside.json"
+"""Name of a project file that is in the way."""
+
+
+class _Wanted(NamedTuple):
+    """A folder to open, and how: see `Session.open_folder`."""
+
+    path: Path
+    labels: Path | None = None
+    state: Path | None = None
+    anyway: bool = False
+    first: str = ""
+
+
 class FolderDesk(QObject):
     """Takes the window from one folder to another without losing anything.
+
+    The one that is open stays open until the other one is known to be one that can be opened.
 
     Parameters
     ----------
@@ -80,9 +99,17 @@ class FolderDesk(QObject):
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_sample)
         self._chores.failed.connect(self._on_no_sample)
+        self._asked = 0  # number of the last request: an answer to an older one is dropped
+        self._wanted = _Wanted(Path())
+        session.not_opened.connect(self._on_not_opened)
+        self._looks = Chores(1, self)
+        self._looks.done.connect(self._on_looked)
+        self._looks.failed.connect(self._on_not_looked)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the threads."""
+        self._asked += 1
+        self._looks.close()
         self._chores.close()
 
     @Slot(object)
@@ -92,19 +119,71 @@ class FolderDesk(QObject):
 
     def open_with_labels(self, path: Path, labels: Path | None) -> None:
         """Open a folder whose labels are kept elsewhere."""
-        if self._runner.busy:
-            self._say_running()
-        elif self._session.open_folder(path, labels, first=self._last_image(path)):
-            self.busy.emit(f"Opening {path} …")
-        else:
-            self.ask_to_lose(partial(self._open_anyway, path, labels))
+        self._want(_Wanted(path, labels, first=self._last_image(path)))
 
     def _last_image(self, folder: Path) -> str:
         return str(self._settings.left(folder).get("image", ""))
 
-    def _open_anyway(self, path: Path, labels: Path | None) -> None:
+    def _want(self, wanted: _Wanted) -> None:
+        """Open a folder, in the place of another one when it has been looked at."""
+        self._asked += 1
+        self._wanted = wanted
+        if self._session.folder is None:
+            self._open(wanted)
+        elif self._runner.busy:
+            self._say_running()
+        else:
+            self.busy.emit(f"Opening {wanted.path} …")
+            work = partial(open_dataset, wanted.path, wanted.labels, wanted.state)
+            self._looks.give((self._asked, wanted), work)
+
+    @Slot(object, object)
+    def _on_looked(self, tag: tuple[int, _Wanted], _dataset: object) -> None:
+        asked, wanted = tag
+        if asked == self._asked:
+            self.busy.emit("")
+            self._open(wanted)
+
+    @Slot(object, object)
+    def _on_not_looked(self, tag: tuple[int, _Wanted], error: Exception) -> None:
+        asked, wanted = tag
+        if asked == self._asked:
+            self._say_not_opened(wanted, error)
+
+    @Slot(object, object)
+    def _on_not_opened(self, path: Path, error: Exception) -> None:
+        self._say_not_opened(self._wanted if self._wanted.path == path else _Wanted(path), error)
+
+    def _say_not_opened(self, wanted: _Wanted, error: Exception) -> None:
+        """Say why, and offer to do without the project file where that is in the way."""
+        self.busy.emit("")
+        project = Path(error.path) if isinstance(error, UserError) and error.path else None
+        offers: tuple[Offer, ...] = ()
+        if project is not None and project.name == NAME and project.is_file():
+            offers = (Offer("Open without it", partial(self._open_without, wanted, project)),)
+        self.said.emit(words.folder_not_opened(wanted.path, error, offers))
+
+    def _open_without(self, wanted: _Wanted, project: Path) -> None:
+        """Open a folder as if for the first time; its project file is put aside, for whoever can mend it."""
+        try:
+            project.replace(project.with_name(ASIDE))
+        except OSError as error:
+            self.said.emit(Message.of(error, topic="folder"))
+        else:
+            self._want(wanted)
+
+    def _open(self, wanted: _Wanted) -> None:
+        path, labels, state, anyway, first = wanted
+        if self._runner.busy:
+            self._say_running()
+        elif self._session.open_folder(path, labels, state, anyway=anyway, first=first):
+            self.busy.emit(f"Opening {path} …")
+        else:
+            self.ask_to_lose(partial(self._open_anyway, wanted))
+
+    def _open_anyway(self, wanted: _Wanted) -> None:
         if self._close_anyway():
-            self.open_with_labels(path, labels)
+            self._open(wanted)
 
     def _close_anyway(self) -> bool:
         """Close the folder though labels are lost, unless something has been begun since that was asked."""
@@ -118,12 +197,8 @@ class FolderDesk(QObject):
         folder = self._session.folder
         if folder is None:
             return
-        if self._runner.busy:
-            self._say_running()
-            return
-        opened, first = folder.opened, self._session.key
-        if self._session.open_folder(opened.folder, opened.labels, opened.state, anyway=True, first=first):
-            self.busy.emit(f"Opening {opened.folder} …")
+        opened = folder.opened
+        self._want(_Wanted(opened.folder, opened.labels, opened.state, anyway=True, first=self._session.key))
 
     def close_folder(self) -> None:
         """Save everything and go back to the start page."""

@@ -107,6 +107,7 @@ class MainWindow(WindowFrame):
         self.dropped.connect(folders.open)
         self.start.folder_chosen.connect(folders.open)
         folders.busy.connect(self.start.set_busy)
+        folders.busy.connect(self.status.hold)
         folders.said.connect(self.show_message)
         folders.sample_wanted.connect(self.guides.want)
         session.folder_changed.connect(self._on_folder)
@@ -233,7 +234,7 @@ class MainWindow(WindowFrame):
     def _on_folder(self) -> None:
         folder = self.session.folder
         self.dialogs.forget_folder()
-        self.start.set_busy("")
+        self.folders.busy.emit("")
         self.start.set_recent(self.settings.recent())
         self.show_stage(folder is not None)
         self.images.set_folder(folder.dataset if folder else None, folder.book if folder else None)
@@ -241,6 +242,7 @@ class MainWindow(WindowFrame):
         if folder is None:
             self.setWindowTitle("unet-gui")
             self.status.set_idle("")
+            self._on_device("", "")
             return
         self.start.messages.clear()
         folder.pages_known.connect(self._on_pages)

@@ -21,6 +21,7 @@ from unet_gui.app.panels.model import ProgressSection
 from unet_gui.app.session import Session
 from unet_gui.core.overlap import confusion, dice, pixel_error
 from unet_gui.core.project import Dataset, Status
+from unet_gui.core.text import percent
 
 LAST = 6
 """Images the figures are taken over."""
@@ -126,7 +127,7 @@ class Meter(QObject):
             values = [row["dice"][name] for row in last if name in row["dice"]]
             spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
             shown.append((f"Dice {name}", f"{fmean(values):.2f}{spread}"))
-        shown.append(("Pixels you changed", f"{fmean(row['wrong'] for row in last):.1%}".replace("%", " %")))
+        shown.append(("Pixels you changed", percent(fmean(row["wrong"] for row in last), 1)))
         seconds = [row["seconds"] for row in self._rows if row["seconds"] > 0]
         if seconds:
             shown.append(("Time per image", f"{fmean(seconds[-LAST:]):.0f} s{_trend(seconds)}"))

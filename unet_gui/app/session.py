@@ -60,6 +60,8 @@ class Session(QObject):
     -------
     folder_changed()
         Another folder is open, or none.
+    not_opened(path, exception)
+        This folder cannot be opened.
     hands_off()
         Whoever has a gesture under way ends it now; what that begins beside the window is waited for next.
     letting_go()
@@ -86,6 +88,7 @@ class Session(QObject):
     """
 
     folder_changed = Signal()
+    not_opened = Signal(object, object)
     hands_off = Signal()
     letting_go = Signal()
     image_opening = Signal(str)
@@ -328,7 +331,7 @@ class Session(QObject):
         if asked != self._asked:
             return
         if what == "folder":
-            self.said.emit(Message.of(error, topic="folder"))
+            self.not_opened.emit(subject, error)
             self.folder_changed.emit()
         elif what == "image":
             self._unread = self.key

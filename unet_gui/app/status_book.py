@@ -47,7 +47,8 @@ class StatusBook(QObject):
         self._predicted: set[str] = set()
         self.problems: dict[str, str] = {}
         self.damaged: dict[str, str] = {}
-        self._fresh: set[str] = set()  # heard from the saver while a scan was under way: newer than what it finds
+        self._fresh: set[str] = set()  # status heard while a chunk was being read: newer than what is found there
+        self._fresh_predicted: set[str] = set()
         self._refs: Sequence[ImageRef] = ()
         self._at = 0
         self._chores = Chores(1, self)
@@ -95,6 +96,7 @@ class StatusBook(QObject):
 
     def set_predicted(self, key: str, predicted: bool = True) -> None:
         """Hear that an image has a prediction, or has none any more."""
+        self._fresh_predicted.add(key)
         if predicted != self.predicted(key):
             (self._predicted.add if predicted else self._predicted.discard)(key)
             self.changed.emit([key])
@@ -123,7 +125,8 @@ class StatusBook(QObject):
     def _next(self) -> None:
         chunk = self._refs[self._at : self._at + CHUNK]
         self._at += len(chunk)
-        self._fresh.clear()  # what is said while the chunk is being read may be newer than what is found
+        self._fresh.clear()
+        self._fresh_predicted.clear()
         if chunk:
             self._chores.give(chunk, _Look(self._dataset, chunk))
         elif self._refs:
@@ -140,21 +143,24 @@ class StatusBook(QObject):
     def _on_found(self, _tag: object, found: Found) -> None:
         changed = []
         for key, status, predicted, problem in found:
-            if key in self._fresh:
-                continue
             before = self.status(key), self.predicted(key), self.problems.get(key)
-            if problem:
-                self.problems[key] = problem
-            else:
-                self.problems.pop(key, None)
-            if status is not None:
-                self._put(key, status)
-            (self._predicted.add if predicted else self._predicted.discard)(key)
+            if key not in self._fresh:
+                self._take(key, status, problem)
+            if key not in self._fresh_predicted:
+                (self._predicted.add if predicted else self._predicted.discard)(key)
             if before != (self.status(key), self.predicted(key), self.problems.get(key)):
                 changed.append(key)
         if changed:
             self.changed.emit(changed)
         self._next()
+
+    def _take(self, key: str, status: Status | None, problem: str) -> None:
+        if problem:
+            self.problems[key] = problem
+        else:
+            self.problems.pop(key, None)
+        if status is not None:
+            self._put(key, status)
 
     @Slot(object, object)
     def _on_failed(self, _tag: object, _error: object) -> None:

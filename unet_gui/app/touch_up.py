@@ -21,7 +21,7 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED, Over, count_unlabelled
 from unet_gui.core.planes import Probabilities
-from unet_gui.core.text import in_words
+from unet_gui.core.text import in_words, percent
 from unet_gui.core.whole import Patch
 
 STRIP = 1 << 22
@@ -168,7 +168,7 @@ class TouchUp(QObject):
             self._ask(document, left)
             return
         size = document.labels.ids.size
-        share = _percent(open_pixels / size)
+        share = _share(open_pixels / size)
         what = (
             f"{share} of it was unlabelled and took the prediction" if open_pixels < size else "it took the prediction"
         )
@@ -195,7 +195,7 @@ class TouchUp(QObject):
         self._session.open_image(ImageRef.parse(key))
 
     def _ask(self, document: Document, open_pixels: int) -> None:
-        share = _percent(open_pixels / document.labels.ids.size)
+        share = _share(open_pixels / document.labels.ids.size)
         first = self._session.classes[0]
         why = (
             "there is no prediction to take over"
@@ -322,5 +322,5 @@ def _patches(label: NDArray[np.uint8], said: NDArray[np.uint8] | np.uint8 | None
             yield Patch(rect, ids, np.ones(ids.shape, bool))
 
 
-def _percent(part: float) -> str:
-    return f"{part:.0%}" if part >= 0.01 else "less than 1 %"
+def _share(part: float) -> str:
+    return percent(part) if part >= 0.01 else f"less than {percent(0.01)}"

@@ -26,7 +26,8 @@ class Waiting(QObject):
     def _on_queued(self, job: Job) -> None:
         before = [each.title for each in self._runner.pending() if each is not job and not each.urgent]
         if before and not job.urgent:  # an urgent one begins in a moment
-            text = f"Waiting for “{'” and “'.join(before)}” to finish: {job.title[0].lower()}{job.title[1:]}."
+            first = f"“{'” and “'.join(before)}” {'is' if len(before) == 1 else 'are'} done"
+            text = f"Next: {job.title[0].lower()}{job.title[1:]}. It begins when {first}."
             cancel = Offer("Cancel", partial(self._runner.cancel, job))
             self._session.said.emit(Message("info", text, topic=_topic(job), offers=(cancel,)))
 

@@ -19,6 +19,7 @@ from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.core import whole
 from unet_gui.core.labels import Edit, Over
+from unet_gui.core.text import percent
 
 Ids = NDArray[np.uint8]
 Patches = Callable[[Ids], Iterator[whole.Patch]]
@@ -169,7 +170,7 @@ class WholeImage(QObject):
             return
 
         work = partial(whole.sure_of, prediction=prediction, probabilities=probabilities, sure=sure)
-        self._start(f"Take over what is at least {sure:.0%} sure", work, looks=False)
+        self._start(f"Take over what is at least {percent(sure)} sure", work, looks=False)
 
     def write(self, name: str, patches: Patches, over: Over, then: Callable[[], object]) -> bool:
         """Write patches that do not depend on the label; act when it is done. False when it cannot begin."""

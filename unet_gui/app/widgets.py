@@ -241,6 +241,20 @@ class Section(QFrame):
         layout.addLayout(self.body)
 
 
+class Mark(QWidget):
+    """An icon that is only looked at: sharp on every screen, in the colours of the theme of the moment."""
+
+    def __init__(self, name: str, role: str, size: int) -> None:
+        super().__init__()
+        self._icon = theme.icon(name, role)
+        self.setFixedSize(size, size)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        self._icon.paint(painter, self.rect())
+        painter.end()
+
+
 class Elided(QLabel):
     """A one-line text that ends, or begins, with … where there is no room, and is whole in its tooltip.
 

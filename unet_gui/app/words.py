@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from unet_gui.app.cut_training import CutTraining
 from unet_gui.app.messages import Message, Offer
 from unet_gui.core.errors import UserError
 from unet_gui.core.relabel import Touched
 from unet_gui.core.text import in_words
+
+
+def folder_not_opened(path: Path, error: Exception, offers: tuple[Offer, ...] = ()) -> Message:
+    """Say that a folder cannot be opened, and which one where that is because of something in it."""
+    said = Message.of(error, topic="folder")
+    named = isinstance(error, UserError) and error.path is not None and Path(error.path).name == path.name
+    text = said.text if named else f"“{path.name or path}” cannot be opened. {said.text}"
+    return Message("error", text, said.details, "folder", offers)
 
 
 def label_not_saved(key: str, error: Exception, again: Callable[[], object]) -> Message:

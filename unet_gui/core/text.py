@@ -16,6 +16,11 @@ def utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def percent(part: float, digits: int = 0) -> str:
+    """Return a share as people read it, such as ``40 %``: no line ends before the sign."""
+    return f"{part:.{digits}%}".replace("%", "\N{NO-BREAK SPACE}%")
+
+
 def in_words(text: str) -> str:
     """Return a text with pages as people count them: ``s.tif, page 4`` for the key ``s.tif#3``."""
     return _PAGE.sub(lambda found: f"{found[1]}, page {int(found[2]) + 1}", text)

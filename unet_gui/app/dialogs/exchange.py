@@ -95,6 +95,7 @@ class _ExchangeDialog(Form):
         """Where choosing a place begins."""
         self.format = self.combo("Format", [(name, FORMATS.get(name, name)) for name in formats], formats[0])
         place, replace = words
+        self._place = place
         self.path = QLineEdit()
         self.path.setAccessibleName(place)
         self.path.setMinimumWidth(360)
@@ -132,7 +133,9 @@ class _ExchangeDialog(Form):
 
     @Slot()
     def _on_path(self) -> None:
-        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(bool(self.path.text().strip()))
+        there = bool(self.path.text().strip())
+        self.buttons.button(QDialogButtonBox.StandardButton.Ok).setEnabled(there)
+        self.missing.setText("" if there else f"Choose a {self._place.lower()} first.")
 
     @Slot()
     def _on_format(self) -> None:

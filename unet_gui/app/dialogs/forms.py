@@ -22,7 +22,7 @@ from unet_gui.app import theme
 from unet_gui.app.folder import lost_classes
 from unet_gui.app.model_facts import Wishes
 from unet_gui.app.settings import Settings
-from unet_gui.app.widgets import indent, label
+from unet_gui.app.widgets import indent, label, row
 from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import BINARY, INDEX, UNLABELLED, Encoding
@@ -34,6 +34,8 @@ class Form(QDialog):
     Attributes
     ----------
     fields : QFormLayout
+    missing : QLabel
+        Beside the buttons: what has to be said before the answer can be given.
     """
 
     def __init__(self, title: str, parent: QWidget | None = None) -> None:
@@ -46,12 +48,15 @@ class Form(QDialog):
         self.fields.setVerticalSpacing(10)
         self.fields.setLabelAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.buttons = QDialogButtonBox()
+        self.missing = label("", "muted", wrap=True)
+        bottom = row(self.missing, self.buttons)
+        bottom.setStretch(0, 1)
         self._layout = layout = QVBoxLayout(self)
         layout.setContentsMargins(18, 18, 18, 14)
         layout.setSpacing(14)
         layout.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         layout.addLayout(self.fields)
-        layout.addWidget(self.buttons)
+        layout.addLayout(bottom)
         self.buttons.rejected.connect(self.reject)
 
     def event(self, event: QEvent) -> bool:

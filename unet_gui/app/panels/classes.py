@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from PySide6.QtCore import (
+    QAbstractItemModel,
     QModelIndex,
     QPersistentModelIndex,
     QPoint,
@@ -17,6 +20,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QMenu,
@@ -43,7 +47,20 @@ LEAST_ROWS = 4
 
 
 class _Row(QStyledItemDelegate):
-    """Draws a class: colour, name, key."""
+    """Draws a class: colour, name, key.
+
+    Attributes
+    ----------
+    field : QLineEdit or None
+        Where a name is being typed that has not been taken yet.
+    typed_for : int
+        The class that gets it.
+    """
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.field: QLineEdit | None = None
+        self.typed_for = UNLABELLED
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return QSize(100, max(27, option.fontMetrics.height() + 11))
@@ -90,8 +107,37 @@ class _Row(QStyledItemDelegate):
         painter.drawText(place, int(Qt.AlignmentFlag.AlignVCenter), name)
         painter.restore()
 
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
+        editor = super().createEditor(parent, option, index)
+        if isinstance(editor, QLineEdit):
+            self.field, self.typed_for = editor, index.data(ID)
+        return editor
+
+    def setModelData(self, editor: QWidget, model: QAbstractItemModel, index: Index) -> None:
+        self.field = None  # it is taken: whoever fills the list because of that needs it no more
+        super().setModelData(editor, model, index)
+
+    def destroyEditor(self, editor: QWidget, index: Index) -> None:
+        if editor is self.field:
+            self.field = None
+        super().destroyEditor(editor, index)
+
     def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
         editor.setGeometry(option.rect.adjusted(26, 0, -2, 0))
+
+
+class _Typed(NamedTuple):
+    """A name that is being typed, for which class, and where in it the person is."""
+
+    class_id: int
+    text: str
+    at: int
+    selected: tuple[int, int] | None
+
+    @classmethod
+    def in_(cls, field: QLineEdit, class_id: int) -> _Typed:
+        selected = (field.selectionStart(), field.selectionLength()) if field.hasSelectedText() else None
+        return cls(class_id, field.text(), field.cursorPosition(), selected)
 
 
 class _List(KeysToWindow, QListWidget):
@@ -118,6 +164,8 @@ class _List(KeysToWindow, QListWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        if self.state() == QAbstractItemView.State.EditingState:
+            self.doItemsLayout()  # Qt leaves rows, and the field in one of them, as wide as they were
         self.scrollTo(self.currentIndex())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -202,7 +250,8 @@ class ClassesSection(Section):
         self.search.hide()
         self.list = _List()
         self.list.setAccessibleName("Classes")
-        self.list.setItemDelegate(_Row(self.list))
+        self._delegate = _Row(self.list)
+        self.list.setItemDelegate(self._delegate)
         self.list.setMouseTracking(True)
         self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -231,6 +280,9 @@ class ClassesSection(Section):
 
     def set_current(self, class_id: int) -> None:
         """Mark the class that is painted."""
+        now = self.list.currentItem()
+        if now is not None and now.data(ID) == self._delegate.typed_for != class_id:
+            self._take_typed()  # Qt would while the mark moves, when nothing may happen to the list
         self._current = class_id
         self._quiet = True
         shown = [self.list.item(row).data(ID) for row in range(self.list.count())]
@@ -247,6 +299,8 @@ class ClassesSection(Section):
     @Slot()
     def _fill(self) -> None:
         wanted = self.search.text().lower() if self.search.isVisibleTo(self) else ""
+        field = self._delegate.field
+        typed = None if field is None else _Typed.in_(field, self._delegate.typed_for)
         self._quiet = True
         self.list.fill_anew()
         self.list.movable = not wanted
@@ -258,6 +312,25 @@ class ClassesSection(Section):
         self._fit()
         self._quiet = False
         self.set_current(self._current)
+        if typed is not None:
+            self._type_on(typed)
+
+    def _take_typed(self) -> None:
+        """Take the name that is being typed as it is."""
+        field = self._delegate.field
+        if field is not None:
+            self._delegate.commitData.emit(field)
+            self._delegate.closeEditor.emit(field)
+
+    def _type_on(self, typed: _Typed) -> None:
+        """Let the person go on with the name that was being typed when the list was filled anew."""
+        self.edit(typed.class_id)
+        field = self._delegate.field
+        if field is not None:  # there still is that class
+            field.setText(typed.text)
+            field.setCursorPosition(typed.at)
+            if typed.selected:
+                field.setSelection(*typed.selected)
 
     def set_room(self, height: int) -> None:
         """Let the list take so much height at most, though never less than some rows."""
@@ -366,6 +439,7 @@ class ClassesSection(Section):
 
     def show_all(self) -> None:
         """Let every class show again: those of another folder are others, though their numbers are the same."""
+        self._delegate.field = None
         if self._hidden:
             self._hidden = frozenset()
             self._fill()

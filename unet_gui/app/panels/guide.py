@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QToolButton, QVBoxLay
 
 from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
-from unet_gui.app.widgets import action_button, heading, label, row
+from unet_gui.app.widgets import Mark, action_button, heading, label, row
 
 STEPS = (
     ("paint", "Paint", "Choose a class (number keys) and paint a little of each with the brush (B)."),
@@ -72,5 +72,5 @@ class Guide(QFrame):
             self._done.add(step)
             mark = self._marks[step]
             mark.setText("")
-            mark.setPixmap(theme.icon("check", "good").pixmap(QSize(14, 14), self.devicePixelRatioF()))
+            mark.setLayout(row(Mark("check", "good", 14)))
             mark.setAccessibleName("done")

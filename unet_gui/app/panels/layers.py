@@ -16,6 +16,7 @@ from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import Display
 from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.widgets import Section, button, clear, follow, label, row, swatch, tool_button, unwheeled
+from unet_gui.core.text import percent
 
 STEPS = 1000
 """Steps of the contrast sliders."""
@@ -115,7 +116,7 @@ class LayersSection(Section):
         slider = _slider(f"{name}: opacity", f"How strongly the {name.lower()} covers the image")
         value = label("", "muted")
         value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        value.setMinimumWidth(value.fontMetrics().horizontalAdvance("100 %"))
+        value.setMinimumWidth(value.fontMetrics().horizontalAdvance(percent(1)))
         for column, widget in enumerate((eye, label(name), slider, value)):
             self._grid.addWidget(widget, at, column)
         eye.setChecked(actions[action].isChecked())
@@ -152,7 +153,7 @@ class LayersSection(Section):
             slider.setEnabled(on)
             with QSignalBlocker(slider):
                 slider.setValue(round(opacity * 100))
-            value.setText(f"{round(opacity * 100)} %")
+            value.setText(percent(opacity))
         with QSignalBlocker(self._image):
             self._image.setChecked(settings.image)
         _draw_eye(self._image, settings.image)

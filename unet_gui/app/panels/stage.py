@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QWidget
@@ -13,6 +15,7 @@ from unet_gui.app.panels.messages import MessageStack
 from unet_gui.app.widgets import button, explain, keyless, swatch
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo
+from unet_gui.core.text import percent
 
 _EDGE = 12
 _LEAST = 60
@@ -23,11 +26,11 @@ WIDE = 560
 """Width from which the buttons have long texts."""
 
 
-OPTIONS: dict[str, tuple[str, str, tuple[float, ...]]] = {
-    "wand": ("wand_tolerance", "Tolerance {}", (5, 10, 20, 30, 50, 80)),
-    "specks": ("speck_size", "Specks under {} px", (5, 10, 30, 100, 300, 1000)),
-    "sure": ("sure", "At least {:.0%} sure", (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)),
-    "threshold": ("threshold", "Threshold {:.2f}", (0.1, 0.25, 0.5, 0.75, 0.9)),
+OPTIONS: dict[str, tuple[str, Callable[[float], str], tuple[float, ...]]] = {
+    "wand": ("wand_tolerance", "Tolerance {}".format, (5, 10, 20, 30, 50, 80)),
+    "specks": ("speck_size", "Specks under {} px".format, (5, 10, 30, 100, 300, 1000)),
+    "sure": ("sure", lambda part: f"At least {percent(part)} sure", (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)),
+    "threshold": ("threshold", "Threshold {:.2f}".format, (0.1, 0.25, 0.5, 0.75, 0.9)),
 }
 """What a tool remembers, by tool: field of `Options`, text, choices."""
 
@@ -95,7 +98,7 @@ class Chips(QWidget):
         self._option = tool if tool in OPTIONS else ""
         if self._option:
             field, text, _ = OPTIONS[tool]
-            self.option_chip.setText(text.format(getattr(options, field)))
+            self.option_chip.setText(text(getattr(options, field)))
             self.option_chip.setAccessibleName(self.option_chip.text())
         if self.option_chip.isHidden() == bool(self._option):
             self.option_chip.setVisible(bool(self._option))
@@ -106,7 +109,7 @@ class Chips(QWidget):
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for value in choices:
-            action = menu.addAction(text.format(value))
+            action = menu.addAction(text(value))
             action.triggered.connect(lambda _=False, value=value: self.option_chosen.emit(field, value))
         menu.popup(self._below(self.option_chip))
 

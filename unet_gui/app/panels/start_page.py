@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.panels.messages import MessageStack
-from unet_gui.app.widgets import Elided, action_button, button, clear, heading, label
+from unet_gui.app.widgets import Elided, Mark, action_button, button, clear, heading, label
 
 
 class StartPage(QWidget):
@@ -80,8 +79,6 @@ class StartPage(QWidget):
         self.set_busy("")
 
     def _title(self) -> QHBoxLayout:
-        mark = QLabel()
-        mark.setPixmap(theme.icon("logo", "accent").pixmap(QSize(34, 34)))
         name = label("unet-gui", "title")
         font = name.font()
         font.setPointSizeF(font.pointSizeF() * 2)
@@ -89,7 +86,7 @@ class StartPage(QWidget):
         name.setFont(font)
         line = QHBoxLayout()
         line.setSpacing(10)
-        line.addWidget(mark)
+        line.addWidget(Mark("logo", "accent", 34))
         line.addWidget(name)
         line.addStretch(1)
         return line
@@ -101,8 +98,7 @@ class StartPage(QWidget):
             widget = button("", "row", str(folder))
             widget.setAccessibleName(f"Open {folder}")
             widget.setMinimumHeight(widget.fontMetrics().height() + 14)
-            mark = QLabel()
-            mark.setPixmap(theme.icon("folder", "muted").pixmap(QSize(16, 16), self.devicePixelRatioF()))
+            mark = Mark("folder", "muted", 16)
             where = Elided(str(folder.parent), "muted")
             inside = QHBoxLayout(widget)
             inside.setContentsMargins(8, 0, 8, 0)

@@ -9,8 +9,10 @@ from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QProgressBar, QSizePolicy, QStatusBar, QWidget
 
 from unet_gui.app.widgets import Elided, button, explain, label
+from unet_gui.core.text import percent
 
 SAID_MS = 5000
+HELD_MS = 3_600_000
 WIDE = 1150
 """Width from which there is room for everything."""
 
@@ -62,7 +64,6 @@ class StatusLine(QStatusBar):
         self._set_widths()
         self._said = QTimer(self)
         self._said.setSingleShot(True)
-        self._said.setInterval(SAID_MS)
         self._said.timeout.connect(self.forget)
         self._idle = self._running = ""
         self.set_job("")
@@ -71,8 +72,13 @@ class StatusLine(QStatusBar):
         """Keep places for what follows the pointer, so that nothing jumps; a narrow window has no room for that."""
         metrics, wide = self.fontMetrics(), self.width() >= WIDE
         self.bar.setFixedWidth(150 if wide else 70)
-        for widget, text in ((self.place, "x 0000 y 0000"), (self.value, "000, 00"), (self.zoom, "1000 %")):
+        for widget, text in ((self.place, "x 0000 y 0000"), (self.value, "000, 00"), (self.zoom, percent(10))):
             widget.setMinimumWidth(metrics.horizontalAdvance(text) if wide else 0)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Let what runs have the place of the image's name where there is none for both: the list shows that, too."""
+        self.image.setVisible(self.width() >= WIDE or not self.job.text())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -98,6 +104,7 @@ class StatusLine(QStatusBar):
             self.text.set_text(self._running if title else self._idle)
         self.bar.setVisible(bool(title))
         self.stop.setVisible(bool(title))
+        self._make_room()
         self.bar.setRange(0, 0 if title and fraction is None else 1000)
         if fraction is not None:
             self.bar.setValue(round(min(max(fraction, 0), 1) * 1000))
@@ -122,13 +129,18 @@ class StatusLine(QStatusBar):
             self.text.set_text(text)
 
     @Slot(str)
-    def say(self, text: str) -> None:
+    def say(self, text: str, ms: int = SAID_MS) -> None:
         """Show a short text for some seconds; an empty one takes away what is shown."""
         if not text:
             self.forget()
             return
         self.text.set_text(text)
-        self._said.start()
+        self._said.start(ms)
+
+    @Slot(str)
+    def hold(self, text: str) -> None:
+        """Show a short text until an empty one, or another, takes it away."""
+        self.say(text, HELD_MS)
 
     @Slot()
     def forget(self) -> None:

@@ -101,7 +101,7 @@ class ExchangeResult:
     done : int
         Number of images written.
     skipped : int
-        Images without a label (export of labels only), or that the source has nothing for (import).
+        Images that have nothing to write (export), or that the source has nothing for (import).
     unfilled : int
         Masks that hold only what is painted, as there is no prediction (export).
     failed : list of (str, str)
@@ -144,6 +144,10 @@ class Outcome:
         return cls(key, "failed", str(error), error)
 
 
+class NoMask(UserError):
+    """An image that has neither a label nor a prediction."""
+
+
 def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
     """Return the mask of an image: the label where it is labelled, the prediction elsewhere.
 
@@ -159,15 +163,17 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
 
     Raises
     ------
+    NoMask
+        There is neither a label nor a prediction.
     UserError
-        There is neither a label nor a prediction, or they cannot be read.
+        They cannot be read.
     """
     label = dataset.load_label(ref)
     if label is not None and not (label == UNLABELLED).any():
         return label
     prediction = dataset.load_prediction(ref)
     if label is None and prediction is None:
-        raise UserError("There is neither a label nor a prediction.", ref.key, "Label it, or segment the folder first.")
+        raise NoMask("There is neither a label nor a prediction.", ref.key, "Label it, or segment the folder first.")
     if prediction is None:
         assert label is not None
         return label
@@ -199,6 +205,15 @@ def say_unfilled(unfilled: int, total: int) -> str:
     )
 
 
+def say_left_out(count: int, only_labels: bool = False) -> str:
+    """Return what the person should know of images that have nothing to write."""
+    if not count:
+        return ""
+    has = "has no label" if only_labels else "has neither a label nor a prediction"
+    what = f"1 image {has}" if count == 1 else f"{count} images {has.replace('has', 'have', 1)}"
+    return f"{what}: left out."
+
+
 def mask_path(dataset: Dataset, ref: ImageRef, out: Path) -> Path:
     """Return the file of an image's mask in a folder: the name of its label, under the image's relative path."""
     return out / dataset.label_path(ref).relative_to(dataset.label_root)
@@ -224,6 +239,8 @@ def export_masks(
 def export(dataset: Dataset, kind: str, out: Path, options: ExportOptions | None = None) -> ExchangeResult:
     """Export every image of a dataset; one that fails is listed and the rest goes on.
 
+    Images that have neither a label nor a prediction are left out, and counted.
+
     Parameters
     ----------
     dataset : Dataset
@@ -240,7 +257,8 @@ def export(dataset: Dataset, kind: str, out: Path, options: ExportOptions | None
     Raises
     ------
     UserError
-        Nothing could be exported at all: a missing package, a folder that is not free, an unknown class.
+        Nothing could be exported at all: a missing package, a folder that is not free, an unknown class, no image
+        that has something to write.
     """
     result = ExchangeResult()
     for _ in exporting(dataset, kind, out, options or ExportOptions(), result):
@@ -262,11 +280,24 @@ def exporting(
         return _export_one(dataset, exporter, ref, stack, result)
 
     yield from _each(dataset, write, result, anew=True)
+    if not result.done and not result.failed:
+        raise _nothing_to_write(dataset, options)
     exporter.finish()
-    unfilled = say_unfilled(result.unfilled, result.done)
-    result.notes += [unfilled] * bool(unfilled) + exporter.notes
+    told = say_left_out(result.skipped, options.only_labels), say_unfilled(result.unfilled, result.done)
+    result.notes += [*filter(None, told), *exporter.notes]
     if exporter.lossy:
         result.notes.append(f"{exporter.lossy} unlabelled pixels were not kept.")
+
+
+def _nothing_to_write(dataset: Dataset, options: ExportOptions) -> UserError:
+    if options.only_labels:
+        hint = f"Labels are looked for in {dataset.label_root}."
+        return UserError("No image of this folder has a label.", dataset.image_root, hint)
+    elsewhere = options.using("labels")
+    hint = "Label some, or segment the folder first."
+    if elsewhere:
+        hint += f" Masks in another folder are taken{elsewhere}."
+    return UserError("No image of this folder has a label or a prediction.", dataset.image_root, hint)
 
 
 def _each(
@@ -297,6 +328,8 @@ def _export_one(
         exporter.stack = stack
         exporter.add(ref, ids)
         result.unfilled += not exporter.options.only_labels and _lacks_prediction(dataset, ref, ids)
+    except NoMask:
+        return Outcome(ref.key, "skipped")
     except (UserError, OSError) as error:
         return Outcome.of(ref.key, error)
     return Outcome(ref.key, "done")

@@ -433,6 +433,23 @@ def test_a_name_that_may_be_of_two_images_is_of_none(tmp_path: Path) -> None:
         import_labels(dataset, tmp_path / "coco.json", "coco")
 
 
+@pytest.mark.parametrize("kind", ["coco", "instances", "labelme", "imagej"])
+def test_an_unknown_background_is_said_once_and_nothing_is_imported(tmp_path: Path, kind: str) -> None:
+    dataset = folder(tmp_path)
+    ids = np.zeros(SIZE, np.uint8)
+    ids[3:8, 4:9] = 1
+    for ref in dataset.images:
+        dataset.save_label(ref, ids)
+    export(dataset, kind, tmp_path / "out")
+    before = {path: path.read_bytes() for path in dataset.root.rglob("*") if path.is_file()}
+    options = ImportOptions(background="sky", overwrite=True)
+    with pytest.raises(UserError, match="no class called 'sky'"):
+        import_labels(dataset, tmp_path / "out", kind, options)
+    assert {path: path.read_bytes() for path in dataset.root.rglob("*") if path.is_file()} == before
+    named = ImportOptions(background="object", overwrite=True)
+    assert import_labels(dataset, tmp_path / "out", kind, named).done == 2
+
+
 def test_export_does_not_overwrite_unasked_nor_its_own_labels(tmp_path: Path) -> None:
     dataset = folder(tmp_path)
     dataset.save_label(ImageRef("a.png"), np.zeros(SIZE, np.uint8))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import LabelError, UserError
-from unet_gui.core.exchange_base import Exporter, ExportOptions, Importer, ImportOptions
+from unet_gui.core.exchange_base import Exporter, ExportOptions, Importer, ImportOptions, rest_class
 from unet_gui.core.exchange_coco import CocoExporter, CocoImporter
 from unet_gui.core.exchange_imagej import ImagejExporter, ImagejImporter
 from unet_gui.core.exchange_labelme import LabelmeExporter, LabelmeImporter
@@ -388,6 +388,7 @@ def importing(
         raise UserError("is open elsewhere.", dataset.root, f"Close it first: {who}")
     try:
         importer = IMPORTERS[kind](dataset, source, options)
+        rest_class(dataset.classes, options.background)  # a class that is not there is said once, not for each image
         asked: set[str] = set()
 
         def take(ref: ImageRef, stack: StackWriter) -> Outcome:

@@ -375,9 +375,11 @@ def _add_train(sub: argparse.ArgumentParser) -> None:
     )
     budget.add_argument("--epochs", type=int, metavar="N", help="passes over the images")
     sub.add_argument(
-        "--val", metavar="IDS|FRACTION", help="validation images: names, numbers (16-19), a fraction (0.2) or none"
+        "--val",
+        metavar="IDS|FRACTION",
+        help="validation images: names, numbers (16-19), pages of stacks (“page 17-20”), a fraction (0.2) or none",
     )
-    sub.add_argument("--only", metavar="IDS", help="use these labelled images alone, e.g. 0-19")
+    sub.add_argument("--only", metavar="IDS", help="use these labelled images alone, e.g. 0-19 or “page 1-20”")
     sub.add_argument("--score", choices=["auto", "dice", "rand"], default="auto", help="what to choose the model by")
     sub.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same device, same model (default: 0)")
     sub.add_argument(

@@ -87,6 +87,15 @@ def test_a_folder_says_nothing_twice() -> None:
         assert facts["notes"] == "Grey values 128 were taken for one class each."
 
 
+def test_photographs_in_the_place_of_labels_do_not_flood(tmp_path: Path) -> None:
+    for folder in ("image", "label"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(png.encode(np.arange(200, dtype=np.uint8).reshape(10, 20)))
+    facts = describe(tmp_path)
+    assert str(facts["classes"]).endswith(", 9 class 9 and 190 more")
+    assert str(facts["notes"]).startswith("200 different grey values were taken for one class each. Unless there are")
+
+
 def test_channels_that_are_not_used_are_told(tmp_path: Path) -> None:
     for name, channels in (("a", 5), ("b", 4)):
         pixels = np.zeros((10, 20, channels), np.uint8)

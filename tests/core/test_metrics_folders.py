@@ -162,6 +162,20 @@ def test_what_is_no_label_says_whose_it_is(tmp_path: Path) -> None:
     assert caught.value.path == str(tmp_path / "p")
 
 
+def test_photographs_in_the_place_of_masks_are_said_and_do_not_flood(tmp_path: Path) -> None:
+    picture = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    for folder in "pl":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(png.encode(picture))
+    result = evaluate_folders(tmp_path / "p", tmp_path / "l")
+    text = result.text()
+    assert len(text.splitlines()) < 20
+    assert "… and 190 classes more" in text
+    for whose in ("Labels", "Predictions"):
+        assert f"{whose}: 200 different grey values were taken for one class each. Unless there are so many " in text
+    assert len(result.to_json()["dice"]) == 200, "a program gets all"
+
+
 def test_real_labels_against_themselves(data: Path) -> None:
     street = evaluate_folders(data / "camvid/val/label", data / "camvid/val/label", unlabelled=11).to_json()
     assert (street["images"], street["pixel_error"], street["mean_iou"]) == (12, 0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,13 @@ import numpy as np
 from unet_gui.core.errors import ImageError, UserError
 from unet_gui.core.images import ImageRef, channels_beyond, image_info, open_image
 from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset, Status
 
 _PIXELS = 1 << 28
 """Pixels of a stack that are looked at for a few facts; nobody wants to wait for all of a long one."""
+
+_MANY, _FEW = 64, 10
 
 
 def describe(path: Path) -> dict[str, object]:
@@ -65,7 +69,7 @@ def _folder(path: Path) -> dict[str, object]:
         "partial": count[Status.PARTIAL],
         "untouched": count[Status.UNTOUCHED],
         "encoding": dataset.encoding.describe(),
-        "classes": ", ".join(f"{c.id} {c.name}" for c in dataset.classes),
+        "classes": _classes(dataset.classes),
     }
     if dataset.read_only:
         facts["read-only"] = dataset.read_only
@@ -76,6 +80,13 @@ def _folder(path: Path) -> dict[str, object]:
     if problems:
         facts["problems"] = problems
     return facts
+
+
+def _classes(classes: Sequence[ClassInfo]) -> str:
+    """Return the classes in a line; hundreds are hardly ever meant."""
+    shown = classes if len(classes) <= _MANY else classes[:_FEW]
+    more = f" and {len(classes) - _FEW} more" if len(classes) > _MANY else ""
+    return ", ".join(f"{info.id} {info.name}" for info in shown) + more
 
 
 def _checked(dataset: Dataset, ref: ImageRef) -> tuple[Status, int]:
@@ -94,7 +105,7 @@ def _model(path: Path) -> dict[str, object]:
     return {
         "kind": "model",
         "architecture": info.arch,
-        "classes": ", ".join(f"{c.id} {c.name}" for c in info.classes),
+        "classes": _classes(info.classes),
         "channels": info.channels,
         "normalisation": info.normalisation,
         "operating point": info.offsets,

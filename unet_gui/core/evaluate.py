@@ -22,6 +22,8 @@ from unet_gui.core.store import read_label
 
 _Pair = tuple[str, Path, Path]  # name, prediction, label
 _NO_PREDICTION = "There is no prediction of this name."
+_MANY, _SHOWN = 64, 10
+"""Of more classes than that, so many are told: hundreds are hardly ever classes, and hide what is said about them."""
 _LOOK = 16  # labels looked at to find the class that separates regions
 
 
@@ -113,11 +115,13 @@ class Evaluation:
             + (f", {len(self.failed)} failed" if self.failed else "")
         ]
         lines.append("class       Dice     IoU")
-        lines += [
+        rows = [
             f"{i:<8} {_number(overlaps[i]):>7} {_number(unions[i]):>7}"
             for i in range(self.classes)
             if not math.isnan(overlaps[i])
         ]
+        hidden = len(rows) - _SHOWN if len(rows) > _MANY else 0
+        lines += rows[: len(rows) - hidden] + [f"… and {hidden} classes more"] * bool(hidden)
         lines.append(f"{'mean':<8} {_number(mean_of(overlaps)):>7} {_number(mean_of(unions)):>7}")
         lines.append(f"pixel error  {_number(pixel_error(table))}")
         regions = self.regions

@@ -9,7 +9,7 @@ import numpy as np
 
 from unet_gui.core.errors import ImageError, UserError
 from unet_gui.core.images import ImageRef, channels_beyond, image_info, open_image
-from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+from unet_gui.core.model_info import CHECKPOINT, looks_like_torch_file, read_model_info, unfinished
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset, Status
 
@@ -71,6 +71,8 @@ def _folder(path: Path) -> dict[str, object]:
         "encoding": dataset.encoding.describe(),
         "classes": _classes(dataset.classes),
     }
+    if models := [_model_name(model) for model in sorted((dataset.state_dir / "models").glob("*.safetensors"))]:
+        facts["models"] = models
     if dataset.read_only:
         facts["read-only"] = dataset.read_only
     # what is told as the encoding, or as read-only, is not told again
@@ -89,6 +91,15 @@ def _classes(classes: Sequence[ClassInfo]) -> str:
     return ", ".join(f"{info.id} {info.name}" for info in shown) + more
 
 
+def _model_name(path: Path) -> str:
+    """Return the name of a model of the folder, and what is wrong with it."""
+    try:
+        said = unfinished(path, read_model_info(path))
+    except UserError as error:
+        said = error.message
+    return f"{path.stem}: {said}" if said else path.stem
+
+
 def _checked(dataset: Dataset, ref: ImageRef) -> tuple[Status, int]:
     """Return an image's status and channels; raises UserError when it, or its label, cannot be used."""
     with dataset.open_image(ref) as image:
@@ -97,13 +108,15 @@ def _checked(dataset: Dataset, ref: ImageRef) -> tuple[Status, int]:
 
 
 def _model(path: Path) -> dict[str, object]:
-    if path.suffix == ".checkpoint":
+    if path.suffix == CHECKPOINT:
         return {"kind": "state of a training", "of": path.stem, "use": "a training that was stopped goes on from it"}
     if looks_like_torch_file(path):
         return {"kind": "model", "format": "PyTorch state_dict (the tutorial's best_model.pth)"}
     info = read_model_info(path)
+    state = unfinished(path, info)
     return {
         "kind": "model",
+        **({"state": state} if state else {}),
         "architecture": info.arch,
         "classes": _classes(info.classes),
         "channels": info.channels,

@@ -70,6 +70,8 @@ class Dataset:
         self._project = project
         self._usual_labels: tuple[Path, ...] = ()
         self._given = False  # the folder of labels, for this time
+        self._chosen = False  # the encoding, for this time
+        self._read_at: tuple[int, int] | None = None  # which project file `follow` has read
         self._nested = False  # labels in folders beside folders of images, further down
         self._lock = FolderLock(state_dir / "lock")
 
@@ -406,12 +408,30 @@ class Dataset:
 
         A class whose pixel value now means unlabelled is taken off the list.
         """
+        self._chosen = True
         gone = _became_unlabelled(self.encoding, encoding)
         self.classes = [info for info in self.classes if info.id != gone]
         before = self.stored
         self.encoding = encoding
         self.notes = [self.stored, *(note for note in self.notes if not note.startswith(before))]
         self._labels.forget()
+
+    def follow(self) -> None:
+        """Read labels from now on as the project file says by now, unless somebody has chosen otherwise here.
+
+        For work of minutes that reads labels which a window may save in another encoding meanwhile.
+        """
+        try:
+            stat = self._project.path.stat()
+            if self._chosen or self._read_at == (stat.st_mtime_ns, stat.st_ino):
+                return
+            self._read_at = stat.st_mtime_ns, stat.st_ino
+            encoding = ProjectFile.read(self.state_dir).encoding
+        except (OSError, ProjectError):  # nothing is said there
+            return
+        if encoding is not None and encoding != self.encoding:
+            self.encoding = encoding
+            self._labels.forget()
 
     def save(self) -> None:
         """Write the project file.

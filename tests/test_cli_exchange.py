@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from unet_gui.cli import main
 from unet_gui.cli_exchange import EXPORT_FORMATS, IMPORT_FORMATS
@@ -71,6 +72,29 @@ def test_images_that_have_nothing_to_write_are_left_out_and_counted(
     facts = json.loads(capsys.readouterr().out)
     assert (facts["written"], facts["skipped"], facts["failed"]) == (2, 2, [])
     assert "2 images have no label: left out." in facts["notes"]
+
+
+def test_pages_that_nobody_has_labelled_are_left_out_and_masks_elsewhere_can_be_taken(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    folder, out = tmp_path / "stack", tmp_path / "out"
+    folder.mkdir()
+    tifffile.imwrite(folder / "s.tif", np.zeros((3, 20, 30), np.uint8), photometric="minisblack")
+    strokes = np.full((20, 30), 255, np.uint8)
+    strokes[4:6] = 1
+    Dataset.open(folder).save_label(ImageRef("s.tif", 1), strokes)
+    assert main(["export", str(folder), "--format", "coco", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"1 written, 2 skipped, 0 failed: {out}\n"
+    assert "1 of 1 image has no prediction; its mask holds only what is painted. Segment the folder first" in said.err
+    assert "or take the masks in another folder with --labels." in said.err
+    (tmp_path / "masks").mkdir()
+    tifffile.imwrite(tmp_path / "masks" / "s.tif", np.ones((3, 20, 30), np.uint8), photometric="minisblack")
+    words = ["--labels", str(tmp_path / "masks"), "--format", "coco", "--out", str(out), "--overwrite"]
+    assert main(["export", str(folder), *words]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"3 written, 0 failed: {out}\n"
+    assert "no prediction" not in said.err
 
 
 @pytest.mark.parametrize("alone", [[], ["--only-labels"]])

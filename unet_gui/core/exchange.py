@@ -168,7 +168,7 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
     UserError
         They cannot be read.
     """
-    label = dataset.load_label(ref)
+    label = _label_of(dataset, ref)
     if label is not None and not (label == UNLABELLED).any():
         return label
     prediction = dataset.load_prediction(ref)
@@ -188,21 +188,35 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
     return np.where(label == UNLABELLED, prediction[0], label).astype(np.uint8)
 
 
+def _label_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8] | None:
+    """Return the image's label, None when there is none or nothing in it is labelled."""
+    label = dataset.load_label(ref)
+    return None if label is None or (label == UNLABELLED).all() else label
+
+
 def _lacks_prediction(dataset: Dataset, ref: ImageRef, mask: NDArray[np.uint8]) -> bool:
     """Whether a mask has empty places because there is no prediction."""
     return bool((mask == UNLABELLED).any()) and not dataset.prediction_path(ref).exists()
 
 
-def say_unfilled(unfilled: int, total: int) -> str:
-    """Return what the person should know of masks that hold nothing but some strokes."""
+def say_unfilled(unfilled: int, total: int, elsewhere: str = "") -> str:
+    """Return what the person should know of masks that hold nothing but some strokes.
+
+    ``elsewhere`` is how masks in another folder are named, where that can be done.
+    """
     if not unfilled:
         return ""
     one = unfilled == 1
     return (
         f"{unfilled} of {total} image{'s' * (total != 1)} {'has' if one else 'have'} no prediction; "
         f"{'its mask holds' if one else 'their masks hold'} only what is painted. "
-        f"Segment the folder first to fill {'it' if one else 'them'}."
+        f"Segment the folder first to fill {'it' if one else 'them'}{_or_named(elsewhere)}."
     )
+
+
+def _or_named(elsewhere: str) -> str:
+    """Return the end of advice to segment a folder: who has segmented it into another folder names that."""
+    return f" (in the window), or take the masks in another folder{elsewhere}" if elsewhere else ""
 
 
 def say_left_out(count: int, only_labels: bool = False) -> str:
@@ -283,7 +297,8 @@ def exporting(
     if not result.done and not result.failed:
         raise _nothing_to_write(dataset, options)
     exporter.finish()
-    told = say_left_out(result.skipped, options.only_labels), say_unfilled(result.unfilled, result.done)
+    left_out = say_left_out(result.skipped, options.only_labels)
+    told = left_out, say_unfilled(result.unfilled, result.done, options.using("labels"))
     result.notes += [*filter(None, told), *exporter.notes]
     if exporter.lossy:
         result.notes.append(f"{exporter.lossy} unlabelled pixels were not kept.")
@@ -293,10 +308,7 @@ def _nothing_to_write(dataset: Dataset, options: ExportOptions) -> UserError:
     if options.only_labels:
         hint = f"Labels are looked for in {dataset.label_root}."
         return UserError("No image of this folder has a label.", dataset.image_root, hint)
-    elsewhere = options.using("labels")
-    hint = "Label some, or segment the folder first."
-    if elsewhere:
-        hint += f" Masks in another folder are taken{elsewhere}."
+    hint = f"Label some, or segment the folder first{_or_named(options.using('labels'))}."
     return UserError("No image of this folder has a label or a prediction.", dataset.image_root, hint)
 
 
@@ -320,7 +332,7 @@ def _export_one(
 ) -> Outcome:
     try:
         if exporter.options.only_labels:
-            ids = dataset.load_label(ref)
+            ids = _label_of(dataset, ref)
             if ids is None:
                 return Outcome(ref.key, "skipped")
         else:

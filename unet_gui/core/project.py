@@ -20,7 +20,16 @@ from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
 from unet_gui.core.images import LABEL_FOLDERS, ImageRef, ImageSource, image_info, list_images, open_image
 from unet_gui.core.label_files import LabelFiles, Status
-from unet_gui.core.layout import STATE_FOLDER, LabelNames, Layout, find_layout, is_mixed, nested_pairs, plain_layout
+from unet_gui.core.layout import (
+    STATE_FOLDER,
+    LabelNames,
+    Layout,
+    find_layout,
+    is_mixed,
+    nested_pairs,
+    plain_layout,
+    with_labels,
+)
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.planes import Probabilities
@@ -116,9 +125,9 @@ class Dataset:
                 project = ProjectFile.read(state_dir)
         usual = layout.label_root
         if labels is not None:
-            layout = layout._replace(label_root=Path(os.path.abspath(labels)))
+            layout = with_labels(layout, Path(os.path.abspath(labels)))
         elif project.labels:
-            layout = layout._replace(label_root=project.inside(layout.root, project.labels))
+            layout = with_labels(layout, project.inside(layout.root, project.labels))
         dataset = cls(layout, state_dir, project)
         dataset._given = labels is not None
         dataset._usual_labels = (usual, layout.root, state_dir / "labels")

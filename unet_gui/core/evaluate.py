@@ -16,6 +16,7 @@ from unet_gui.core.detect import Detected, detect_encoding
 from unet_gui.core.encoding import UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, UserError
 from unet_gui.core.images import IMAGE_SUFFIXES, natural_key
+from unet_gui.core.listing import must_be_readable
 from unet_gui.core.overlap import confusion, dice, iou, mean_of, pixel_error
 from unet_gui.core.regions import RegionScores, region_scores, thin_net_class
 from unet_gui.core.store import read_label
@@ -249,6 +250,7 @@ def _files(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
         return {"": folder}, {}
     if not folder.is_dir():
         raise UserError("There is no such folder.", folder)
+    must_be_readable(folder)
     found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     inside = ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in found)
     files: dict[str, Path] = {}

@@ -352,6 +352,17 @@ def test_memory_that_runs_out_in_a_training_is_said(
         main(words)
 
 
+def test_where_labels_were_looked_for_is_said(tmp_path: Path, capsys: Capture) -> None:
+    write_sample(tmp_path / "x", n=2, labelled=2, sizes=(48, 48))
+    (tmp_path / "x" / "label").rename(tmp_path / "masks")
+    words = ["train", str(tmp_path / "x" / "image"), "--out", str(tmp_path / "m.safetensors"), "--epochs", "1"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"Looked for were files like {tmp_path / 'x' / 'labels' / '00.png'}." in said
+    assert "--labels" in said
+    assert main([*words, "--labels", str(tmp_path / "masks"), "--device", "cpu"]) == 0
+
+
 def test_cuda_asked_for_and_absent_is_said(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     import torch
 

@@ -156,10 +156,19 @@ TRAINING_CHOICES: dict[str, tuple[type, str, str]] = {
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from unet_gui.engine.data import labelled_images
     from unet_gui.engine.recipe import TrainConfig
     from unet_gui.engine.train import train
 
     dataset = _open_dataset(arguments)
+    if not labelled_images(dataset):
+        raise UserError(
+            "No image has a label yet.",
+            dataset.root,
+            f"Looked for were files like {dataset.label_path(dataset.images[0])}. If labels are in another folder, "
+            "name it with --labels; if they are called otherwise, unet-gui import takes them over; "
+            "or paint some in the window.",
+        )
     config = TrainConfig(
         recipe=arguments.recipe,
         minutes=arguments.minutes,

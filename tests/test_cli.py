@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -350,6 +351,19 @@ def test_memory_that_runs_out_in_a_training_is_said(
     monkeypatch.setattr(Trainer, "step", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(words)
+
+
+def test_masks_among_the_images_are_not_segmented_the_next_time(
+    sample: Path, model: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = shutil.copytree(sample / "image", tmp_path / "x")
+    words = ["segment", str(folder), "--model", str(model), "--out", str(folder), "--suffix", "_res", "--probabilities"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("5 segmented, 0 already up to date, 0 failed")
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("0 segmented, 5 already up to date, 0 failed")
+    assert "note: 5 masks of an earlier run among the images: left out." in said.err
 
 
 def test_where_labels_were_looked_for_is_said(tmp_path: Path, capsys: Capture) -> None:

@@ -423,7 +423,7 @@ def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> Non
     assert (result.done, result.failed) == (3, [])
     assert (dataset.load_label(ImageRef("x/a.png")) == first).all()
     assert (dataset.load_label(ImageRef("y/a.png")) == second).all()
-    assert any("Not in this folder: a.png." in note for note in result.notes)
+    assert any("Not in this folder: a.png (two images are called so)." in note for note in result.notes)
 
 
 def test_a_name_that_may_be_of_two_images_is_of_none(tmp_path: Path) -> None:

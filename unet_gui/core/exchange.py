@@ -411,12 +411,11 @@ def importing(
         # of a stack also pages that it does not have
         importer.unmatched += [name for key, name in importer.names.items() if key not in asked]
         if not result.done and not result.failed:
-            raise UserError(
-                "holds nothing for the images of this folder.",
-                source,
-                f"Files must be called like the images; say what they have behind that{options.using('suffix')}.",
-                ", ".join(importer.unmatched[:20]),
-            )
+            hint = f"Files must be called like the images; say what they have behind that{options.using('suffix')}."
+            if importer.unmatched:
+                hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
+            said = "holds nothing for the images of this folder."
+            raise UserError(said, source, hint, ", ".join(importer.unmatched[:20]))
         if result.done:
             dataset.save()  # what values and names mean must not be guessed the next time
     finally:

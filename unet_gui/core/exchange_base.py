@@ -388,7 +388,7 @@ class Importer(ABC):
             if key is not None and os.path.abspath(path) == os.path.abspath(self.dataset.image_root / key):
                 continue  # the image itself: masks are beside the images
             if key is None:
-                self.unmatched.append(name)
+                self.unmatched.append(f"{name} (two images are called so)" if finder.is_shared(stem) else name)
             elif self.takes(key, name):
                 found[key] = path
         return found

@@ -54,6 +54,14 @@ def test_predictions_may_have_something_behind_their_name(tmp_path: Path) -> Non
     assert result.to_json()["pixel_error"] == 0
 
 
+def test_labels_may_have_something_behind_their_name(tmp_path: Path) -> None:
+    save(tmp_path / "p", a=HALF, a_b=HALF, c=HALF, d=HALF)
+    save(tmp_path / "l", a_mask=HALF, c_1=HALF, c_2=HALF, d=HALF, d_mask=HALF)
+    result = evaluate_folders(tmp_path / "p", tmp_path / "l")
+    assert [pair.name for pair in result.pairs] == ["a_mask", "d"]
+    assert [Path(name).name for name, _ in result.failed] == ["c_1.png", "c_2.png", "d_mask.png"], "nothing is guessed"
+
+
 def test_folders_inside_are_paired_by_their_path(tmp_path: Path) -> None:
     for place, ids in {"x": HALF, "y": 1 - HALF}.items():
         save(tmp_path / "p" / place, a=ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -175,9 +175,10 @@ def evaluate_folders(
 ) -> Evaluation:
     """Compare predictions with labels.
 
-    Files are paired by their relative path and stem; a prediction may have something behind it (``0_res.png`` belongs
-    to ``0.png``). A pair that cannot be compared is listed and the rest goes on; predictions without a label are left
-    aside. The encoding of each folder is found by itself.
+    Files are paired by their relative path and stem. A prediction may have something behind it (``0_res.png`` belongs
+    to ``0.png``), or a label (``0_mask.png`` to ``0.png``, unless there is another label of ``0``). A pair that cannot
+    be compared is listed and the rest goes on; predictions without a label are left aside. The encoding of each folder
+    is found by itself.
 
     Parameters
     ----------
@@ -271,14 +272,14 @@ def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, st
         raise UserError("There are no labels in the folder.", label)
     if not guesses:
         raise UserError("There are no predictions in the folder.", predicted)
-    longer: dict[str, list[str]] = {}
-    for stem in guesses:
-        cut = len(stem)
-        while (cut := stem.rfind("_", 0, cut)) > stem.rfind("/"):
-            longer.setdefault(stem[:cut], []).append(stem)
+    longer, longer_labels = _longer(guesses), _longer(labels)
+    # of a label with something behind its name, where no other one could be meant
+    shorter = {long[0]: stem for stem, long in longer_labels.items() if stem in guesses and len(long) == 1}
     pairs, failed = [], []
     for stem in sorted(labels, key=natural_key):
         others = sorted((name for name in longer.get(stem, []) if name not in labels), key=len)
+        if not others and stem in shorter and shorter[stem] not in labels:
+            others = [shorter[stem]]
         twins = twin_labels.get(stem) or twin_guesses.get(stem if stem in guesses else others[0] if others else "")
         if twins:
             failed.append((str(labels[stem]), twins))
@@ -291,6 +292,16 @@ def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, st
         else:
             pairs.append((stem, guesses[others[0]], labels[stem]))
     return pairs, failed
+
+
+def _longer(stems: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names that have something behind a shorter one: ``0_res`` for ``0``."""
+    longer: dict[str, list[str]] = {}
+    for stem in stems:
+        cut = len(stem)
+        while (cut := stem.rfind("_", 0, cut)) > stem.rfind("/"):
+            longer.setdefault(stem[:cut], []).append(stem)
+    return longer
 
 
 def _apart(predicted: Path, failed: Sequence[tuple[str, str]]) -> str:
@@ -306,7 +317,7 @@ def _apart(predicted: Path, failed: Sequence[tuple[str, str]]) -> str:
     first = guesses[min(guesses, key=natural_key)]
     return (
         f"{labels}: there is the label {failed[0][0]}, and the prediction {first}. "
-        "A prediction is called like its label, with or without _something behind. Are both folders of the same images?"
+        "Both are called the same, or one has _something behind. Are both folders of the same images?"
     )
 
 

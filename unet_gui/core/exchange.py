@@ -48,6 +48,7 @@ __all__ = [
     "ExchangeResult",
     "ExportOptions",
     "ImportOptions",
+    "NoMask",
     "export",
     "export_masks",
     "exporting",
@@ -55,6 +56,8 @@ __all__ = [
     "importing",
     "mask_of",
     "mask_path",
+    "nothing_to_write",
+    "say_left_out",
     "say_unfilled",
 ]
 
@@ -295,7 +298,7 @@ def exporting(
 
     yield from _each(dataset, write, result, anew=True)
     if not result.done and not result.failed:
-        raise _nothing_to_write(dataset, options)
+        raise nothing_to_write(dataset, options)
     exporter.finish()
     left_out = say_left_out(result.skipped, options.only_labels)
     told = left_out, say_unfilled(result.unfilled, result.done, options.using("labels"))
@@ -304,7 +307,9 @@ def exporting(
         result.notes.append(f"{exporter.lossy} unlabelled pixels were not kept.")
 
 
-def _nothing_to_write(dataset: Dataset, options: ExportOptions) -> UserError:
+def nothing_to_write(dataset: Dataset, options: ExportOptions | None = None) -> UserError:
+    """Return the error for a folder in which no image has anything to write."""
+    options = options or ExportOptions()
     if options.only_labels:
         hint = f"Labels are looked for in {dataset.label_root}."
         return UserError("No image of this folder has a label.", dataset.image_root, hint)

@@ -48,7 +48,7 @@ def model(stack: Path) -> Path:
 
 
 def test_pages_are_counted_as_people_count_them(stack: Path, tmp_path: Path, capsys: Capture) -> None:
-    words = ["train", str(stack), "--out", str(tmp_path / "m.safetensors"), "--epochs", "1", "--val", "3"]
+    words = ["train", str(stack), "--out", str(tmp_path / "m.safetensors"), "--epochs", "1", "--val", "page 4"]
     assert main([*words, "--device", "cpu"]) == 0
     said = capsys.readouterr().err
     assert "s.tif, page 4 is held back" in said
@@ -56,6 +56,8 @@ def test_pages_are_counted_as_people_count_them(stack: Path, tmp_path: Path, cap
     assert main([*words, "--device", "cpu", "--json"]) == 0  # a program gets the key
     (started,) = [e for e in map(json.loads, capsys.readouterr().out.splitlines()) if e["kind"] == "train_started"]
     assert started["val_images"] == ["s.tif#3"]
+    assert main([*words[:-1], "3", "--device", "cpu"]) == 2
+    assert "“3” does not say which pages are meant. Write “page 17” or " in capsys.readouterr().err
 
 
 def test_each_page_of_a_stack_is_named(stack: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -156,10 +156,19 @@ TRAINING_CHOICES: dict[str, tuple[type, str, str]] = {
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from unet_gui.engine.data import labelled_images
     from unet_gui.engine.recipe import TrainConfig
     from unet_gui.engine.train import train
 
     dataset = _open_dataset(arguments)
+    if not labelled_images(dataset):
+        raise UserError(
+            "No image has a label yet.",
+            dataset.root,
+            f"Looked for were files like {dataset.label_path(dataset.images[0])}. If labels are in another folder, "
+            "name it with --labels; if they are called otherwise, unet-gui import takes them over; "
+            "or paint some in the window.",
+        )
     config = TrainConfig(
         recipe=arguments.recipe,
         minutes=arguments.minutes,
@@ -375,9 +384,11 @@ def _add_train(sub: argparse.ArgumentParser) -> None:
     )
     budget.add_argument("--epochs", type=int, metavar="N", help="passes over the images")
     sub.add_argument(
-        "--val", metavar="IDS|FRACTION", help="validation images: names, numbers (16-19), a fraction (0.2) or none"
+        "--val",
+        metavar="IDS|FRACTION",
+        help="validation images: names, numbers (16-19), pages of stacks (“page 17-20”), a fraction (0.2) or none",
     )
-    sub.add_argument("--only", metavar="IDS", help="use these labelled images alone, e.g. 0-19")
+    sub.add_argument("--only", metavar="IDS", help="use these labelled images alone, e.g. 0-19 or “page 1-20”")
     sub.add_argument("--score", choices=["auto", "dice", "rand"], default="auto", help="what to choose the model by")
     sub.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same device, same model (default: 0)")
     sub.add_argument(

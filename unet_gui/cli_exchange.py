@@ -37,7 +37,7 @@ IMPORT_FORMATS = EXPORT_FORMATS[:-1]  # measurements cannot become labels again
 _CALLED = {
     **{
         name: f"--{name.replace('_', '-')}"
-        for name in ("background", "segmentation", "copy_images", "overwrite", "suffix")
+        for name in ("background", "segmentation", "copy_images", "overwrite", "suffix", "labels")
     },
     "foreground": "--class",
 }

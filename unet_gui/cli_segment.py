@@ -16,6 +16,9 @@ from unet_gui.core.errors import UserError
 if TYPE_CHECKING:
     from unet_gui.engine.recipe import SegmentItem
 
+MAPS = ("_prob.tif", "_uncertainty.tif", "_disagreement.tif")
+"""What names of maps have behind that of the mask."""
+
 
 def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     """Return what to segment."""
@@ -26,7 +29,7 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
         raise UserError(f"A suffix is the end of a name, and “{arguments.suffix}” is none.", hint="Use --suffix _mask.")
     items: list[SegmentItem] = []
     taken: dict[str, Path] = {}
-    inputs = list(_once(_inputs(arguments.images)))
+    inputs = _without_results(list(_once(_inputs(arguments.images))), arguments.out)
     precious = _never_written(arguments.images, [path for path, _ in inputs])
     most = 1
     for path, relative in inputs:
@@ -35,9 +38,10 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
         # masks of a stack stay together in a stack
         suffix = ".tif" if pages > 1 else f".{arguments.format}"
         out = _free_name(arguments.out, relative, path, arguments.suffix + suffix, taken)
-        prob = out.with_name(out.stem + "_prob.tif") if arguments.probabilities else None
-        doubt = out.with_name(out.stem + "_uncertainty.tif") if arguments.uncertainty else None
-        apart = out.with_name(out.stem + "_disagreement.tif") if arguments.disagreement else None
+        wanted = arguments.probabilities, arguments.uncertainty, arguments.disagreement
+        prob, doubt, apart = (
+            out.with_name(out.stem + end) if wish else None for wish, end in zip(wanted, MAPS, strict=True)
+        )
         for written in (out, prob, doubt, apart):
             if written is None:
                 continue
@@ -118,6 +122,21 @@ def _once(inputs: Iterable[tuple[Path, Path]]) -> Iterator[tuple[Path, Path]]:
         if place not in seen:
             seen.add(place)
             yield path, relative
+
+
+def _without_results(inputs: list[tuple[Path, Path]], out: Path) -> list[tuple[Path, Path]]:
+    """Leave out what an earlier run has written among the images, and say so."""
+    from unet_gui.core.store import maker_of
+
+    place = out.resolve()
+    inside = [path for path, _ in inputs if path.resolve().is_relative_to(place)]
+    masks = {path for path in inside if maker_of(path)}
+    bare = {path.with_suffix("") for path in masks}
+    maps = {path for path in inside for end in MAPS if path.with_name(path.name.removesuffix(end)) in bare}
+    if masks:
+        count = f"{len(masks)} mask{'s' * (len(masks) != 1)}"
+        talk(f"note: {count} of an earlier run among the images: left out. Another folder with --out keeps them apart.")
+    return [(path, relative) for path, relative in inputs if path not in masks | maps]
 
 
 def _free_name(folder: Path, relative: Path, path: Path, ending: str, taken: dict[str, Path]) -> Path:

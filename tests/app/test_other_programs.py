@@ -21,6 +21,8 @@ from unet_gui.core import png
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset, Status
+from unet_gui.core.replaced import keep_copy
+from unet_gui.core.store import INDEX, read_label
 
 MINE, LONG = Rect(3, 4, 5, 6), 20_000
 CHANGED = "was changed by another program"
@@ -62,7 +64,12 @@ def test_who_painted_here_too_is_asked(qtbot: QtBot, tmp_path: Path, mine: bool)
         assert not session.unsaved()
         np.testing.assert_array_equal(on_disk(session, 0), painted if mine else theirs)
         np.testing.assert_array_equal(session.labels.ids, painted if mine else theirs)
-        if not mine:
+        copies = list((folder / ".unet-gui" / "replaced").rglob("*.png"))
+        assert len(copies) == mine, "nothing that anybody painted is lost"
+        if mine:
+            np.testing.assert_array_equal(read_label(copies[0], INDEX), theirs)
+            qtbot.waitUntil(lambda: ear.heard(f"The one of the other program is kept as “{copies[0]}”"), timeout=LONG)
+        else:
             session.undo()
             np.testing.assert_array_equal(session.labels.ids, painted, "one step of undo brings mine back")
             saved(qtbot, session)
@@ -95,6 +102,35 @@ def test_one_that_is_no_label_is_not_saved_over(qtbot: QtBot, tmp_path: Path) ->
         qtbot.waitUntil(lambda: not session.unsaved(), timeout=LONG)
         assert session.labels is not None
         np.testing.assert_array_equal(on_disk(session, 0), session.labels.ids)
+
+
+def test_each_of_theirs_is_kept_also_of_folders_inside(tmp_path: Path) -> None:
+    label = tmp_path / "labels" / "a" / "0.tif"
+    label.parent.mkdir(parents=True)
+    kept = []
+    for content in (b"one", b"two"):
+        label.write_bytes(content)
+        kept.append(keep_copy(label, tmp_path / "labels", tmp_path / "state"))
+    assert [path.relative_to(tmp_path / "state").as_posix() for path in kept] == [
+        "replaced/a/0-1.tif",
+        "replaced/a/0-2.tif",
+    ]
+    assert [path.read_bytes() for path in kept] == [b"one", b"two"]
+
+
+def test_a_label_that_was_deleted_is_saved_again_and_that_is_said(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", labels=1)
+    with watched(qtbot, folder) as (session, ear):
+        assert session.labels is not None
+        (folder / "labels" / "0.png").unlink()
+        paint(session, MINE, 1)
+        saved(qtbot, session)
+        np.testing.assert_array_equal(on_disk(session, 0), session.labels.ids)
+        assert ear.heard("The label of “0.png” had been deleted by another program; it was saved again")
+        heard = len(ear.messages)
+        paint(session, Rect(20, 20, 5, 5), 1)
+        saved(qtbot, session)
+        assert len(ear.messages) == heard, "once"
 
 
 def test_a_file_written_again_with_the_same_label_asks_nothing(qtbot: QtBot, tmp_path: Path) -> None:

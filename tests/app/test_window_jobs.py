@@ -123,6 +123,20 @@ def test_masks_hold_what_was_painted_a_moment_ago(qtbot: QtBot, open_window: Ope
     assert (mask == 1).sum() == 400
 
 
+def test_images_that_have_no_mask_have_not_failed(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=3))
+    refs = tuple(window.images.model.everything())
+    window.desk.save_masks(refs, tmp_path / "masks")
+    idle(qtbot, window)
+    assert "No image of this folder has a label or a prediction. Label some, or segment" in texts(window)
+    paint(window.session, Rect(10, 10, 20, 20), 1)
+    window.desk.save_masks(refs, tmp_path / "masks")
+    idle(qtbot, window)
+    assert "2 images have neither a label nor a prediction: left out. 1 of 1 image has no prediction" in texts(window)
+    assert "could not be" not in texts(window)
+    assert [path.name for path in (tmp_path / "masks").iterdir()] == ["0.png"]
+
+
 def test_masks_that_are_nearly_empty_are_told(qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path) -> None:
     window = open_window(write_folder(tmp_path / "x", images=3, labels=1))
     refs = tuple(window.images.model.everything())

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 
 from tests.core.files import images, open_folder, without_rights
@@ -33,6 +34,22 @@ def test_pixels_that_are_no_numbers_are_counted_and_the_rest_described(tmp_path:
     facts = describe(tmp_path / "b.tif")
     assert "lowest value" not in facts
     json.dumps(facts, allow_nan=False)
+
+
+def test_of_a_stack_all_pages_are_looked_at_or_it_is_said_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = np.zeros((9, 10, 20), np.uint8)
+    pages[8], pages[5] = 7, 200
+    tifffile.imwrite(tmp_path / "s.tif", pages, photometric="minisblack")
+    facts = describe(tmp_path / "s.tif")
+    assert (facts["highest value"], facts["values seen in"]) == (200, "all pages")
+    assert facts["values"] == "0: 77.8 %, 7: 11.1 %, 200: 11.1 %"
+    monkeypatch.setattr("unet_gui.core.describe._PIXELS", 3 * 200)
+    facts = describe(tmp_path / "s.tif")
+    assert (facts["highest value"], facts["values seen in"]) == (7, "3 of 9 pages, evenly spread")
+    tifffile.imwrite(tmp_path / "one.tif", pages[0])
+    assert "values seen in" not in describe(tmp_path / "one.tif")
 
 
 def test_a_folder_names_what_cannot_be_used_and_counts_pages(tmp_path: Path) -> None:
@@ -68,6 +85,15 @@ def test_a_folder_says_nothing_twice() -> None:
             facts = describe(folder)
         assert "read-only" in str(facts["read-only"])
         assert facts["notes"] == "Grey values 128 were taken for one class each."
+
+
+def test_photographs_in_the_place_of_labels_do_not_flood(tmp_path: Path) -> None:
+    for folder in ("image", "label"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(png.encode(np.arange(200, dtype=np.uint8).reshape(10, 20)))
+    facts = describe(tmp_path)
+    assert str(facts["classes"]).endswith(", 9 class 9 and 190 more")
+    assert str(facts["notes"]).startswith("200 different grey values were taken for one class each. Unless there are")
 
 
 def test_channels_that_are_not_used_are_told(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from tests.core.files import images, open_folder, without_rights
 from unet_gui.core import png
 from unet_gui.core.errors import UserError
 from unet_gui.core.exchange import ExportOptions, ImportOptions, export, import_labels
 from unet_gui.core.exchange_coco import from_run_lengths
 from unet_gui.core.images import ImageRef
+from unet_gui.core.metrics import evaluate_folders
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX, write_label
@@ -421,7 +423,7 @@ def test_images_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> Non
     assert (result.done, result.failed) == (3, [])
     assert (dataset.load_label(ImageRef("x/a.png")) == first).all()
     assert (dataset.load_label(ImageRef("y/a.png")) == second).all()
-    assert any("Not in this folder: a.png." in note for note in result.notes)
+    assert any("Not in this folder: a.png (two images are called so)." in note for note in result.notes)
 
 
 def test_a_name_that_may_be_of_two_images_is_of_none(tmp_path: Path) -> None:
@@ -431,6 +433,57 @@ def test_a_name_that_may_be_of_two_images_is_of_none(tmp_path: Path) -> None:
     (tmp_path / "coco.json").write_text(text, "utf-8")
     with pytest.raises(UserError, match="nothing for the images"):
         import_labels(dataset, tmp_path / "coco.json", "coco")
+
+
+@pytest.mark.parametrize("kind", ["coco", "instances", "labelme", "imagej"])
+def test_an_unknown_background_is_said_once_and_nothing_is_imported(tmp_path: Path, kind: str) -> None:
+    dataset = folder(tmp_path)
+    ids = np.zeros(SIZE, np.uint8)
+    ids[3:8, 4:9] = 1
+    for ref in dataset.images:
+        dataset.save_label(ref, ids)
+    export(dataset, kind, tmp_path / "out")
+    before = {path: path.read_bytes() for path in dataset.root.rglob("*") if path.is_file()}
+    options = ImportOptions(background="sky", overwrite=True)
+    with pytest.raises(UserError, match="no class called 'sky'"):
+        import_labels(dataset, tmp_path / "out", kind, options)
+    assert {path: path.read_bytes() for path in dataset.root.rglob("*") if path.is_file()} == before
+    named = ImportOptions(background="object", overwrite=True)
+    assert import_labels(dataset, tmp_path / "out", kind, named).done == 2
+
+
+def test_masks_beside_the_images(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "a.png", "b.png")
+    ids = mask(dataset.root / "a_mask.png")
+    dataset = Dataset.open(dataset.root)
+    with pytest.raises(UserError, match="say what they have behind that"):
+        import_labels(dataset, dataset.root, "masks")
+    result = import_labels(dataset, dataset.root, "masks", ImportOptions(suffix="_mask"))
+    assert (result.done, result.failed) == (1, [])
+    assert (dataset.load_label(ImageRef("a.png")) == ids).all()
+
+
+def test_masks_that_are_photographs_are_named(tmp_path: Path) -> None:
+    dataset = folder(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(png.encode(np.arange(600, dtype=np.uint16).reshape(SIZE)))
+    with pytest.raises(UserError, match="The masks cannot be understood: they hold 600 different values") as error:
+        import_labels(dataset, tmp_path / "in", "masks")
+    assert error.value.path == str(tmp_path / "in")
+
+
+def test_a_source_that_is_closed_to_us_is_not_called_empty() -> None:
+    with open_folder() as root:
+        images(root / "images", "a.png")
+        images(root / "in", "a.png")
+        (root / "images").chmod(0o777)
+        (root / "in").chmod(0o000)
+        dataset = Dataset.open(root / "images")
+        with without_rights(), pytest.raises(UserError, match="may not be read by you"):
+            import_labels(dataset, root / "in", "index")
+        with without_rights(), pytest.raises(UserError, match="may not be read by you"):
+            evaluate_folders(root / "in", root / "images")
+        (root / "in").chmod(0o700)
 
 
 def test_export_does_not_overwrite_unasked_nor_its_own_labels(tmp_path: Path) -> None:

@@ -97,7 +97,15 @@ def test_a_name_in_another_case_than_two_images_is_of_neither(tmp_path: Path) ->
         mask(tmp_path / "in" / name)
     result = import_labels(dataset, tmp_path / "in", "index")
     assert result.done == 1
-    assert "Not in this folder: Ab.png." in result.notes
+    assert "Not in this folder: Ab.png (two images are called so)." in result.notes
+
+
+def test_a_name_of_two_images_is_said_with_an_example_of_both(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "a.jpg", "a.png")
+    mask(tmp_path / "in" / "a.png")
+    with pytest.raises(UserError, match="nothing for the images") as error:
+        import_labels(dataset, tmp_path / "in", "index")
+    assert error.value.hint.endswith(" There is a.png (two images are called so), and the image a.jpg.")
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["ours", "saved by ImageJ"])

@@ -54,6 +54,14 @@ def test_predictions_may_have_something_behind_their_name(tmp_path: Path) -> Non
     assert result.to_json()["pixel_error"] == 0
 
 
+def test_labels_may_have_something_behind_their_name(tmp_path: Path) -> None:
+    save(tmp_path / "p", a=HALF, a_b=HALF, c=HALF, d=HALF)
+    save(tmp_path / "l", a_mask=HALF, c_1=HALF, c_2=HALF, d=HALF, d_mask=HALF)
+    result = evaluate_folders(tmp_path / "p", tmp_path / "l")
+    assert [pair.name for pair in result.pairs] == ["a_mask", "d"]
+    assert [Path(name).name for name, _ in result.failed] == ["c_1.png", "c_2.png", "d_mask.png"], "nothing is guessed"
+
+
 def test_folders_inside_are_paired_by_their_path(tmp_path: Path) -> None:
     for place, ids in {"x": HALF, "y": 1 - HALF}.items():
         save(tmp_path / "p" / place, a=ids)
@@ -160,6 +168,20 @@ def test_what_is_no_label_says_whose_it_is(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="The predictions cannot be compared") as caught:
         evaluate_folders(tmp_path / "p", tmp_path / "l")
     assert caught.value.path == str(tmp_path / "p")
+
+
+def test_photographs_in_the_place_of_masks_are_said_and_do_not_flood(tmp_path: Path) -> None:
+    picture = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    for folder in "pl":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(png.encode(picture))
+    result = evaluate_folders(tmp_path / "p", tmp_path / "l")
+    text = result.text()
+    assert len(text.splitlines()) < 20
+    assert "… and 190 classes more" in text
+    for whose in ("Labels", "Predictions"):
+        assert f"{whose}: 200 different grey values were taken for one class each. Unless there are so many " in text
+    assert len(result.to_json()["dice"]) == 200, "a program gets all"
 
 
 def test_real_labels_against_themselves(data: Path) -> None:

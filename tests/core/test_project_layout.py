@@ -93,6 +93,26 @@ def test_the_first_folder_hides_the_others(tmp_path: Path) -> None:
     assert index.find("SUB/A", alike=True) == tmp_path / "old/sub/a.png"
 
 
+def test_images_beside_the_folder_that_is_named_as_that_of_the_labels(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    images(tmp_path / "images", "a.png", "b.png")
+    images(tmp_path / "masks", "a.png")
+    assert len(Dataset.open(tmp_path).images) == 3, "nobody has said what masks are"
+    dataset = Dataset.open(tmp_path, labels=tmp_path / "masks")
+    assert [ref.rel for ref in dataset.images] == ["a.png", "b.png"]
+    assert [dataset.has_label(ref) for ref in dataset.images] == [True, False]
+    dataset.save()
+    again = Dataset.open(tmp_path)
+    assert (again.image_root, again.label_root) == (tmp_path / "images", tmp_path / "masks")
+    images(tmp_path, "c.png")
+    assert len(Dataset.open(tmp_path, labels=tmp_path / "masks").images) == 3, "not all images are in images"
+    (tmp_path / "c.png").unlink()
+    (tmp_path / "masks" / "images").mkdir()
+    kept = Dataset.open(tmp_path, labels=tmp_path / "masks")
+    assert [ref.rel for ref in kept.images] == ["images/a.png", "images/b.png"], "they have labels under that name"
+
+
 def test_halves_that_a_killed_program_left_are_removed_when_they_are_old(tmp_path: Path) -> None:
     images(tmp_path, "a.png")
     (tmp_path / "labels/sub").mkdir(parents=True)

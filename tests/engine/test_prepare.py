@@ -16,7 +16,7 @@ from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import default_classes
 from unet_gui.core.project import Dataset
-from unet_gui.core.store import INDEX
+from unet_gui.core.store import BINARY, INDEX
 from unet_gui.engine import data as data_module
 from unet_gui.engine import prepare as prepare_module
 from unet_gui.engine.batches import BatchMaker, Prefetcher, repeats_for
@@ -310,6 +310,30 @@ def test_memory_budget_drops_and_reads_again(make_folder: Callable[..., Dataset]
     assert again is not first
     assert np.array_equal(again.pixels, first.pixels)
     assert all(np.array_equal(a, b) for a, b in zip(again.points, first.points, strict=True))
+
+
+def test_a_label_that_was_saved_in_another_encoding_meanwhile_is_read_in_that_one(
+    make_folder: Callable[..., Dataset],
+) -> None:
+    window = make_folder(count=2)
+    window.set_encoding(INDEX)
+    ids = np.zeros((96, 96), np.uint8)
+    ids[20:60] = 1
+    for ref in window.images:
+        window.save_label(ref, ids)
+    dataset = Dataset.open(window.root)
+    pictures = Pictures(dataset, ClassTable([0, 1]), 1, budget=1)
+    assert np.array_equal(pictures.load(Entry(dataset.images[0])).label, ids)
+    window.set_encoding(BINARY)
+    window.save()
+    for ref in window.images:
+        window.save_label(ref, ids.T)
+    pictures.load(Entry(dataset.images[1]))
+    assert np.array_equal(pictures.load(Entry(dataset.images[0])).label, ids.T)
+    window.set_encoding(INDEX)
+    dataset.set_encoding(BINARY)  # who chose it here is heeded
+    window.save()
+    assert np.array_equal(pictures.load(Entry(dataset.images[1])).label, ids.T)
 
 
 def test_a_score_that_says_nothing_is_said(make_folder: Callable[..., Dataset]) -> None:

@@ -11,10 +11,11 @@ import torch
 
 from tests.engine.conftest import blobs, small, started
 from unet_gui.core.cv import cv2
+from unet_gui.core.describe import describe
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
 from unet_gui.engine.checkpoint import checkpoint_path
-from unet_gui.engine.events import Event, StepDone, TrainFinished, Validated, Warned
+from unet_gui.engine.events import CheckpointSaved, Event, StepDone, TrainFinished, Validated, Warned
 from unet_gui.engine.model import Model
 from unet_gui.engine.train import train
 
@@ -46,6 +47,30 @@ def test_what_was_learned_from_is_not_held_back_later(make_folder: Callable[...,
     info = Model.load(out, "cpu").info.trained
     assert len(info["learned_from"]) == 16 - len(before)
     assert "same images as before" in " ".join(started(events).plan)
+
+
+def test_a_model_says_whether_its_training_came_to_its_end(make_folder: Callable[..., Dataset]) -> None:
+    folder = make_folder(6)
+    out = folder.state_dir / "models" / "m.safetensors"
+    out.parent.mkdir(parents=True)
+
+    def said() -> list[object]:
+        models = describe(folder.root)["models"]
+        assert isinstance(models, list)
+        return [describe(out).get("state", ""), *models]
+
+    job = train(folder, out, small(steps=24, checkpoint_seconds=0.0))
+    next(event for event in job if isinstance(event, Validated) and event.is_best)
+    checkpoint_path(out).unlink(missing_ok=True)
+    assert said() == ["unfinished", "m: unfinished"], "if it is killed now"
+    next(event for event in job if isinstance(event, CheckpointSaved))
+    cut = "unfinished – can be resumed"
+    assert said() == [cut, f"m: {cut}"]
+    job.close()
+    stopped = "stopped before its end – can be resumed"
+    assert said() == [stopped, f"m: {stopped}"]
+    list(train(folder, out, small(steps=24, resume=True)))
+    assert said() == ["", "m"]
 
 
 def test_where_all_was_learned_from_nothing_is_held_back_later(

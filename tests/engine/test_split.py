@@ -32,12 +32,42 @@ def test_numbers_are_those_in_the_names() -> None:
     refs = [ImageRef(f"img_{n:03d}.tif") for n in (5, 7, 9)]
     assert select(refs, "7") == [1]
     assert select(refs, "5-8") == [0, 1]
-    pages = [ImageRef("stack.tif", page) for page in range(4)]
-    assert select(pages, "2-3") == [2, 3]
-    assert select(pages, "stack.tif#1") == [1]
     unnumbered = [ImageRef("a.png"), ImageRef("b.png"), ImageRef("sub/c.png")]
     assert select(unnumbered, "1-2") == [1, 2]
     assert select(unnumbered, "sub/*") == [2]
+
+
+PAGES = [ImageRef(name, page) for name in ("a/s.tif", "t 2.TIF") for page in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("wish", "wanted"),
+    [
+        ("page 2", [1, 5]),
+        ("s.tif, page 2", [1]),
+        ("a/s.tif, page 2, pages 3 - 4", [1, 2, 3]),
+        ("page 1,t 2.TIF, page 2-3,s page 4", [0, 3, 4, 5, 6]),
+        (["s.tif, page 2", "Page 4"], [1, 3]),
+        ("t* page1-2", [4, 5]),
+        ("a/s.tif#1", [1]),
+        ("t 2.TIF", [4, 5, 6, 7]),
+    ],
+)
+def test_pages_count_from_one_as_they_are_told(wish: str | list[str], wanted: list[int]) -> None:
+    assert select(PAGES, wish) == wanted
+
+
+@pytest.mark.parametrize("wish", ["2", "2-3", "s.tif, page 1, 3", "1, page 2"])
+def test_a_number_that_once_was_a_page_counted_from_zero_never_means_another(wish: str) -> None:
+    with pytest.raises(UserError, match=r"which pages are meant. Write “page 17”"):
+        select(PAGES, wish)
+    assert select([ImageRef("page 2.png"), ImageRef("page 3.png")], "page 3.png, 2") == [0, 1]
+
+
+def test_pages_that_are_not_there_are_said() -> None:
+    for wish in ("page 0", "page 5-9", "s.tif, page 5", "u.tif, page 1"):
+        with pytest.raises(UserError, match=r"No labelled image is called .* pages count from 1"):
+            select(PAGES, wish)
 
 
 def test_unknown_names_are_said() -> None:

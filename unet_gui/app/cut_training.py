@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unet_gui.app.model_facts import modified
+from unet_gui.core.model_info import CHECKPOINT
 from unet_gui.core.project import Dataset
 from unet_gui.engine.recipe import TrainConfig
 
@@ -52,5 +53,5 @@ def found(dataset: Dataset) -> CutTraining | None:
         return None
     earlier = more.get("minutes")
     before = float(earlier) if isinstance(earlier, (int, float)) else 0.0
-    kept = modified(out.with_name(out.name + ".checkpoint"))
+    kept = modified(out.with_name(out.name + CHECKPOINT))
     return CutTraining(out, config, before + max(0.0, (kept / 1e9 - begun) / 60) if kept else None)

@@ -188,7 +188,7 @@ class ExchangeDesk(QObject):
         work = job.start
         count = f"{result.done} image{'s' * (result.done != 1)}"
         done = f"Labels of {count} imported." if work.importing else f"{count} exported to “{work.place}”."
-        skipped = f" {result.skipped} had nothing to take." if result.skipped else ""
+        skipped = f" {result.skipped} had nothing to take." if result.skipped and work.importing else ""
         text = " ".join([done + skipped, *result.notes])
         self.said.emit(Message("good" if result.done else "warning", text, topic="exchange"))
         self._on_over(job)

@@ -12,7 +12,7 @@ from typing import Any
 from unet_gui.app.messages import Message
 from unet_gui.app.panels.model import ModelFacts
 from unet_gui.core.errors import UserError
-from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+from unet_gui.core.model_info import RUNNING, looks_like_torch_file, read_model_info, unfinished
 
 SCORE_NAMES = {"rand": "Rand F", "dice": "Dice"}
 
@@ -66,6 +66,7 @@ def facts_of(path: Path) -> ModelFacts:
         info = read_model_info(path)
     except UserError as error:
         return ModelFacts(path, name, problem=Message.of(error).text)
+    state = unfinished(path, info) if info.trained.get("state") == RUNNING else ""  # who stopped one knows
     kind = info.recipe or "model"
     weights = _weights(path)
     if weights:
@@ -76,11 +77,11 @@ def facts_of(path: Path) -> ModelFacts:
         caution = caution_of(images, info.trained.get("learned_from", ()), bool(info.trained.get("strokes")))
     plan = tuple(str(line) for line in info.trained.get("plan", ()))
     if not isinstance(score, (int, float)) or not math.isfinite(score):
-        return ModelFacts(path, name, kind, plan=plan, caution="" if images else caution)
+        return ModelFacts(path, name, kind, plan=plan, caution="" if images else caution, state=state)
     score_name = str(info.score.get("name", "score"))
     validation = f"Validation ({count_of(len(images))})" if images else "Validation"
     said = f"{SCORE_NAMES.get(score_name, score_name)} {score:.3f}"
-    return ModelFacts(path, name, kind, validation, said, plan=plan, caution=caution)
+    return ModelFacts(path, name, kind, validation, said, plan=plan, caution=caution, state=state)
 
 
 def caution_of(chosen_on: Sequence[str], learned_from: Sequence[str], strokes: bool) -> str:

@@ -74,17 +74,23 @@ class MasksJob:
     out: Path
 
     def __call__(self) -> Events:
-        from unet_gui.core.exchange import export_masks, say_unfilled
+        from unet_gui.core.exchange import NoMask, export_masks, nothing_to_write, say_left_out, say_unfilled
         from unet_gui.core.own_files import OwnFiles
 
-        unfilled, own = 0, OwnFiles(self.dataset)
+        unfilled, left_out, own = 0, 0, OwnFiles(self.dataset)
 
         def work(ref: ImageRef, stack: StackWriter) -> None:
-            nonlocal unfilled
-            unfilled += export_masks(self.dataset, ref, self.out, stack, own)
+            nonlocal unfilled, left_out
+            try:
+                unfilled += export_masks(self.dataset, ref, self.out, stack, own)
+            except NoMask:
+                left_out += 1
 
         number, failed = yield from _each(self.dataset, self.refs, work, anew=True)
-        return say_unfilled(unfilled, number - failed)
+        if number == left_out:
+            raise nothing_to_write(self.dataset)
+        told = say_left_out(left_out), say_unfilled(unfilled, number - failed - left_out)
+        return " ".join(filter(None, told))
 
 
 @dataclass(frozen=True)

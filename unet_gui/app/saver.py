@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +15,35 @@ from unet_gui.app.document import SMALL, Document, status_of
 from unet_gui.core.errors import LabelChanged, LabelError
 from unet_gui.core.journal import Journal, checksum
 from unet_gui.core.project import Dataset, Status
+from unet_gui.core.replaced import keep_copy
 
 RETRY_MS = (2000, 5000, 15000, 60000)
 """How long to wait before writing is tried again; the last one for ever."""
 
 
-Written = tuple[int, int, tuple[int, int, int] | None, Status]
-"""State that was saved, its checksum, the stamp of its file, and the status that it gives its image."""
+class Written(NamedTuple):
+    """A label that was saved.
+
+    Attributes
+    ----------
+    seq, crc : int
+        The state that was saved, and its checksum.
+    stamp : tuple of int or None
+        The stamp of its file.
+    status : Status
+        What it gives its image.
+    deleted : bool
+        Another program had deleted the file since it was read here.
+    copy : pathlib.Path or None
+        Where that is kept which another program had written, and this has replaced.
+    """
+
+    seq: int
+    crc: int
+    stamp: tuple[int, int, int] | None
+    status: Status
+    deleted: bool = False
+    copy: Path | None = None
 
 
 class Saver(QObject):
@@ -29,11 +53,14 @@ class Saver(QObject):
     -------
     saved(Document, Status)
         The label is on disk as it was when `save` was called, or newer.
+    replaced(Document, Path or None)
+        So it is, and another program had deleted the file, or changed it: then there is a copy of that.
     failed(Document, exception)
         It is not; `Document.dirty` stays true and the saver tries again by itself.
     """
 
     saved = Signal(object, object)
+    replaced = Signal(object, object)
     failed = Signal(object, object)
 
     def __init__(self, dataset: Dataset, journal: Journal | None, parent: QObject | None = None) -> None:
@@ -107,13 +134,15 @@ class Saver(QObject):
 
     @Slot(object, object)
     def _on_done(self, document: Document, result: Written) -> None:
-        seq, crc, stamp, status = result
-        document.saved_seq, document.disk, document.stamp, document.replaces = seq, crc, stamp, False
+        document.saved_seq, document.disk, document.stamp = result.seq, result.crc, result.stamp
+        document.replaces = False
         if not document.dirty:
             document.history.mark_saved()
         self._failures = 0
         self._failed.pop(document.key, None)
-        self.saved.emit(document, status)
+        self.saved.emit(document, result.status)
+        if result.deleted or result.copy is not None:
+            self.replaced.emit(document, result.copy)
         self._next(document)
         if self._failed:  # the disk works again
             self.retry()
@@ -166,12 +195,21 @@ class _Write:
         ids, seq = self._snapshot or document.snapshot()
         crc = checksum(ids)
         self._must_be_known(crc)
+        deleted, copy = self._look_at_theirs()
         if self._journal is not None:
             self._journal.saving(document.key, seq, crc)
         self._dataset.save_label(document.ref, ids)
         if self._journal is not None:
             self._journal.saved(document.key, seq)
-        return seq, crc, self._dataset.label_stamp(document.ref), status_of(ids)
+        return Written(seq, crc, self._dataset.label_stamp(document.ref), status_of(ids), deleted, copy)
+
+    def _look_at_theirs(self) -> tuple[bool, Path | None]:
+        """Return whether another program has deleted the label, and a copy of what it has written in its place."""
+        document, dataset = self._document, self._dataset
+        stamp, path = dataset.label_stamp(document.ref), dataset.label_path(document.ref)
+        if stamp == document.stamp or stamp is None or not document.replaces or not path.exists():
+            return stamp is None and document.stamp is not None, None
+        return False, keep_copy(path, dataset.label_root, dataset.state_dir)
 
     def _must_be_known(self, crc: int) -> None:
         """Refuse to write over what another program has written since the label was read."""

@@ -198,6 +198,7 @@ class Session(QObject):
         self.folder = Folder(opened, self)
         self.folder.saver.saved.connect(self._on_saved)
         self.folder.saver.failed.connect(self._on_save_failed)
+        self.folder.saver.replaced.connect(self._on_replaced)
         self.folder.journal_failed.connect(self._on_journal)
         self.folder.recovery.restored.connect(self._on_restored)
         self._active_class = still_active(self.classes, -1)
@@ -503,6 +504,10 @@ class Session(QObject):
             self.settled.emit("save")
         self.settled.emit(words.changed_topic(document.key))
         self.history_changed.emit()
+
+    @Slot(object, object)
+    def _on_replaced(self, document: Document, copy: Path | None) -> None:
+        self.said.emit(words.label_replaced(document.key, copy))
 
     @Slot(object, object)
     def _on_save_failed(self, document: Document, error: Exception) -> None:

@@ -30,8 +30,23 @@ def label_not_saved(key: str, error: Exception, again: Callable[[], object]) -> 
 def label_changed(key: str, keep: Callable[[], object], take: Callable[[], object]) -> Message:
     """Ask whose label is to stay: nothing is saved before that."""
     offers = Offer("Keep mine", keep), Offer("Take theirs", take)
-    text = f"The label of “{key}” was changed by another program, and here too. Nothing is saved over it unasked."
+    text = (
+        f"The label of “{key}” was changed by another program, and here too. Nothing is saved over it unasked; "
+        "if you keep yours, a copy of theirs stays."
+    )
     return Message("warning", text, topic=changed_topic(key), offers=offers)
+
+
+def label_replaced(key: str, copy: Path | None) -> Message:
+    """Say what became of a label that another program had changed, and of which there is a copy, or deleted."""
+    if copy is not None:
+        text = f"Your label of “{key}” was saved. The one of the other program is kept as “{copy}”."
+        return Message("info", text, topic=f"replaced {key}")
+    text = (
+        f"The label of “{key}” had been deleted by another program; it was saved again as you see it. "
+        "If it should go, clear it here."
+    )
+    return Message("warning", text, topic=f"replaced {key}")
 
 
 def changed_topic(key: str) -> str:

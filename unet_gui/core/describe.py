@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import ImageError, UserError
 from unet_gui.core.images import ImageRef, channels_beyond, image_info, open_image
-from unet_gui.core.model_info import looks_like_torch_file, read_model_info
+from unet_gui.core.model_info import CHECKPOINT, looks_like_torch_file, read_model_info, unfinished
+from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset, Status
+
+_PIXELS = 1 << 28
+"""Pixels of a stack that are looked at for a few facts; nobody wants to wait for all of a long one."""
+
+_MANY, _FEW = 64, 10
 
 
 def describe(path: Path) -> dict[str, object]:
@@ -62,8 +69,10 @@ def _folder(path: Path) -> dict[str, object]:
         "partial": count[Status.PARTIAL],
         "untouched": count[Status.UNTOUCHED],
         "encoding": dataset.encoding.describe(),
-        "classes": ", ".join(f"{c.id} {c.name}" for c in dataset.classes),
+        "classes": _classes(dataset.classes),
     }
+    if models := [_model_name(model) for model in sorted((dataset.state_dir / "models").glob("*.safetensors"))]:
+        facts["models"] = models
     if dataset.read_only:
         facts["read-only"] = dataset.read_only
     # what is told as the encoding, or as read-only, is not told again
@@ -75,6 +84,22 @@ def _folder(path: Path) -> dict[str, object]:
     return facts
 
 
+def _classes(classes: Sequence[ClassInfo]) -> str:
+    """Return the classes in a line; hundreds are hardly ever meant."""
+    shown = classes if len(classes) <= _MANY else classes[:_FEW]
+    more = f" and {len(classes) - _FEW} more" if len(classes) > _MANY else ""
+    return ", ".join(f"{info.id} {info.name}" for info in shown) + more
+
+
+def _model_name(path: Path) -> str:
+    """Return the name of a model of the folder, and what is wrong with it."""
+    try:
+        said = unfinished(path, read_model_info(path))
+    except UserError as error:
+        said = error.message
+    return f"{path.stem}: {said}" if said else path.stem
+
+
 def _checked(dataset: Dataset, ref: ImageRef) -> tuple[Status, int]:
     """Return an image's status and channels; raises UserError when it, or its label, cannot be used."""
     with dataset.open_image(ref) as image:
@@ -83,15 +108,17 @@ def _checked(dataset: Dataset, ref: ImageRef) -> tuple[Status, int]:
 
 
 def _model(path: Path) -> dict[str, object]:
-    if path.suffix == ".checkpoint":
+    if path.suffix == CHECKPOINT:
         return {"kind": "state of a training", "of": path.stem, "use": "a training that was stopped goes on from it"}
     if looks_like_torch_file(path):
         return {"kind": "model", "format": "PyTorch state_dict (the tutorial's best_model.pth)"}
     info = read_model_info(path)
+    state = unfinished(path, info)
     return {
         "kind": "model",
+        **({"state": state} if state else {}),
         "architecture": info.arch,
-        "classes": ", ".join(f"{c.id} {c.name}" for c in info.classes),
+        "classes": _classes(info.classes),
         "channels": info.channels,
         "normalisation": info.normalisation,
         "operating point": info.offsets,
@@ -115,25 +142,63 @@ def _image(path: Path) -> dict[str, object]:
         facts["pixel size (µm)"] = info.pixel_size
     if note := channels_beyond(info.channels):
         facts["notes"] = note
-    with open_image(path) as source:
-        pixels = source.read()
-    facts |= _range(pixels)
-    if pixels.ndim == 2 and pixels.dtype.kind in "ui" and pixels.max() <= 255:
-        values, counts = np.unique(pixels, return_counts=True)
-        if len(values) <= 32:  # few values: probably a label, so say which
-            shares = (f"{v}: {100 * n / pixels.size:.1f} %" for v, n in zip(values, counts, strict=True))
+    some = _spread(info.pages, _PIXELS // (info.width * info.height))
+    values, problems = _Values(), []
+    for page in some:
+        try:
+            with open_image(path, page) as source:
+                values.add(source.read())
+        except ImageError as error:
+            if info.pages == 1:
+                raise
+            problems.append(str(error))
+    facts |= values.facts()
+    if info.pages > 1:
+        all_of_them = len(some) == info.pages
+        facts["values seen in"] = "all pages" if all_of_them else f"{len(some)} of {info.pages} pages, evenly spread"
+    if problems:
+        facts["problems"] = problems
+    return facts
+
+
+def _spread(pages: int, most: int) -> list[int]:
+    """Return pages to look at: all, or the first, the last and others evenly between them."""
+    count = min(pages, max(2, most))
+    return [round(n * (pages - 1) / max(1, count - 1)) for n in range(count)]
+
+
+class _Values:
+    """What values the pixels of some pages have: the range, how many are no number, and which, where they are few."""
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int | float, int | float]] = []
+        self._counts = np.zeros(256, np.int64)
+        self._whole = True  # all have been whole numbers up to 255
+        self._pixels = self._unreal = 0
+
+    def add(self, pixels: np.ndarray) -> None:
+        """Look at one page."""
+        self._pixels += pixels.size
+        finite = pixels[np.isfinite(pixels)] if pixels.dtype.kind == "f" else pixels
+        self._unreal += pixels.size - finite.size
+        if finite.size:
+            self._ranges.append((finite.min().item(), finite.max().item()))
+        self._whole = self._whole and pixels.ndim == 2 and pixels.dtype.kind in "ui"
+        self._whole = self._whole and int(pixels.min()) >= 0 and int(pixels.max()) <= 255
+        if self._whole:
+            for row in range(0, len(pixels), 64):  # counting takes eight bytes a pixel
+                self._counts += np.bincount(pixels[row : row + 64].ravel(), minlength=256)
+
+    def facts(self) -> dict[str, object]:
+        """Return what there is to say."""
+        facts: dict[str, object] = {}
+        if self._ranges:
+            lows, highs = zip(*self._ranges, strict=True)
+            facts = {"lowest value": min(lows), "highest value": max(highs)}
+        if self._unreal:
+            facts["not a number"] = f"{100 * self._unreal / self._pixels:.1f} % of the pixels (NaN or infinite)"
+        found = np.flatnonzero(self._counts).tolist()
+        if self._whole and 0 < len(found) <= 32:  # few values: probably a label, so say which
+            shares = (f"{value}: {100 * self._counts[value] / self._pixels:.1f} %" for value in found)
             facts["values"] = ", ".join(shares)
-    return facts
-
-
-def _range(pixels: np.ndarray) -> dict[str, object]:
-    """Return the lowest and the highest value, and how many pixels are no number."""
-    if pixels.dtype.kind != "f":
-        return {"lowest value": int(pixels.min()), "highest value": int(pixels.max())}
-    finite = pixels[np.isfinite(pixels)]
-    facts: dict[str, object] = {}
-    if finite.size:
-        facts |= {"lowest value": float(finite.min()), "highest value": float(finite.max())}
-    if finite.size < pixels.size:
-        facts["not a number"] = f"{100 - 100 * finite.size / pixels.size:.1f} % of the pixels (NaN or infinite)"
-    return facts
+        return facts

@@ -182,6 +182,11 @@ def _decide(values: _Values, notes: list[str]) -> Encoding:
         return BINARY
     ids = numbers - {UNLABELLED}
     if (max(ids) < _IDS or len(ids) > max(ids) // 2) and max(ids) < UNLABELLED:
+        if len(ids) > _IDS and not palette:
+            notes.append(
+                f"{len(ids)} different grey values were taken for one class each. Unless there are so many classes, "
+                "these are no labels: photographs or probabilities, or masks that were scaled or saved as JPEG."
+            )
         return Encoding("index", palette=palette)
     if len(numbers) > _IDS:
         raise LabelError(

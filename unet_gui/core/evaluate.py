@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,15 @@ from unet_gui.core.detect import Detected, detect_encoding
 from unet_gui.core.encoding import UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, UserError
 from unet_gui.core.images import IMAGE_SUFFIXES, natural_key
+from unet_gui.core.listing import must_be_readable
 from unet_gui.core.overlap import confusion, dice, iou, mean_of, pixel_error
 from unet_gui.core.regions import RegionScores, region_scores, thin_net_class
 from unet_gui.core.store import read_label
 
 _Pair = tuple[str, Path, Path]  # name, prediction, label
 _NO_PREDICTION = "There is no prediction of this name."
+_MANY, _SHOWN = 64, 10
+"""Of more classes than that, so many are told: hundreds are hardly ever classes, and hide what is said about them."""
 _LOOK = 16  # labels looked at to find the class that separates regions
 
 
@@ -113,11 +116,13 @@ class Evaluation:
             + (f", {len(self.failed)} failed" if self.failed else "")
         ]
         lines.append("class       Dice     IoU")
-        lines += [
+        rows = [
             f"{i:<8} {_number(overlaps[i]):>7} {_number(unions[i]):>7}"
             for i in range(self.classes)
             if not math.isnan(overlaps[i])
         ]
+        hidden = len(rows) - _SHOWN if len(rows) > _MANY else 0
+        lines += rows[: len(rows) - hidden] + [f"… and {hidden} classes more"] * bool(hidden)
         lines.append(f"{'mean':<8} {_number(mean_of(overlaps)):>7} {_number(mean_of(unions)):>7}")
         lines.append(f"pixel error  {_number(pixel_error(table))}")
         regions = self.regions
@@ -170,9 +175,10 @@ def evaluate_folders(
 ) -> Evaluation:
     """Compare predictions with labels.
 
-    Files are paired by their relative path and stem; a prediction may have something behind it (``0_res.png`` belongs
-    to ``0.png``). A pair that cannot be compared is listed and the rest goes on; predictions without a label are left
-    aside. The encoding of each folder is found by itself.
+    Files are paired by their relative path and stem. A prediction may have something behind it (``0_res.png`` belongs
+    to ``0.png``), or a label (``0_mask.png`` to ``0.png``, unless there is another label of ``0``). A pair that cannot
+    be compared is listed and the rest goes on; predictions without a label are left aside. The encoding of each folder
+    is found by itself.
 
     Parameters
     ----------
@@ -245,6 +251,7 @@ def _files(folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
         return {"": folder}, {}
     if not folder.is_dir():
         raise UserError("There is no such folder.", folder)
+    must_be_readable(folder)
     found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     inside = ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in found)
     files: dict[str, Path] = {}
@@ -265,14 +272,14 @@ def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, st
         raise UserError("There are no labels in the folder.", label)
     if not guesses:
         raise UserError("There are no predictions in the folder.", predicted)
-    longer: dict[str, list[str]] = {}
-    for stem in guesses:
-        cut = len(stem)
-        while (cut := stem.rfind("_", 0, cut)) > stem.rfind("/"):
-            longer.setdefault(stem[:cut], []).append(stem)
+    longer, longer_labels = _longer(guesses), _longer(labels)
+    # of a label with something behind its name, where no other one could be meant
+    shorter = {long[0]: stem for stem, long in longer_labels.items() if stem in guesses and len(long) == 1}
     pairs, failed = [], []
     for stem in sorted(labels, key=natural_key):
         others = sorted((name for name in longer.get(stem, []) if name not in labels), key=len)
+        if not others and stem in shorter and shorter[stem] not in labels:
+            others = [shorter[stem]]
         twins = twin_labels.get(stem) or twin_guesses.get(stem if stem in guesses else others[0] if others else "")
         if twins:
             failed.append((str(labels[stem]), twins))
@@ -285,6 +292,16 @@ def _pair(predicted: Path, label: Path) -> tuple[list[_Pair], list[tuple[str, st
         else:
             pairs.append((stem, guesses[others[0]], labels[stem]))
     return pairs, failed
+
+
+def _longer(stems: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names that have something behind a shorter one: ``0_res`` for ``0``."""
+    longer: dict[str, list[str]] = {}
+    for stem in stems:
+        cut = len(stem)
+        while (cut := stem.rfind("_", 0, cut)) > stem.rfind("/"):
+            longer.setdefault(stem[:cut], []).append(stem)
+    return longer
 
 
 def _apart(predicted: Path, failed: Sequence[tuple[str, str]]) -> str:
@@ -300,7 +317,7 @@ def _apart(predicted: Path, failed: Sequence[tuple[str, str]]) -> str:
     first = guesses[min(guesses, key=natural_key)]
     return (
         f"{labels}: there is the label {failed[0][0]}, and the prediction {first}. "
-        "A prediction is called like its label, with or without _something behind. Are both folders of the same images?"
+        "Both are called the same, or one has _something behind. Are both folders of the same images?"
     )
 
 

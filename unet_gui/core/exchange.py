@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import LabelError, UserError
-from unet_gui.core.exchange_base import Exporter, ExportOptions, Importer, ImportOptions
+from unet_gui.core.exchange_base import Exporter, ExportOptions, Importer, ImportOptions, rest_class
 from unet_gui.core.exchange_coco import CocoExporter, CocoImporter
 from unet_gui.core.exchange_imagej import ImagejExporter, ImagejImporter
 from unet_gui.core.exchange_labelme import LabelmeExporter, LabelmeImporter
@@ -48,6 +48,7 @@ __all__ = [
     "ExchangeResult",
     "ExportOptions",
     "ImportOptions",
+    "NoMask",
     "export",
     "export_masks",
     "exporting",
@@ -55,6 +56,8 @@ __all__ = [
     "importing",
     "mask_of",
     "mask_path",
+    "nothing_to_write",
+    "say_left_out",
     "say_unfilled",
 ]
 
@@ -101,7 +104,7 @@ class ExchangeResult:
     done : int
         Number of images written.
     skipped : int
-        Images without a label (export of labels only), or that the source has nothing for (import).
+        Images that have nothing to write (export), or that the source has nothing for (import).
     unfilled : int
         Masks that hold only what is painted, as there is no prediction (export).
     failed : list of (str, str)
@@ -144,6 +147,10 @@ class Outcome:
         return cls(key, "failed", str(error), error)
 
 
+class NoMask(UserError):
+    """An image that has neither a label nor a prediction."""
+
+
 def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
     """Return the mask of an image: the label where it is labelled, the prediction elsewhere.
 
@@ -159,15 +166,17 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
 
     Raises
     ------
+    NoMask
+        There is neither a label nor a prediction.
     UserError
-        There is neither a label nor a prediction, or they cannot be read.
+        They cannot be read.
     """
-    label = dataset.load_label(ref)
+    label = _label_of(dataset, ref)
     if label is not None and not (label == UNLABELLED).any():
         return label
     prediction = dataset.load_prediction(ref)
     if label is None and prediction is None:
-        raise UserError("There is neither a label nor a prediction.", ref.key, "Label it, or segment the folder first.")
+        raise NoMask("There is neither a label nor a prediction.", ref.key, "Label it, or segment the folder first.")
     if prediction is None:
         assert label is not None
         return label
@@ -182,21 +191,44 @@ def mask_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8]:
     return np.where(label == UNLABELLED, prediction[0], label).astype(np.uint8)
 
 
+def _label_of(dataset: Dataset, ref: ImageRef) -> NDArray[np.uint8] | None:
+    """Return the image's label, None when there is none or nothing in it is labelled."""
+    label = dataset.load_label(ref)
+    return None if label is None or (label == UNLABELLED).all() else label
+
+
 def _lacks_prediction(dataset: Dataset, ref: ImageRef, mask: NDArray[np.uint8]) -> bool:
     """Whether a mask has empty places because there is no prediction."""
     return bool((mask == UNLABELLED).any()) and not dataset.prediction_path(ref).exists()
 
 
-def say_unfilled(unfilled: int, total: int) -> str:
-    """Return what the person should know of masks that hold nothing but some strokes."""
+def say_unfilled(unfilled: int, total: int, elsewhere: str = "") -> str:
+    """Return what the person should know of masks that hold nothing but some strokes.
+
+    ``elsewhere`` is how masks in another folder are named, where that can be done.
+    """
     if not unfilled:
         return ""
     one = unfilled == 1
     return (
         f"{unfilled} of {total} image{'s' * (total != 1)} {'has' if one else 'have'} no prediction; "
         f"{'its mask holds' if one else 'their masks hold'} only what is painted. "
-        f"Segment the folder first to fill {'it' if one else 'them'}."
+        f"Segment the folder first to fill {'it' if one else 'them'}{_or_named(elsewhere)}."
     )
+
+
+def _or_named(elsewhere: str) -> str:
+    """Return the end of advice to segment a folder: who has segmented it into another folder names that."""
+    return f" (in the window), or take the masks in another folder{elsewhere}" if elsewhere else ""
+
+
+def say_left_out(count: int, only_labels: bool = False) -> str:
+    """Return what the person should know of images that have nothing to write."""
+    if not count:
+        return ""
+    has = "has no label" if only_labels else "has neither a label nor a prediction"
+    what = f"1 image {has}" if count == 1 else f"{count} images {has.replace('has', 'have', 1)}"
+    return f"{what}: left out."
 
 
 def mask_path(dataset: Dataset, ref: ImageRef, out: Path) -> Path:
@@ -224,6 +256,8 @@ def export_masks(
 def export(dataset: Dataset, kind: str, out: Path, options: ExportOptions | None = None) -> ExchangeResult:
     """Export every image of a dataset; one that fails is listed and the rest goes on.
 
+    Images that have neither a label nor a prediction are left out, and counted.
+
     Parameters
     ----------
     dataset : Dataset
@@ -240,7 +274,8 @@ def export(dataset: Dataset, kind: str, out: Path, options: ExportOptions | None
     Raises
     ------
     UserError
-        Nothing could be exported at all: a missing package, a folder that is not free, an unknown class.
+        Nothing could be exported at all: a missing package, a folder that is not free, an unknown class, no image
+        that has something to write.
     """
     result = ExchangeResult()
     for _ in exporting(dataset, kind, out, options or ExportOptions(), result):
@@ -262,11 +297,24 @@ def exporting(
         return _export_one(dataset, exporter, ref, stack, result)
 
     yield from _each(dataset, write, result, anew=True)
+    if not result.done and not result.failed:
+        raise nothing_to_write(dataset, options)
     exporter.finish()
-    unfilled = say_unfilled(result.unfilled, result.done)
-    result.notes += [unfilled] * bool(unfilled) + exporter.notes
+    left_out = say_left_out(result.skipped, options.only_labels)
+    told = left_out, say_unfilled(result.unfilled, result.done, options.using("labels"))
+    result.notes += [*filter(None, told), *exporter.notes]
     if exporter.lossy:
         result.notes.append(f"{exporter.lossy} unlabelled pixels were not kept.")
+
+
+def nothing_to_write(dataset: Dataset, options: ExportOptions | None = None) -> UserError:
+    """Return the error for a folder in which no image has anything to write."""
+    options = options or ExportOptions()
+    if options.only_labels:
+        hint = f"Labels are looked for in {dataset.label_root}."
+        return UserError("No image of this folder has a label.", dataset.image_root, hint)
+    hint = f"Label some, or segment the folder first{_or_named(options.using('labels'))}."
+    return UserError("No image of this folder has a label or a prediction.", dataset.image_root, hint)
 
 
 def _each(
@@ -289,7 +337,7 @@ def _export_one(
 ) -> Outcome:
     try:
         if exporter.options.only_labels:
-            ids = dataset.load_label(ref)
+            ids = _label_of(dataset, ref)
             if ids is None:
                 return Outcome(ref.key, "skipped")
         else:
@@ -297,6 +345,8 @@ def _export_one(
         exporter.stack = stack
         exporter.add(ref, ids)
         result.unfilled += not exporter.options.only_labels and _lacks_prediction(dataset, ref, ids)
+    except NoMask:
+        return Outcome(ref.key, "skipped")
     except (UserError, OSError) as error:
         return Outcome.of(ref.key, error)
     return Outcome(ref.key, "done")
@@ -355,6 +405,7 @@ def importing(
         raise UserError("is open elsewhere.", dataset.root, f"Close it first: {who}")
     try:
         importer = IMPORTERS[kind](dataset, source, options)
+        rest_class(dataset.classes, options.background)  # a class that is not there is said once, not for each image
         asked: set[str] = set()
 
         def take(ref: ImageRef, stack: StackWriter) -> Outcome:
@@ -365,12 +416,11 @@ def importing(
         # of a stack also pages that it does not have
         importer.unmatched += [name for key, name in importer.names.items() if key not in asked]
         if not result.done and not result.failed:
-            raise UserError(
-                "holds nothing for the images of this folder.",
-                source,
-                f"Files must be called like the images; say what they have behind that{options.using('suffix')}.",
-                ", ".join(importer.unmatched[:20]),
-            )
+            hint = f"Files must be called like the images; say what they have behind that{options.using('suffix')}."
+            if importer.unmatched:
+                hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
+            said = "holds nothing for the images of this folder."
+            raise UserError(said, source, hint, ", ".join(importer.unmatched[:20]))
         if result.done:
             dataset.save()  # what values and names mean must not be guessed the next time
     finally:

@@ -24,7 +24,7 @@ from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
-from unet_gui.core.listing import natural_key
+from unet_gui.core.listing import must_be_readable, natural_key
 from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes, distinct, folded
 from unet_gui.core.project import Dataset
@@ -385,8 +385,10 @@ class Importer(ABC):
             for ending in (*((self.options.suffix,) if self.options.suffix else ()), *endings):
                 stem = stem.removesuffix(ending)
             key = finder.find(stem)
+            if key is not None and os.path.abspath(path) == os.path.abspath(self.dataset.image_root / key):
+                continue  # the image itself: masks are beside the images
             if key is None:
-                self.unmatched.append(name)
+                self.unmatched.append(f"{name} (two images are called so)" if finder.is_shared(stem) else name)
             elif self.takes(key, name):
                 found[key] = path
         return found
@@ -427,6 +429,7 @@ class Importer(ABC):
             return
         if not self.source.is_dir():
             raise UserError("There is no such file or folder.", self.source)
+        must_be_readable(self.source)
         names = []
         for folder, _, files in os.walk(self.source):
             below = Path(folder).relative_to(self.source)

@@ -27,6 +27,10 @@ class NameFinder:
         stack = self.find(ImageRef.parse(name).rel)
         return None if stack is None else ImageRef(stack, page).key
 
+    def is_shared(self, name: str) -> bool:
+        """Whether two images may be called so, and it is therefore that of none."""
+        return self._exact.get(name, "") is None or self._folded.get(name.casefold(), "") is None
+
     def find(self, name: str) -> str | None:
         """Return the key of the image that is called so, with or without suffix, or the page of a stack."""
         parts = name.replace("\\", "/").split("/")

@@ -239,7 +239,11 @@ class RasterImporter(Importer):
             return self._table.by_color()
         if not self._files:
             return INDEX
-        detected = detect_encoding(sorted(self._files.values()))
+        try:
+            detected = detect_encoding(sorted(self._files.values()))
+        except LabelError as error:
+            text = f"The masks cannot be understood: they {error.message}"
+            raise LabelError(text, self.source, error.hint, error.details) from error
         if told:
             return self._table.by_color() if detected.encoding.color else self._table.by_value()
         if detected.note:

@@ -67,6 +67,24 @@ def find_layout(folder: Path) -> Layout:
     return Layout(folder, folder / image, folder / (label or "labels"))
 
 
+def with_labels(layout: Layout, labels: Path) -> Layout:
+    """Return where images are when this is the folder of labels: ``X/images`` for ``X/masks``, where `X` is opened.
+
+    Not where labels of ``X/images`` are in a folder of that name among these: there `X` holds all images.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be listed.
+    """
+    root = layout.root
+    beside = layout.image_root == root == labels.parent
+    image = _first(_folders(root), IMAGE_NAMES) if beside else None
+    if image in (None, labels.name) or (labels / image).is_dir() or not are_all_in(root, image, labels.name):
+        return layout._replace(label_root=labels)
+    return Layout(root, root / image, labels)
+
+
 def _is_worked_on(folders: dict[str, str]) -> bool:
     """Whether a folder has labels of its own, or what else is kept for one, by the folders inside."""
     return STATE_FOLDER in folders or _first(folders, LABEL_NAMES) is not None

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from unet_gui.core.errors import ImageError
+from unet_gui.core.errors import ImageError, UserError
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".btf", ".tf8"}
@@ -63,8 +63,22 @@ def list_images(root: str | os.PathLike[str]) -> list[str]:
     return found
 
 
-def are_all_in(root: str | os.PathLike[str], name: str) -> bool:
+def must_be_readable(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder that nobody may look into: it would seem to be empty.
+
+    Raises
+    ------
+    UserError
+        It may not be read.
+    """
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError("may not be read by you.", folder, "Ask its owner for permission.")
+
+
+def are_all_in(root: str | os.PathLike[str], name: str, labels: str = "") -> bool:
     """Whether all pictures below a folder, if there are any, are in the folder of this name inside it.
+
+    Folders of labels do not count, nor one that is called ``labels`` here.
 
     Raises
     ------
@@ -72,7 +86,8 @@ def are_all_in(root: str | os.PathLike[str], name: str) -> bool:
         The folder cannot be listed.
     """
     with os.scandir(root) as entries:
-        others = [e for e in entries if e.name[0] != "." and e.name != name and e.name.lower() not in LABEL_FOLDERS]
+        visible = [entry for entry in entries if entry.name[0] != "." and entry.name not in (name, labels)]
+    others = [entry for entry in visible if entry.name.lower() not in LABEL_FOLDERS]
     if any(os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES for entry in others):
         return False
     seen = {os.path.realpath(root)}

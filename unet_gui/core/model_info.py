@@ -19,6 +19,10 @@ from unet_gui.core.headers import open_error
 from unet_gui.core.palette import ClassInfo
 
 METADATA_KEY = "unet-gui"
+CHECKPOINT = ".checkpoint"
+"""Behind the name of a model: the file that its training goes on from."""
+RUNNING, STOPPED, COMPLETE = "running", "stopped", "complete"
+"""What `ModelInfo.trained` says under ``state``: how far the training was when the model was written."""
 MAX_HEADER = 100 * 10**6
 """Longest header that is read, the limit of the safetensors library."""
 
@@ -124,6 +128,27 @@ def read_model_info(path: str | os.PathLike[str]) -> ModelInfo:
         return ModelInfo.from_metadata(metadata)
     except ModelError as error:
         raise ModelError(error.message, path, error.hint, error.details) from error
+
+
+def unfinished(path: Path, info: ModelInfo) -> str:
+    """Return what to say of a model whose training did not come to its end.
+
+    Parameters
+    ----------
+    path : Path
+        The model's file.
+    info : ModelInfo
+        What it says; older models do not say how their training ended.
+
+    Returns
+    -------
+    str
+        "" where nothing is to be said.
+    """
+    said = {RUNNING: "unfinished", STOPPED: "stopped before its end"}.get(str(info.trained.get("state")), "")
+    if said and path.with_name(path.name + CHECKPOINT).exists():
+        said += " – can be resumed"
+    return said
 
 
 def _read_header(path: Path) -> dict[str, Any]:

@@ -20,7 +20,16 @@ from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
 from unet_gui.core.images import LABEL_FOLDERS, ImageRef, ImageSource, image_info, list_images, open_image
 from unet_gui.core.label_files import LabelFiles, Status
-from unet_gui.core.layout import STATE_FOLDER, LabelNames, Layout, find_layout, is_mixed, nested_pairs, plain_layout
+from unet_gui.core.layout import (
+    STATE_FOLDER,
+    LabelNames,
+    Layout,
+    find_layout,
+    is_mixed,
+    nested_pairs,
+    plain_layout,
+    with_labels,
+)
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.planes import Probabilities
@@ -70,6 +79,8 @@ class Dataset:
         self._project = project
         self._usual_labels: tuple[Path, ...] = ()
         self._given = False  # the folder of labels, for this time
+        self._chosen = False  # the encoding, for this time
+        self._read_at: tuple[int, int] | None = None  # which project file `follow` has read
         self._nested = False  # labels in folders beside folders of images, further down
         self._lock = FolderLock(state_dir / "lock")
 
@@ -114,9 +125,9 @@ class Dataset:
                 project = ProjectFile.read(state_dir)
         usual = layout.label_root
         if labels is not None:
-            layout = layout._replace(label_root=Path(os.path.abspath(labels)))
+            layout = with_labels(layout, Path(os.path.abspath(labels)))
         elif project.labels:
-            layout = layout._replace(label_root=project.inside(layout.root, project.labels))
+            layout = with_labels(layout, project.inside(layout.root, project.labels))
         dataset = cls(layout, state_dir, project)
         dataset._given = labels is not None
         dataset._usual_labels = (usual, layout.root, state_dir / "labels")
@@ -406,12 +417,30 @@ class Dataset:
 
         A class whose pixel value now means unlabelled is taken off the list.
         """
+        self._chosen = True
         gone = _became_unlabelled(self.encoding, encoding)
         self.classes = [info for info in self.classes if info.id != gone]
         before = self.stored
         self.encoding = encoding
         self.notes = [self.stored, *(note for note in self.notes if not note.startswith(before))]
         self._labels.forget()
+
+    def follow(self) -> None:
+        """Read labels from now on as the project file says by now, unless somebody has chosen otherwise here.
+
+        For work of minutes that reads labels which a window may save in another encoding meanwhile.
+        """
+        try:
+            stat = self._project.path.stat()
+            if self._chosen or self._read_at == (stat.st_mtime_ns, stat.st_ino):
+                return
+            self._read_at = stat.st_mtime_ns, stat.st_ino
+            encoding = ProjectFile.read(self.state_dir).encoding
+        except (OSError, ProjectError):  # nothing is said there
+            return
+        if encoding is not None and encoding != self.encoding:
+            self.encoding = encoding
+            self._labels.forget()
 
     def save(self) -> None:
         """Write the project file.

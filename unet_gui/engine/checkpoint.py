@@ -10,6 +10,7 @@ import torch
 
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.errors import UserError
+from unet_gui.core.model_info import CHECKPOINT
 from unet_gui.engine.model import load_torch_file
 
 VERSION = 1
@@ -17,7 +18,7 @@ VERSION = 1
 
 def checkpoint_path(out: Path) -> Path:
     """Return where the state of the training of this model is kept."""
-    return out.with_name(out.name + ".checkpoint")
+    return out.with_name(out.name + CHECKPOINT)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -193,6 +193,7 @@ class Pictures:
         return picture
 
     def _read(self, entry: Entry) -> Picture:
+        self.dataset.follow()  # labels may have been saved in another way since
         with self.dataset.open_image(entry.ref) as source:
             raw = self.dataset.load_label(entry.ref, source.shape)
             pixels = to_channels(source.read(), self.channels)

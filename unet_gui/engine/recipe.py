@@ -25,8 +25,9 @@ class TrainConfig:
         Budget in passes over the images, or in optimiser steps.
     val : str, float or sequence of str, optional
         Validation images: a fraction ``0.2``; numbers and ranges in the natural order of the labelled images by
-        their names' numbers, ``"16-19"`` or ``"3,7,16-19"``; or names (keys, stems). The number 0 or ``"none"``: none.
-        None: a fifth, in a block.
+        their names' numbers, ``"16-19"`` or ``"3,7,16-19"``; or names (keys, stems); pages of stacks as
+        ``"page 17-20"`` or ``"s.tif, page 4"``, counted from 1. The number 0 or ``"none"``: none. None: a fifth, in a
+        block.
     only : str or sequence of str, optional
         Use these labelled images alone (same grammar as ``val``), e.g. ``"0-19"``.
     score : {"auto", "dice", "rand"}

@@ -22,6 +22,10 @@ FEW = 4
 may be of another kind, and what was just corrected in it is to be learned."""
 _RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 _NUMBER = re.compile(r"\d+")
+_PAGES = re.compile(r"(?:(.*\S)\s+)?pages?\s*(\d+)(?:\s*-\s*(\d+))?", re.IGNORECASE)
+_OF_STACK = re.compile(r"(\.(?:tiff?|btf|tf8)),\s*(?=pages?\s*\d)", re.IGNORECASE)
+_HOW = "Use names, numbers, or ranges like 16-19."
+_HOW_PAGES = "Write “page 17” or “page 17-20”; pages count from 1. A file goes by its name."
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,12 @@ class Split:
 
 
 def numbers_of(refs: Sequence[ImageRef]) -> list[int]:
-    """Return the number each image goes by: in its name, or else its position.
+    """Return the number each image goes by: the last one in its name, if all have one and no two the same.
 
-    The last number in the stem (or the page) counts, if every image has one and no two have the same.
+    Otherwise that is its position.
     """
     found = []
     for ref in refs:
-        if ref.page is not None:
-            found.append(ref.page)
-            continue
         digits = _NUMBER.findall(PurePosixPath(ref.rel).stem)
         found.append(int(digits[-1]) if digits else -1)
     if -1 in found or len(set(found)) < len(found):
@@ -61,40 +62,65 @@ def numbers_of(refs: Sequence[ImageRef]) -> list[int]:
 def select(refs: Sequence[ImageRef], wish: str | Sequence[str]) -> list[int]:
     """Return the positions of the images that a person named.
 
+    Where there are stacks, numbers alone are refused: they once counted pages from 0, while people are told pages that
+    count from 1.
+
     Parameters
     ----------
     wish : str or sequence of str
-        Parts separated by commas or list items: a number, a range ``16-19``, a name with or without suffix, or a
-        pattern with ``*``.
+        Parts separated by commas or list items: a number, a range ``16-19``, a name with or without suffix, a
+        pattern with ``*``, ``page 17`` or ``page 17-20``, with the name of the stack before it, or of the one so far.
 
     Raises
     ------
     UserError
         A part fits no image.
     """
-    parts = [p.strip() for p in wish.split(",")] if isinstance(wish, str) else [str(p).strip() for p in wish]
+    listed = _OF_STACK.sub(r"\1 ", wish).split(",") if isinstance(wish, str) else [str(p) for p in wish]
+    stacks = any(ref.page is not None for ref in refs)
     numbers = numbers_of(refs)
     chosen: set[int] = set()
-    for part in parts:
-        if not part:
-            continue
-        hits = _matches(refs, numbers, part)
+    stack = "*"
+    for part in filter(None, map(str.strip, listed)):
+        pages = _PAGES.fullmatch(_OF_STACK.sub(r"\1 ", part)) if stacks else None
+        if pages:
+            stack = pages[1] or stack
+            hits = _pages(refs, stack, int(pages[2]), int(pages[3] or pages[2]))
+        else:
+            hits = _matches(refs, numbers, part, stacks)
         if not hits:
-            raise UserError(f"No labelled image is called “{part}”.", hint="Use names, numbers, or ranges like 16-19.")
+            raise UserError(f"No labelled image is called “{part}”.", hint=_HOW_PAGES if stacks else _HOW)
         chosen.update(hits)
     if not chosen:
-        raise UserError("No image is named.", hint="Use names, numbers, or ranges like 16-19.")
+        raise UserError("No image is named.", hint=_HOW_PAGES if stacks else _HOW)
     return sorted(chosen)
 
 
-def _matches(refs: Sequence[ImageRef], numbers: list[int], part: str) -> list[int]:
-    names = [(r.key, r.rel, PurePosixPath(r.rel).name, PurePosixPath(r.rel).stem) for r in refs]
+def _names_of(ref: ImageRef) -> tuple[str, str, str, str]:
+    return ref.key, ref.rel, PurePosixPath(ref.rel).name, PurePosixPath(ref.rel).stem
+
+
+def _pages(refs: Sequence[ImageRef], stack: str, first: int, last: int) -> list[int]:
+    """Return the positions of pages, counted from 1, of the stacks of this name or pattern."""
+    return [
+        i
+        for i, ref in enumerate(refs)
+        if ref.page is not None
+        and first <= ref.page + 1 <= last
+        and any(text == stack or fnmatch.fnmatchcase(text, stack) for text in _names_of(ref)[1:])
+    ]
+
+
+def _matches(refs: Sequence[ImageRef], numbers: list[int], part: str, stacks: bool) -> list[int]:
+    names = [_names_of(ref) for ref in refs]
     exact = [i for i, n in enumerate(names) if part in n[:3]]
     if exact:
         return exact
+    span = _RANGE.fullmatch(part)
+    if (part.isdigit() or span) and stacks:
+        raise UserError(f"“{part}” does not say which pages are meant.", hint=_HOW_PAGES)
     if part.isdigit():
         return [i for i, n in enumerate(numbers) if n == int(part)]
-    span = _RANGE.fullmatch(part)
     if span and not any(part == n[3] for n in names):
         low, high = int(span[1]), int(span[2])
         return [i for i, n in enumerate(numbers) if low <= n <= high]

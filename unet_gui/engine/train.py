@@ -14,6 +14,7 @@ import torch
 
 from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import UserError
+from unet_gui.core.model_info import COMPLETE, RUNNING, STOPPED
 from unet_gui.core.project import Dataset
 from unet_gui.engine.batches import BatchMaker, Prefetcher
 from unet_gui.engine.checkpoint import checkpoint_path, save_checkpoint
@@ -176,6 +177,7 @@ class Run:
         self.finished = self.gave_up = False
         self._dirty = self._looping = self._unsaved = False
         self._behind = False  # the best model is not on the disk
+        self._state = RUNNING  # what the model says of its training
         if state:
             self._restore(state)
         else:
@@ -380,6 +382,7 @@ class Run:
         if keeper.pictures:
             yield from self._validate(final=True)
             yield from keeper.settle()
+        self._state = COMPLETE
         self._save_model()
         self._save_state()
         self.finished = True
@@ -411,10 +414,10 @@ class Run:
             self.log.close()
 
     def _save_rest(self) -> None:
-        """Write what is not on the disk yet: a model, unless one was written when it was the best, and the state."""
+        """Write the model, which says now that the training was stopped, not cut; and the state, unless it is there."""
+        self._state = STOPPED
         try:
-            if not self.keeper.state or self.plan.keep == "lowest-loss" or self._behind:
-                self._save_model()
+            self._save_model()
         finally:
             if self._dirty:
                 self._save_state()
@@ -444,6 +447,7 @@ class Run:
             "learned_from": list(self.data.train_keys[:200]),
             "chosen_on": list(self.data.val_keys[:200]),
             "strokes": self.data.strokes,
+            "state": self._state,
             "steps": self.clock.step,
             "seconds": round(self.elapsed, 1),
             "seed": self.config.seed,

@@ -42,6 +42,8 @@ class ModelFacts:
         Why it cannot be used; empty when it can.
     caution : str
         Why the score says little, or why there is none; empty when it is to be trusted.
+    state : str
+        That its training was cut; empty when it was not.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class ModelFacts:
     problem: str = ""
     plan: tuple[str, ...] = ()
     caution: str = ""
+    state: str = ""
 
 
 class ModelSection(Section):
@@ -132,7 +135,7 @@ class ModelSection(Section):
         with QSignalBlocker(self.combo):
             self.combo.clear()
             for facts in models:
-                self.combo.addItem(facts.name, str(facts.path))
+                self.combo.addItem(f"{facts.name}: {facts.state}" if facts.state else facts.name, str(facts.path))
                 self.combo.setItemData(self.combo.count() - 1, str(facts.path), Qt.ItemDataRole.ToolTipRole)
             at = next((n for n, facts in enumerate(models) if facts.path == current), -1)
             self.combo.setCurrentIndex(at)
@@ -163,7 +166,8 @@ class ModelSection(Section):
         if facts is None:
             hint = "No model yet: train one. It needs a little of every class, labelled in one image or more."
         else:
-            hint = facts.problem or facts.caution
+            cut = "Its training was cut before its end." if facts.state else ""
+            hint = facts.problem or f"{cut} {facts.caution}".strip()
         self.set_plan("\n".join(facts.plan) if facts else "")
         self._hint.setText(hint)
         self._show_hint()

@@ -406,7 +406,7 @@ class Run:
         finally:
             if self._looping and self.together.leads:
                 self._looping = False
-                with contextlib.suppress(RuntimeError):  # the others may be gone already
+                with contextlib.suppress(UserError):  # the others may be gone already
                     self.together.agree(self.clock.progress, 1.0)
             self.log.close()
 

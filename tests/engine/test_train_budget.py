@@ -102,6 +102,25 @@ def test_a_full_disk_does_not_end_a_training(
     assert checkpoint_path(out).exists()
 
 
+def test_a_disk_with_room_for_the_model_alone(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state is several times as large. That it is missing is said once, and at the end, where there is a model."""
+
+    def save(path: Path, state: dict[str, object]) -> None:
+        raise UserError("There is no room left.", path)
+
+    monkeypatch.setattr(train_module, "save_checkpoint", save)
+    out = tmp_path / "m.safetensors"
+    events = list(train(make_folder(), out, small(steps=60, checkpoint_seconds=0.0)))
+    assert len([e for e in events if isinstance(e, Validated) and e.is_best]) > 1, "models are written in between"
+    first, last = [e.text for e in events if isinstance(e, Warned)]
+    assert "tried again" in first
+    assert "The model is saved" in last
+    assert isinstance(events[-1], TrainFinished)
+    assert Model.load(out, "cpu").info.trained["steps"] == 60
+
+
 @pytest.mark.parametrize("again", [True, False])
 def test_a_model_that_found_no_room_is_written_later(
     make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool

@@ -79,3 +79,15 @@ def test_offsets_of_many_classes_as_tried_one_by_one() -> None:
     assert outcome.offsets == tuple(wanted.tolist())
     assert any(outcome.offsets)
     assert outcome.score == pytest.approx(best)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("shown", [0, 1])
+def test_a_single_class_chooses_no_operating_point(classes: int, shown: int) -> None:
+    """Somebody holds back an image of background alone: nothing speaks against calling all background."""
+    logits = np.random.default_rng(0).normal(0, 1, (classes, 40, 50)).astype(np.float32)
+    for label in (np.full((40, 50), shown, np.uint8), np.where(logits[0] > 1, shown, 255).astype(np.uint8)):
+        judge, found = Judge("dice", classes), [Answer(logits, label)]
+        for outcome in (judge.judge(found), judge.settle(found)):
+            assert outcome.offsets == (0.0,) * classes
+            assert 0 < outcome.dice[shown] < 1

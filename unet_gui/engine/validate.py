@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.regions import grow
-from unet_gui.engine.data import UNLABELLED, Picture
+from unet_gui.engine.data import UNLABELLED, Picture, histogram
 from unet_gui.engine.predict import Predictor
 from unet_gui.engine.scribbles import are_strokes, stand_for
 from unet_gui.engine.tiles import plan_tiles
@@ -134,7 +134,13 @@ class Judge:
         return self.at(weighed(found, offsets), offsets)
 
     def _overlap(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, ...]:
-        """Return the operating point with the best mean Dice."""
+        """Return the operating point with the best mean Dice; the plain one where a single class is to be seen.
+
+        Of that class nothing could be too much: the model would say it everywhere.
+        """
+        shown = sum(histogram(a.label)[: self.classes] > 0 for a in found)
+        if np.count_nonzero(shown) < 2:
+            return (0.0,) * self.classes
         return self._two(found) if self.classes == 2 else self._many(found, near)
 
     def at(self, found: Sequence[Answer], offsets: tuple[float, ...]) -> Outcome:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from unet_gui.core.errors import UserError
 from unet_gui.core.palette import default_classes
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX
+from unet_gui.engine import teller
 from unet_gui.engine import train as train_module
 from unet_gui.engine.batches import BatchMaker
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
@@ -84,6 +86,25 @@ def test_a_yield_after_every_step(make_folder: Callable[..., Dataset], tmp_path:
     told = [e for e in events if isinstance(e, StepDone)]
     assert len(events) > 50
     assert len(told) <= 1 + 10 * events[-1].seconds + 1  # type: ignore[union-attr]
+
+
+def test_losses_are_seldom_looked_at_though_every_step_is_a_pass(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking waits for a graphics card; and of few images each step shows all."""
+    looked = []
+
+    def stack(losses: list[torch.Tensor]) -> torch.Tensor:
+        looked.append(len(losses))
+        return torch.stack(losses)
+
+    monkeypatch.setattr(teller, "torch", SimpleNamespace(stack=stack))
+    events = list(train(make_folder(count=1), tmp_path / "m.safetensors", small(steps=60, crop=16, val="none")))
+    assert sum(looked) == 60
+    assert len(looked) == sum(isinstance(e, StepDone) for e in events)
+    passes = [e for e in events if isinstance(e, EpochDone)]
+    assert [(e.epoch, e.step) for e in passes] == [(n, n) for n in range(1, 61)]
+    assert all(math.isfinite(e.loss) for e in passes)
 
 
 @pytest.mark.parametrize(

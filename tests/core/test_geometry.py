@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.geometry import EMPTY, Rect, middle_of
 
 rects = st.builds(Rect, st.integers(-9, 9), st.integers(-9, 9), st.integers(0, 9), st.integers(0, 9))
 
@@ -37,3 +37,12 @@ def test_clip_and_slices() -> None:
     assert Rect(9, 9, 2, 2).clip((5, 5)) == EMPTY
     assert Rect(1, 2, 3, 4).slices == (slice(2, 6), slice(1, 4))
     assert EMPTY.grow(3).empty
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 9))
+def test_the_middle_is_a_square_or_all(h: int, w: int, side: int) -> None:
+    part, whole = middle_of((h, w, 3), side), Rect(0, 0, w, h)
+    assert whole.contains(part)
+    assert part == whole if h * w <= side**2 else (part.w, part.h) == (min(w, side), min(h, side))
+    assert abs((part.x + part.x1) - w) <= 1
+    assert abs((part.y + part.y1) - h) <= 1

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.measure import label as skimage_label
 from skimage.metrics import adapted_rand_error, variation_of_information
 
-from unet_gui.core import metrics
+from unet_gui.core import metrics, regions
 from unet_gui.core.cv import cv2
 from unet_gui.core.metrics import (
     confusion,
@@ -31,6 +31,7 @@ from unet_gui.core.metrics import (
     regions_of,
     thin_net_class,
 )
+from unet_gui.core.regions import nets_of, voted
 from unet_gui.core.store import BINARY, INDEX, read_label, read_raw
 
 U = 255
@@ -281,6 +282,14 @@ def test_walls_are_a_net_whatever_their_id(width: int) -> None:
     assert thin_net_class([honeycomb(width)]) == 0
     assert thin_net_class([1 - honeycomb(width)]) == 1
     assert thin_net_class([honeycomb(width) + 4]) == 4
+
+
+def test_of_a_large_label_the_middle_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regions, "_SEEN", 200)
+    ids = np.pad(honeycomb(3), 300)
+    assert thin_net_class([ids]) == 0
+    assert nets_of(ids) == {0: True, 1: False}
+    assert voted([nets_of(ids), nets_of(np.ones_like(ids))]) == 0
 
 
 def test_walls_between_cells_with_something_inside() -> None:

@@ -11,13 +11,16 @@ import pytest
 import torch
 
 from tests.engine.conftest import blobs
+from tests.engine.test_keeper import ended
 from unet_gui.core.project import Dataset
 from unet_gui.engine import trainer
+from unet_gui.engine.batches import BatchMaker
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import Event, TrainFinished, Warned
 from unet_gui.engine.model import Model
 from unet_gui.engine.predict import Predictor, run
 from unet_gui.engine.prediction import Prediction
+from unet_gui.engine.prepare import prepare
 from unet_gui.engine.recipe import PredictConfig, TrainConfig
 from unet_gui.engine.train import train
 
@@ -49,6 +52,19 @@ def test_training_records_its_steps_and_learns(
     found = finished(make_folder(), tmp_path / "m.safetensors", dataclasses.replace(CONFIG, steps=150))
     assert recorded
     assert found.score > 0.95
+
+
+def test_varying_crops_waits_for_nothing(make_folder: Callable[..., Dataset]) -> None:
+    data = ended(prepare(make_folder(), CONFIG, pick_device("cuda")))
+    how = dataclasses.replace(data.plan.augmentation, bend=1.0, blur=1.0, coarse=1.0, noise=1.0)
+    plan = dataclasses.replace(data.plan, augmentation=how)
+    made = BatchMaker(data.pictures, data.train, plan, 0, on_card=True).make(0)
+    made.vary(torch.device("cuda"))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        made.vary(torch.device("cuda"))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_same_seed_same_weights(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:

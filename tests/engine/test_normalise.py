@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,22 @@ def test_hot_pixels_do_not_count() -> None:
     x = Normalisation("image").apply(filled, hot)
     assert np.isfinite(x).all()
     assert x.max() == LIMIT
+
+
+@pytest.mark.parametrize("mark", [np.nan, np.inf, np.finfo(np.float32).min, 9.96921e36, 1e20])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_marks_of_missing_pixels_do_not_count(mark: float, dtype: type) -> None:
+    """Maps of heights have a border of them, and all that is left would be one grey value."""
+    image = np.random.default_rng(0).normal(100, 10, (200, 200)).astype(dtype)
+    wanted = measure(image)
+    framed = np.full((240, 240), mark, dtype)
+    framed[20:-20, 20:-20] = image
+    pixels = to_channels(framed, 1)
+    stats = measure(pixels)
+    assert stats == replace(wanted, dtype="float32")
+    x = Normalisation("image").apply(finite(pixels, stats.mean), stats)
+    assert np.abs(x[0]).max() < 1e-5
+    np.testing.assert_allclose(x[20:-20, 20:-20].std(), 1, atol=0.02)
 
 
 def test_a_margin_without_numbers_does_not_count() -> None:

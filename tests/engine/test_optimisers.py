@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +12,12 @@ import pytest
 import torch
 
 from tests.engine.test_checkpoint import environment
+from tests.engine.test_keeper import prepared
 from unet_gui.core.project import Dataset
+from unet_gui.engine.batches import Batch
+from unet_gui.engine.device import pick_device
 from unet_gui.engine.optimisers import AdamW, RMSprop
+from unet_gui.engine.trainer import Trainer
 
 SCRIPT = """
 import dataclasses, sys
@@ -67,3 +72,20 @@ def test_steps_as_torch_does(
     assert torch.equal(w, v)
     assert ours_state.keys() == theirs_state.keys()
     assert all(torch.equal(ours_state[k], theirs_state[k]) for k in ours_state)
+
+
+def test_a_state_of_another_kind_of_device_steps_as_is_right_here(make_folder: Callable[..., Dataset]) -> None:
+    """One kept on Apple's GPU knows no fused steps, which count on the device itself; a card would refuse to go on."""
+    device = pick_device("cpu")
+    trainer = Trainer(prepared(make_folder()).plan, device, 0)
+    batch = Batch(torch.rand(2, 1, 48, 48), torch.ones(2, 48, 48, dtype=torch.uint8))
+    trainer.step(batch, 0.1)
+    wanted = [{k: group.get(k) for k in ("fused", "capturable")} for group in trainer._groups()]
+    assert wanted[0]["fused"]
+    state = copy.deepcopy(trainer.state())
+    for optimiser in state["optimisers"]:
+        for group in optimiser["param_groups"]:
+            group.update({k: k == "capturable" for k in ("fused", "capturable") if k in group})
+    trainer.load_state(state)
+    assert [{k: group.get(k) for k in ("fused", "capturable")} for group in trainer._groups()] == wanted
+    assert torch.isfinite(trainer.step(batch, 0.1))

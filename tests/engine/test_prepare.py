@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from unet_gui.engine.device import DeviceChoice
 from unet_gui.engine.events import Warned
 from unet_gui.engine.fingerprint import fingerprint, traits_of
 from unet_gui.engine.plan import Plan, make_plan
+from unet_gui.engine.predict import run
 from unet_gui.engine.prepare import Prepared, prepare
 from unet_gui.engine.recipe import TrainConfig
 
@@ -88,6 +90,30 @@ def test_nuclei_of_mixed_kinds(data: Path) -> None:
     assert asked == [0, 0.3, 0, 0.2], "guessing hidden parts helps strokes in textures"
 
 
+def test_it_can_be_stopped_after_each_image_that_is_looked_at(
+    make_folder: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    def watch(module: ModuleType, name: str) -> None:
+        plain = getattr(module, name)
+
+        def watched(*arguments: object) -> object:
+            looked.append(name)
+            return plain(*arguments)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(data_module, "effective_channels")
+    watch(prepare_module, "nets_of")
+    watch(prepare_module, "windows_of")
+    before = 0
+    for _ in prepare(make_folder(12), TrainConfig(), CPU):
+        assert len(looked) <= before + 1
+        before = len(looked)
+    assert {name: looked.count(name) for name in looked} == {"effective_channels": 12, "nets_of": 12, "windows_of": 2}
+
+
 def test_really_grey_images_take_one_channel(tmp_path: Path) -> None:
     (tmp_path / "image").mkdir()
     rng = np.random.default_rng(0)
@@ -95,10 +121,10 @@ def test_really_grey_images_take_one_channel(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "image" / "0.png"), np.dstack([grey, grey, grey, np.full_like(grey, 255)]))
     cv2.imwrite(str(tmp_path / "image" / "1.png"), grey)
     dataset = Dataset.open(tmp_path)
-    assert effective(dataset, dataset.images) == 1
+    assert run(effective(dataset, dataset.images)) == 1
     cv2.imwrite(str(tmp_path / "image" / "2.png"), rng.integers(0, 255, (20, 20, 3), dtype=np.uint8))
     dataset = Dataset.open(tmp_path)
-    assert effective(dataset, dataset.images) == 3
+    assert run(effective(dataset, dataset.images)) == 3
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,23 @@ def test_the_seed_is_that_of_the_beginning(make_folder: Callable[..., Dataset], 
     assert all(torch.equal(v, other.net.state_dict()[k]) for k, v in one.net.state_dict().items())
 
 
+def test_the_crop_is_that_of_the_beginning(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    """Larger images come more often, by their areas in crops, so the samples depend on it."""
+    dataset = make_folder(5)
+    pixels, label = blobs(9, (40, 40))
+    cv2.imwrite(str(dataset.image_root / "9.png"), pixels)
+    dataset = Dataset.open(dataset.root)
+    dataset.save_label(ImageRef("9.png"), label)
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    list(train(dataset, whole, small(steps=8, val="none")))
+    for event in train(dataset, parts, small(steps=8, val="none")):
+        if isinstance(event, StepDone) and event.step == 4:
+            break
+    list(train(dataset, parts, small(steps=8, crop=None, resume=True)))
+    one, other = (Model.load(path, "cpu").net.state_dict() for path in (whole, parts))
+    assert all(torch.equal(v, other[k]) for k, v in one.items())
+
+
 def test_nothing_to_go_on_with_and_nothing_left_are_said(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
     dataset, out = make_folder(), tmp_path / "m.safetensors"
     told = [warnings_of(train(dataset, out, small(steps=3, resume=True))) for _ in range(2)]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from benchmarks.sparse import scribbled
 from unet_gui.core.cv import cv2
+from unet_gui.engine.predict import run
 from unet_gui.engine.scribbles import are_strokes, rings_of, stand_for
 from unet_gui.engine.validate import Answer, Judge, weighed
 
@@ -62,11 +63,11 @@ def test_shares_are_those_of_the_whole_images() -> None:
 def test_score_and_operating_point_are_those_of_the_whole_images(classes: int) -> None:
     strokes, whole = painted(classes)
     judge = Judge("dice", classes)
-    true, found = judge.settle(whole), judge.settle(strokes)
-    naive = judge.at(strokes, true.offsets).score
+    true, found = run(judge.settle(whole)), run(judge.settle(strokes))
+    naive = run(judge.at(strokes, true.offsets)).score
     assert abs(naive - true.score) > 0.02  # strokes alone say something else
     assert found.score == pytest.approx(true.score, abs=0.015)
-    assert judge.at(whole, found.offsets).score == pytest.approx(true.score, abs=0.01)
+    assert run(judge.at(whole, found.offsets)).score == pytest.approx(true.score, abs=0.01)
 
 
 def test_rings_lie_around_borders() -> None:

@@ -23,24 +23,35 @@ from unet_gui.engine.train import train
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
+from unet_gui.core.errors import UserError
 from unet_gui.core.project import Dataset
 from unet_gui.engine.recipe import TrainConfig
 from unet_gui.engine.train import train
 
-folder, out, steps, resume = sys.argv[1:]
+folder, out, steps, resume, leaves = sys.argv[1:]
 config = TrainConfig(steps=int(steps), width=4, depth=2, crop=48, batch=2, device="cpu", precision="fp32", logs=False,
                      resume=resume == "yes")
-kinds = [event.kind for event in train(Dataset.open(folder), Path(out), config)]
-rank = os.environ["RANK"]
+rank, kinds = os.environ["RANK"], []
+events = train(Dataset.open(folder), Path(out), config)
+try:
+    for event in events:
+        kinds.append(event.kind)
+        if rank == leaves and len(kinds) > 40:
+            break
+except UserError as error:
+    kinds.append(str(error))
+events.close()
 Path(out).with_name(f"rank{rank}.json").write_text(json.dumps(kinds))
 """
 
 
-def _torchrun(tmp_path: Path, dataset: Dataset, out: Path, steps: int, resume: bool) -> list[list[str]]:
+def _torchrun(
+    tmp_path: Path, dataset: Dataset, out: Path, steps: int, resume: bool = False, leaves: str = ""
+) -> list[list[str]]:
     script = tmp_path / "two.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(script)]
-    command += [str(dataset.root), str(out), str(steps), "yes" if resume else "no"]
+    command += [str(dataset.root), str(out), str(steps), "yes" if resume else "no", leaves]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -49,7 +60,7 @@ def _torchrun(tmp_path: Path, dataset: Dataset, out: Path, steps: int, resume: b
 
 def test_two_processes_one_model(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
     dataset, out = make_folder(), tmp_path / "two.safetensors"
-    leading, other = _torchrun(tmp_path, dataset, out, 80, resume=False)
+    leading, other = _torchrun(tmp_path, dataset, out, 80)
     assert leading[-1] == "train_finished"
     assert set(other) == {"tick"}, "one process tells, validates and writes"
     assert Model.load(out, "cpu").info.score["value"] > 0.85
@@ -60,6 +71,16 @@ def test_two_processes_one_model(make_folder: Callable[..., Dataset], tmp_path: 
     events = list(train(dataset, out, config))
     assert isinstance(events[-1], TrainFinished)
     assert load_checkpoint(checkpoint_path(out))["samples"] == 80 * 2 * 2 + 20 * 2
+
+
+def test_a_process_that_leaves_is_said_and_leaves_a_model(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
+    """As when it is the first one to hear of Ctrl-C, or has a disk that fails."""
+    out = tmp_path / "two.safetensors"
+    leading, other = _torchrun(tmp_path, make_folder(), out, 100_000, leaves="1")
+    assert set(other) == {"tick"}
+    assert leading[-1].startswith("Another process of this training has ended")
+    assert Model.load(out, "cpu").info.trained["steps"] > 0
+    assert checkpoint_path(out).exists()
 
 
 def test_no_sample_is_drawn_twice() -> None:

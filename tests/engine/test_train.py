@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from unet_gui.core.errors import UserError
 from unet_gui.core.palette import default_classes
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX
+from unet_gui.engine import teller
 from unet_gui.engine import train as train_module
 from unet_gui.engine.batches import BatchMaker
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
@@ -26,6 +28,7 @@ from unet_gui.engine.events import (
     Event,
     StepDone,
     TrainFinished,
+    TrainStarted,
     Validated,
     Warned,
 )
@@ -86,6 +89,25 @@ def test_a_yield_after_every_step(make_folder: Callable[..., Dataset], tmp_path:
     assert len(told) <= 1 + 10 * events[-1].seconds + 1  # type: ignore[union-attr]
 
 
+def test_losses_are_seldom_looked_at_though_every_step_is_a_pass(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking waits for a graphics card; and of few images each step shows all."""
+    looked = []
+
+    def stack(losses: list[torch.Tensor]) -> torch.Tensor:
+        looked.append(len(losses))
+        return torch.stack(losses)
+
+    monkeypatch.setattr(teller, "torch", SimpleNamespace(stack=stack))
+    events = list(train(make_folder(count=1), tmp_path / "m.safetensors", small(steps=60, crop=16, val="none")))
+    assert sum(looked) == 60
+    assert len(looked) == sum(isinstance(e, StepDone) for e in events)
+    passes = [e for e in events if isinstance(e, EpochDone)]
+    assert [(e.epoch, e.step) for e in passes] == [(n, n) for n in range(1, 61)]
+    assert all(math.isfinite(e.loss) for e in passes)
+
+
 @pytest.mark.parametrize(
     ("stop_after", "strokes"), [(1, False), (17, False), ("validation", False), (31, True), ("validation", True)]
 )
@@ -104,7 +126,7 @@ def test_resume_is_exact(
     at_once = list(train(dataset, whole, small(steps=48)))
     job = train(dataset, parts, small(steps=48))
     before: list[Event] = []
-    seen, inside, validate = 0, [], Keeper.validate
+    seen, begun, inside, validate = 0, False, [], Keeper.validate
 
     def watched(*arguments: object) -> object:
         inside.append(1)
@@ -113,8 +135,9 @@ def test_resume_is_exact(
     monkeypatch.setattr(Keeper, "validate", watched)
     for event in job:
         before.append(event)
-        seen += type(event).__name__ in ("Tick", "StepDone")
-        if len(inside) == 9 if stop_after == "validation" else seen > int(stop_after) + 6:  # six images read before
+        begun = begun or isinstance(event, TrainStarted)
+        seen += begun and type(event).__name__ in ("Tick", "StepDone")
+        if len(inside) == 9 if stop_after == "validation" else seen > int(stop_after):
             break
     job.close()
     assert parts.exists(), "a usable model after every stop"

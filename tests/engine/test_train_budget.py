@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,9 @@ from unet_gui.engine import prepare as prepare_module
 from unet_gui.engine import train as train_module
 from unet_gui.engine.checkpoint import checkpoint_path
 from unet_gui.engine.events import (
+    TICK,
     CheckpointSaved,
+    Event,
     StepDone,
     TrainFinished,
     TrainStarted,
@@ -100,6 +102,25 @@ def test_a_full_disk_does_not_end_a_training(
     assert isinstance(events[-1], TrainFinished)
     assert Model.load(out, "cpu").info.trained["steps"] > 0
     assert checkpoint_path(out).exists()
+
+
+def test_a_disk_with_room_for_the_model_alone(
+    make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state is several times as large. That it is missing is said once, and at the end, where there is a model."""
+
+    def save(path: Path, state: dict[str, object]) -> None:
+        raise UserError("There is no room left.", path)
+
+    monkeypatch.setattr(train_module, "save_checkpoint", save)
+    out = tmp_path / "m.safetensors"
+    events = list(train(make_folder(), out, small(steps=60, checkpoint_seconds=0.0)))
+    assert len([e for e in events if isinstance(e, Validated) and e.is_best]) > 1, "models are written in between"
+    first, last = [e.text for e in events if isinstance(e, Warned)]
+    assert "tried again" in first
+    assert "The model is saved" in last
+    assert isinstance(events[-1], TrainFinished)
+    assert Model.load(out, "cpu").info.trained["steps"] == 60
 
 
 @pytest.mark.parametrize("again", [True, False])
@@ -187,7 +208,12 @@ def test_stops_when_nothing_more_comes(
     assert last.reason == "The score no longer improved."
     assert any("no longer improves" in e.text for e in events if isinstance(e, Warned))
     monkeypatch.setattr(train_module, "PATIENCE", 12)  # twelve validations are planned: it could never run out
-    monkeypatch.setattr(Keeper, "_judge", lambda *_, **__: Outcome(0.5, (0.5, 0.5), 1.0, (0.0, 0.0)))
+
+    def judged(*_: object, **__: object) -> Generator[Event, None, Outcome]:
+        yield TICK
+        return Outcome(0.5, (0.5, 0.5), 1.0, (0.0, 0.0))
+
+    monkeypatch.setattr(Keeper, "_judge", judged)
     events = list(train(folder, tmp_path / "o.safetensors", small(steps=120)))
     assert isinstance(events[-1], TrainFinished)
     assert events[-1].steps < 120

@@ -80,3 +80,19 @@ class Rect(NamedTuple):
 
 
 EMPTY = Rect(0, 0, 0, 0)
+
+
+def middle_of(shape: tuple[int, ...], side: int) -> Rect:
+    """Return the middle of an array of this shape (rows, columns, …), a square; all of one that has no more pixels.
+
+    Examples
+    --------
+    >>> middle_of((10, 8), 4)
+    Rect(x=2, y=3, w=4, h=4)
+    >>> middle_of((2, 8), 4)
+    Rect(x=0, y=0, w=8, h=2)
+    """
+    h, w = shape[:2]
+    if h * w <= side**2:
+        return Rect(0, 0, w, h)
+    return Rect((w - side) // 2, (h - side) // 2, side, side).clip(shape)

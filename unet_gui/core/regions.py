@@ -9,10 +9,11 @@ import numpy as np
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.encoding import UNLABELLED, present
+from unet_gui.core.geometry import middle_of
 
 _SPECK = 20  # smaller regions do not show that a net separates something
 _CLOSED = 0.95  # of a net's middle line: membranes of ISBI 2012 and of the built-in sample have 0.988 and more
-_SEEN = 2048  # side of the part of a picture where it is looked for whether a net is closed
+_SEEN = 2048  # side of the part of a picture where nets are looked for
 
 
 class RegionScores(NamedTuple):
@@ -155,13 +156,24 @@ def thin_net_class(labels: Iterable[np.ndarray]) -> int | None:
     Parameters
     ----------
     labels : iterable of numpy.ndarray
-        uint8 (h, w), class ids and 255; a few of a folder are enough.
+        uint8 (h, w), class ids and 255; a few of a folder are enough. Of large ones the middle is looked at.
     """
+    return voted(nets_of(ids) for ids in labels)
+
+
+def nets_of(ids: np.ndarray) -> dict[int, bool]:
+    """Return for each class that one label shows whether it is a net there: see `thin_net_class`."""
+    ids = ids[middle_of(ids.shape, _SEEN).slices]
+    return {i: _is_net(ids, i) for i in set(present(ids).tolist()) - {UNLABELLED}}
+
+
+def voted(found: Iterable[dict[int, bool]]) -> int | None:
+    """Return the class that is a net in most labels that show it, given `nets_of` some; None where there is none."""
     votes: dict[int, list[bool]] = {}
-    for ids in labels:
-        for i in set(present(ids).tolist()) - {UNLABELLED}:
-            votes.setdefault(i, []).append(_is_net(ids, i))
-    shares = {i: sum(found) / len(found) for i, found in votes.items()}
+    for nets in found:
+        for i, is_net in nets.items():
+            votes.setdefault(i, []).append(is_net)
+    shares = {i: sum(said) / len(said) for i, said in votes.items()}
     best = max(shares, key=lambda i: shares[i], default=None)
     return best if best is not None and shares[best] > 0.5 else None
 
@@ -178,13 +190,9 @@ def _is_net(ids: np.ndarray, net: int) -> bool:
 
 
 def _closed(mask: np.ndarray, regions: np.ndarray) -> float:
-    """Return along which share of its middle line a net has two regions at its sides, in the middle of the picture."""
+    """Return along which share of its middle line a net has two regions at its sides."""
     from skimage.morphology import skeletonize
 
-    part = tuple(slice(max(0, (n - _SEEN) // 2), (n + _SEEN) // 2) for n in mask.shape)
-    mask, regions = mask[part], regions[part]
-    if mask.all():
-        return 1.0
     half, nearest = cv2.distanceTransformWithLabels(mask, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     side = np.zeros(nearest.max() + 1, np.float32)
     side[nearest[mask == 0]] = regions[mask == 0]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unet_gui.engine.augment import UNLABELLED, Colours, Geometry
@@ -70,17 +71,23 @@ class Windows:
         return recolour(x, self.colours), (ids[:, 0] + UNLABELLED).round().to(torch.uint8)
 
 
+def _sent(values: NDArray[np.float32], device: torch.device) -> Tensor:
+    """Return numbers on the device; a graphics card fetches them by itself, and nobody waits for what it does now."""
+    found = torch.from_numpy(values)
+    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found.to(device)
+
+
 def _grid(geometry: Sequence[Geometry], size: int, side: int, device: torch.device) -> Tensor:
     """Return where each pixel of the crops comes from, ``(n, size, size, 2)``, -1…1 over the window."""
     axis = torch.arange(size, dtype=torch.float32, device=device) - (size - 1) / 2
     places = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
-    matrices = torch.from_numpy(np.stack([g.matrix for g in geometry]).astype(np.float32)).to(device)
+    matrices = _sent(np.stack([g.matrix for g in geometry]).astype(np.float32), device)
     found = torch.einsum("hwj,nij->nhwi", places, matrices)
     bent = [g.nodes for g in geometry if g.nodes is not None]
     if bent:
         still = np.zeros_like(bent[0])
         nodes = np.stack([still if g.nodes is None else g.nodes for g in geometry])
-        moves = F.interpolate(torch.from_numpy(nodes).to(device), (size, size), mode="bicubic", align_corners=False)
+        moves = F.interpolate(_sent(nodes, device), (size, size), mode="bicubic", align_corners=False)
         found = found + moves.permute(0, 2, 3, 1)
     return found * (2 / (side - 1))
 
@@ -106,10 +113,8 @@ def recolour(x: Tensor, colours: Sequence[Colours]) -> Tensor:
         x[i : i + 1] = F.interpolate(F.interpolate(x[i : i + 1], small, mode="area"), (h, w), mode="bilinear")
     signs = [(-1.0 if c.invert else 1.0, -1.0 if c.from_white else 1.0) for c in colours]
     values = [[*s, c.exponent, c.gain, c.shift, c.noise] for s, c in zip(signs, colours, strict=True)]
-    drawn = torch.tensor(values, dtype=torch.float32)
-    if x.is_cuda:
-        drawn = drawn.pin_memory()
-    sign, side, exponent, gain, shift, noise = drawn.to(x.device, non_blocking=True).T[..., None, None, None]
+    drawn = _sent(np.array(values, np.float32), x.device)
+    sign, side, exponent, gain, shift, noise = drawn.T[..., None, None, None]
     x = x * sign
     if any(c.exponent != 1 for c in colours):
         x = torch.where(exponent == 1, x, _gamma(x * side, exponent) * side)
@@ -136,7 +141,7 @@ def _blurred(x: Tensor, sigmas: Sequence[float]) -> Tensor:
     offsets = np.arange(-reach, reach + 1)
     kernels = np.stack([np.exp(-0.5 * (offsets / max(s, 1e-3)) ** 2) for s in sigmas])
     kernels /= kernels.sum(1, keepdims=True)
-    weight = torch.from_numpy(np.repeat(kernels, c, axis=0).astype(np.float32)).to(x.device)
+    weight = _sent(np.repeat(kernels, c, axis=0).astype(np.float32), x.device)
     wide = F.pad(x, (reach,) * 4, mode="reflect").reshape(1, n * c, h + 2 * reach, w + 2 * reach)
     wide = F.conv2d(wide, weight[:, None, :, None], groups=n * c)
     return F.conv2d(wide, weight[:, None, None, :], groups=n * c).reshape(n, c, h, w)

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
-from unet_gui.core.geometry import Rect
-from unet_gui.core.images import ImageRef, ImageSource, effective_channels
+from unet_gui.core.geometry import Rect, middle_of
+from unet_gui.core.images import ImageRef, effective_channels
 from unet_gui.core.project import Dataset
+from unet_gui.engine.events import TICK, Event
 from unet_gui.engine.memory import physical_memory, processes_here
 from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channels
 
@@ -221,12 +222,7 @@ def make_picture(key: str, pixels: NDArray, label: NDArray[np.uint8], classes: i
 
 def middle(array: NDArray) -> NDArray:
     """Return an image or label, of a large one the middle, of `WHOLE` pixels."""
-    h, w = array.shape[:2]
-    if h * w <= WHOLE:
-        return array
-    side = int(WHOLE**0.5)
-    top, left = max(0, (h - side) // 2), max(0, (w - side) // 2)
-    return np.ascontiguousarray(array[top : top + side, left : left + side])
+    return np.ascontiguousarray(array[middle_of(array.shape, int(WHOLE**0.5)).slices])
 
 
 def _painted(label: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -304,8 +300,8 @@ def evenly(refs: Sequence[ImageRef]) -> Sequence[ImageRef]:
     return refs[:: max(1, len(refs) // 32)]
 
 
-def effective(dataset: Dataset, refs: Sequence[ImageRef]) -> int:
-    """Return the number of channels that carry something: 1 when all pictures are really grey, else mostly 3.
+def effective(dataset: Dataset, refs: Sequence[ImageRef]) -> Generator[Event, None, int]:
+    """Find the number of channels that carry something: 1 when all pictures are really grey, else mostly 3.
 
     Two and four channels are kept where all pictures have them (fluorescence stacks).
 
@@ -313,19 +309,17 @@ def effective(dataset: Dataset, refs: Sequence[ImageRef]) -> int:
     ----------
     refs : sequence of ImageRef
         At most a few dozen of them are looked at.
+
+    Yields
+    ------
+    Tick
+        After each of them.
     """
     found: set[int] = set()
     for ref in evenly(refs):
         with contextlib.suppress(UserError), dataset.open_image(ref) as source:  # told when it is read
-            found.add(effective_channels(_middle(source)))
+            found.add(effective_channels(source.read(middle_of(source.shape, int(WHOLE**0.5)))))
+        yield TICK
     if not found or max(found) == 1:
         return 1
     return max(found) if len(found) == 1 and max(found) <= 4 else 3
-
-
-def _middle(source: ImageSource) -> NDArray:
-    """Return a picture, of a large one the middle."""
-    h, w = source.shape
-    if h * w <= 4_000_000:
-        return source.read()
-    return source.read(Rect(w // 2 - 512, h // 2 - 512, 1024, 1024))

@@ -79,7 +79,7 @@ class Keeper:
         begin = time.perf_counter()
         found = yield from self._answers(net)
         near = self.outcome.offsets if self.outcome.offsets and not final else None
-        outcome = self._judge(found, near)
+        outcome = yield from self._judge(found, near)
         previous = outcome.score if math.isnan(self.smoothed) else self.smoothed
         self.smoothed = 0.5 * previous + 0.5 * outcome.score
         self.stale = 0 if self.smoothed > self.best else self.stale + 1
@@ -100,7 +100,7 @@ class Keeper:
         net = UNet(self.plan.arch)
         net.load_state_dict(self.state)
         found = yield from self._answers(net, {"symmetries": self.plan.symmetries, "views": self.plan.views})
-        self.outcome = self._judge(found, None, settle=True)
+        self.outcome = yield from self._judge(found, None, settle=True)
 
     def keep_lowest(self, loss: float, before: dict[str, Any]) -> None:
         """Remember the weights that a training loss is of, if it is the lowest."""
@@ -126,7 +126,9 @@ class Keeper:
             lanes.close()
         return found
 
-    def _judge(self, found: list[Answer], near: tuple[float, ...] | None, settle: bool = False) -> Outcome:
+    def _judge(
+        self, found: list[Answer], near: tuple[float, ...] | None, settle: bool = False
+    ) -> Generator[Event, None, Outcome]:
         if self.plan.loss == "bce":
             return self.judge.at(found, (TUTORIAL_LOGIT, 0.0))
         return self.judge.settle(found) if settle else self.judge.judge(found, near)

@@ -20,6 +20,9 @@ BLOCK = 256
 LIMIT = 50.0
 """Standard deviations from the mean beyond which a value is a fault of the camera: one of 1e8 would drown a batch."""
 
+NO_NUMBER = 1e18
+"""No grey value is as large: where a pixel is missing, programs write -3.4e38, 9.97e36 or 1e20 as well as NaN."""
+
 
 @dataclass(frozen=True)
 class Stats:
@@ -156,14 +159,19 @@ def _for_opencv(pixels: NDArray) -> NDArray:
         return pixels.astype(np.uint8) * np.uint8(255)
     if pixels.dtype == np.int8:
         return pixels.astype(np.int16)
-    return pixels.astype(np.float32)
+    with np.errstate(over="ignore"):  # infinity is no number either
+        return pixels.astype(np.float32)
 
 
 def finite(pixels: NDArray, fill: Sequence[float] = ()) -> NDArray:
-    """Replace NaN and infinities of a float picture by the mean of each channel, or by 0 if none is given."""
-    if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
-        return pixels
-    return np.where(np.isfinite(pixels), pixels, np.asarray(fill or (0.0,), pixels.dtype))
+    """Replace what is no number in a float picture by the mean of each channel, or by 0 if none is given."""
+    known = _known(pixels) if pixels.dtype.kind == "f" else np.True_
+    return pixels if known.all() else np.where(known, pixels, np.asarray(fill or (0.0,), pixels.dtype))
+
+
+def _known(pixels: NDArray) -> NDArray[np.bool_]:
+    """Return where a float picture has numbers: neither NaN nor infinity, nor a mark of what is missing."""
+    return (pixels > -NO_NUMBER) & (pixels < NO_NUMBER)
 
 
 def sample(source: ImageSource | NDArray) -> NDArray:
@@ -203,7 +211,7 @@ def measure(pixels: NDArray) -> Stats:
     means, stds = [], []
     for channel in pixels.reshape(-1, 1 if pixels.ndim == 2 else pixels.shape[2]).T:
         values = channel.astype(np.float32)
-        values = values[np.isfinite(values)] if pixels.dtype.kind == "f" else values
+        values = values[_known(values)] if pixels.dtype.kind == "f" else values
         if values.size > 1000:
             low, high = np.percentile(values, (0.1, 99.9))
             values = np.clip(values, low, high)

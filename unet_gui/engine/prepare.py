@@ -19,7 +19,7 @@ from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError, is_out_of_memory
 from unet_gui.core.images import ImageRef, channels_beyond, image_info
 from unet_gui.core.project import Dataset
-from unet_gui.core.regions import thin_net_class
+from unet_gui.core.regions import nets_of, voted
 from unet_gui.engine.batches import repeats_for, seldom_classes
 from unet_gui.engine.data import (
     SCANNED,
@@ -162,22 +162,25 @@ def prepare(
         raise UserError(
             "No image has a label yet.", dataset.root, "Paint a little of every class in one or two images first."
         )
-    channels = config.channels or (1 if config.recipe == "tutorial" else effective(dataset, refs))
+    channels = config.channels or (1 if config.recipe == "tutorial" else (yield from effective(dataset, refs)))
     table = ClassTable([c.id for c in dataset.classes])
     pictures = Pictures(dataset, table, channels, config.seed)
     time_for = SCAN_SHARE * 60 * config.minutes if config.minutes and alone else float("inf")
     usable = yield from _scan(pictures, refs, config.seed, time_for)
     split = (_as_begun(usable, begun) if begun and config.val is None else None) or _split(usable, config)
     train, val, why = _divide(pictures, usable, split)
-    learned = {e.ref for e in train}
+    learned, sizes = {e.ref for e in train}, {e.ref: t.size for e, t in usable}
     known = [t for e, t in usable if e.ref in learned]
     yield from _check_classes(dataset, known, [t for _, t in usable])
     prints = dataclasses.replace(fingerprint(known, channels), held_back=len({e.ref for e in val} - learned))
-    score, net = _score(config, pictures, usable, val)
+    score, net = yield from _score(config, pictures, usable, val)
     plan, words = make_plan(config, prints, score, net, device.type)
     pixels = VAL_PIXELS[device.type] * 4 // max(4, len(table))
-    shown = _some_of(val, pictures, pixels)
-    held_back = [w for e in shown for w in windows_of(pictures.load(e), e.only, pixels // len(shown))]
+    shown = _some_of(val, sum(sizes[e.ref] for e in val), pixels)
+    held_back: list[Picture] = []
+    for entry in shown:
+        held_back += windows_of(pictures.load(entry), entry.only, pixels // len(shown))
+        yield TICK
     strokes = are_strokes([picture.label for picture in held_back])
     yield from _check_held_back(dataset, [picture.label for picture in held_back])
     return Prepared(
@@ -263,7 +266,7 @@ def _read_ahead(pictures: Pictures, refs: Sequence[ImageRef]) -> Iterator[tuple[
 
     def look(ref: ImageRef) -> _Looked:
         picture = pictures.load(Entry(ref))
-        return traits_of(picture), (zlib.crc32(np.ascontiguousarray(picture.pixels).tobytes()), picture.pixels.shape)
+        return traits_of(picture), (zlib.crc32(np.ascontiguousarray(picture.pixels).data), picture.pixels.shape)
 
     with ThreadPoolExecutor(READERS, "read-labels") as pool:
         ahead: deque[tuple[ImageRef, Future[_Looked]]] = deque()
@@ -367,11 +370,14 @@ def _check_held_back(dataset: Dataset, labels: list[NDArray[np.uint8]]) -> Gener
 
 def _score(
     config: TrainConfig, pictures: Pictures, usable: list[tuple[Entry, Traits]], val: list[Entry]
-) -> tuple[str, int]:
+) -> Generator[Event, None, tuple[str, int]]:
     """Decide what counts as good, and for regions which class separates them."""
     dense = [e for e, t in usable if sum(t.counts) > 0.95 * t.size]
-    some = dense[:: max(1, len(dense) // 8)]
-    net = thin_net_class(pictures.load(e).label for e in some) if dense and config.score != "dice" else None
+    nets: list[dict[int, bool]] = []
+    for entry in dense[:: max(1, len(dense) // 8)] if config.score != "dice" else ():
+        nets.append(nets_of(pictures.load(entry).label))
+        yield TICK
+    net = voted(nets)
     if config.score == "rand":
         return "rand", 0 if net is None else net
     # a part of one image shows too few whole regions, a scribbled one shows none
@@ -379,9 +385,8 @@ def _score(
     return ("rand", net) if net is not None and whole else ("dice", 0)
 
 
-def _some_of(val: list[Entry], pictures: Pictures, pixels: int) -> list[Entry]:
-    """Return an even choice of the images, so many that a validation does not take too long."""
-    total = sum(pictures.load(e).label.size for e in val)
+def _some_of(val: list[Entry], total: int, pixels: int) -> list[Entry]:
+    """Return an even choice of the images, which have ``total`` pixels: so many that a validation is not too long."""
     keep = max(1, round(len(val) * min(1.0, pixels / max(total, 1))))
     return [val[i] for i in np.linspace(0, len(val) - 1, keep).round().astype(int)] if val else []
 

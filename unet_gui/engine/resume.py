@@ -47,8 +47,8 @@ def begun(state: dict[str, Any]) -> Begun:
 
 def as_begun(config: TrainConfig, state: dict[str, Any], plan: Plan) -> TrainConfig:
     """Return the wishes with those that the training began with in the place of what comes too late."""
-    seed = TrainConfig.from_json(state["config"]).seed
-    return dataclasses.replace(config, recipe=plan.recipe, channels=plan.arch.in_channels, seed=seed)
+    seed, crop = TrainConfig.from_json(state["config"]).seed, plan.crop or None
+    return dataclasses.replace(config, recipe=plan.recipe, channels=plan.arch.in_channels, seed=seed, crop=crop)
 
 
 def say_unheard(config: TrainConfig, state: dict[str, Any]) -> Generator[Event, None, None]:

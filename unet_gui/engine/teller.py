@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,24 +59,27 @@ class Teller:
         self.losses.clear()
 
     def step(self, loss: Tensor) -> Generator[Event, None, None]:
-        """Tell about one step."""
-        clock, per_epoch = self.run.clock, self.run.maker.steps_per_epoch
+        """Tell about one step; about passes that ended meanwhile, too, when the losses are looked at."""
         self.losses.append(loss)
-        ends = clock.step % per_epoch == 0
-        if self.is_due() or clock.done or ends:
-            values = torch.stack(self.losses).float().tolist()  # waits for the device
-            self.epoch_losses.extend(values)
-            if self.is_due() or clock.done:
-                yield self._step_done(sum(self.epoch_losses[-len(values) :]) / len(values))
-                self.told, self.first = time.perf_counter(), clock.step
-            self.losses.clear()
-        else:
+        if not (self.is_due() or self.run.clock.done):
             yield TICK
-        if ends:
-            epochs = None if clock.total is None else -(-clock.total // per_epoch)
-            mean = sum(self.epoch_losses) / max(1, len(self.epoch_losses))
-            self.epoch_losses.clear()
-            yield EpochDone(clock.step // per_epoch, epochs, clock.step, mean, self.run.elapsed)
+            return
+        values = torch.stack(self.losses).float().tolist()  # waits for the device
+        self.losses.clear()
+        yield self._step_done(sum(values) / len(values))
+        self.told, self.first = time.perf_counter(), self.run.clock.step
+        yield from self._passes(values)
+
+    def _passes(self, values: list[float]) -> Iterator[Event]:
+        """Tell which passes over the images have ended with the last steps, given their losses."""
+        clock, per_epoch = self.run.clock, self.run.maker.steps_per_epoch
+        epochs = None if clock.total is None else -(-clock.total // per_epoch)
+        for step, value in enumerate(values, clock.step - len(values) + 1):
+            self.epoch_losses.append(value)
+            if step % per_epoch == 0:
+                mean = sum(self.epoch_losses) / len(self.epoch_losses)
+                self.epoch_losses.clear()
+                yield EpochDone(step // per_epoch, epochs, step, mean, self.run.elapsed)
 
     def _step_done(self, loss: float) -> Event:
         run, clock = self.run, self.run.clock

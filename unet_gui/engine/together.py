@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from unet_gui.core.errors import UserError
 from unet_gui.engine.device import DeviceChoice, pick_device
 
 
@@ -31,11 +33,12 @@ class Together:
         return self.rank == 0
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their mean over the processes, in place, in one message."""
+        """Replace tensors by their mean over the processes, in place, in one message; raises what `agree` does."""
         if self.count == 1:
             return
         flat = torch.cat([t.reshape(-1).float() for t in tensors])
-        dist.all_reduce(flat)
+        with _heard():
+            dist.all_reduce(flat)
         flat /= self.count
         start = 0
         for tensor in tensors:
@@ -43,18 +46,38 @@ class Together:
             start += tensor.numel()
 
     def agree(self, *values: float) -> tuple[float, ...]:
-        """Return the leading process's numbers in every process."""
+        """Return the leading process's numbers in every process.
+
+        Raises
+        ------
+        UserError
+            Another process has ended meanwhile.
+        """
         if self.count == 1:
             return values
         shared = torch.tensor(values, dtype=torch.float64 if self._device.type != "mps" else torch.float32)
         shared = shared.to(self._device)
-        dist.broadcast(shared, 0)
+        with _heard():
+            dist.broadcast(shared, 0)
         return tuple(float(v) for v in shared.tolist())
 
     def part(self) -> None:
         """Leave the group."""
         if self.count > 1 and dist.is_initialized():
             dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Say in words that another process does not answer any more."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise UserError(
+            "Another process of this training has ended, so it stops here too.",
+            hint="Look above for why. What was learned is saved: the same command with --resume goes on.",
+            details=str(error),
+        ) from error
 
 
 def join(wish: str) -> tuple[Together, DeviceChoice]:

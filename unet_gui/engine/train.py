@@ -175,7 +175,8 @@ class Run:
         self.validations, self.rollbacks = 0, 0
         self._said_lost: set[Entry] = set()
         self.finished = self.gave_up = False
-        self._dirty = self._looping = self._unsaved = False
+        self._dirty = self._looping = False
+        self._unsaved: set[str] = set()
         self._behind = False  # the best model is not on the disk
         self._state = RUNNING  # what the model says of its training
         if state:
@@ -384,8 +385,11 @@ class Run:
             yield from keeper.settle()
         self._state = COMPLETE
         self._save_model()
-        self._save_state()
         self.finished = True
+        try:
+            self._save_state()
+        except UserError as error:
+            yield Warned(f"The model is saved, but nothing to go on with later: {error}")
         yield CheckpointSaved(self.out, self.clock.step, final=True)
         reason = "The time is over." if self.clock.total is None else "All steps are done."
         if self.gave_up:
@@ -409,7 +413,7 @@ class Run:
         finally:
             if self._looping and self.together.leads:
                 self._looping = False
-                with contextlib.suppress(RuntimeError):  # the others may be gone already
+                with contextlib.suppress(UserError):  # the others may be gone already
                     self.together.agree(self.clock.progress, 1.0)
             self.log.close()
 
@@ -426,19 +430,21 @@ class Run:
 
     def _keep(self, save: Callable[[], Event | None]) -> Iterator[Event]:
         """Save something while the training goes on, which a full disk must not end; it is tried again later."""
+        name = getattr(save, "__name__", "")
         try:
             told = save()
+            self._unsaved.discard(name)
         except UserError as error:
-            said, self._unsaved = self._unsaved, True
             text = f"Nothing could be saved: {error} The training goes on, and saving is tried again."
-            told = None if said else Warned(text)
+            told = None if self._unsaved else Warned(text)
+            self._unsaved.add(name)
         if told is not None:
             yield told
 
     def _save_model(self) -> None:
         self._behind = True
         self.keeper.save(self.trainer.average, self._trained())
-        self._behind = self._unsaved = False
+        self._behind = False
 
     def _trained(self) -> dict[str, Any]:
         """Return what the model file says about its training."""
@@ -475,7 +481,7 @@ class Run:
             "learned_from": list(self.data.train_keys),
         }
         save_checkpoint(self.checkpoint, state)
-        self._dirty = self._unsaved = False
+        self._dirty = False
         return CheckpointSaved(self.checkpoint, self.clock.step)
 
     def _restore(self, state: dict[str, Any]) -> None:

@@ -235,9 +235,10 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]  # one, before there was Muon
         for optimiser, values in zip(self.optimisers, kept, strict=True):
+            for ours, theirs in zip(optimiser.param_groups, values["param_groups"], strict=True):
+                # the state may come from another kind of device
+                theirs |= {k: ours[k] for k in ("capturable", "fused") if k in ours}
             optimiser.load_state_dict(values)
-        for group in self._groups():  # the state may come from another kind of device
-            group["capturable"] = self.device.type == "cuda" and self.plan.optimiser != "rmsprop"
         self._recorded = None  # it knows the old state only
         self.rate_scale = float(state["rate_scale"])
         self.usual_loss = float(state["usual_loss"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.regions import grow
-from unet_gui.engine.data import UNLABELLED, Picture
+from unet_gui.engine.data import UNLABELLED, Picture, histogram
+from unet_gui.engine.events import TICK, Event
 from unet_gui.engine.predict import Predictor
 from unet_gui.engine.scribbles import are_strokes, stand_for
 from unet_gui.engine.tiles import plan_tiles
@@ -93,6 +94,8 @@ def answers(predictor: Predictor, pictures: Sequence[Picture]) -> list[Answer]:
 class Judge:
     """Scores answers and chooses the operating point.
 
+    That takes seconds where images are large. So it is done by generators, which yield a `Tick` after each image.
+
     Parameters
     ----------
     score : {"dice", "rand"}
@@ -105,7 +108,7 @@ class Judge:
         self.score, self.classes, self.net = score, classes, net
         self._truth: dict[int, NDArray[np.int32]] = {}
 
-    def judge(self, found: Sequence[Answer], near: tuple[float, ...] | None = None) -> Outcome:
+    def judge(self, found: Sequence[Answer], near: tuple[float, ...] | None = None) -> Generator[Event, None, Outcome]:
         """Score at the best operating point.
 
         Parameters
@@ -115,40 +118,53 @@ class Judge:
             Operating point of the last time: only its neighbourhood is searched. Without it, the whole range.
         """
         if self.score == "rand":
-            score, offsets = self._rand(found, near)
-            return Outcome(score, self._dice_at(found, offsets), cross_entropy(found), offsets)
-        offsets = self._overlap(found, near)
-        dice = self._dice_at(found, offsets)
-        return Outcome(mean_known(dice), dice, cross_entropy(found), offsets)
+            score, offsets = yield from self._rand(found, near)
+            dice = yield from self._dice_at(found, offsets)
+        else:
+            offsets = yield from self._overlap(found, near)
+            dice = yield from self._dice_at(found, offsets)
+            score = mean_known(dice)
+        return Outcome(score, dice, (yield from cross_entropy(found)), offsets)
 
-    def settle(self, found: Sequence[Answer]) -> Outcome:
+    def settle(self, found: Sequence[Answer]) -> Generator[Event, None, Outcome]:
         """Choose the operating point over the whole range, and score.
 
         Where only strokes are painted, as for whole images. While it learns, a network is judged by the painted pixels
         as they are: few of them stand for most of the borders, and that estimate is too unsteady to compare by.
         """
         if self.score != "dice" or not are_strokes([a.label for a in found]):
-            return self.judge(found)
-        offsets = self._overlap(weighed(found, self._overlap(found, None)), None)
+            return (yield from self.judge(found))
+        first = yield from self._overlap(found, None)
+        offsets = yield from self._overlap(weighed(found, first), None)
         # the borders of the answer have moved: weighed again for the score, but not to choose again, which wanders off
-        return self.at(weighed(found, offsets), offsets)
+        return (yield from self.at(weighed(found, offsets), offsets))
 
-    def _overlap(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, ...]:
-        """Return the operating point with the best mean Dice."""
-        return self._two(found) if self.classes == 2 else self._many(found, near)
+    def _overlap(
+        self, found: Sequence[Answer], near: tuple[float, ...] | None
+    ) -> Generator[Event, None, tuple[float, ...]]:
+        """Return the operating point with the best mean Dice; the plain one where a single class is to be seen.
 
-    def at(self, found: Sequence[Answer], offsets: tuple[float, ...]) -> Outcome:
+        Of that class nothing could be too much: the model would say it everywhere.
+        """
+        shown = sum(histogram(a.label)[: self.classes] > 0 for a in found)
+        if np.count_nonzero(shown) < 2:
+            return (0.0,) * self.classes
+        return (yield from self._two(found)) if self.classes == 2 else self._many(found, near)
+
+    def at(self, found: Sequence[Answer], offsets: tuple[float, ...]) -> Generator[Event, None, Outcome]:
         """Score at a given operating point."""
-        dice = self._dice_at(found, offsets)
+        dice = yield from self._dice_at(found, offsets)
         score = mean_known(dice)
         if self.score == "rand":
             rest = [o for c, o in enumerate(offsets) if c != self.net]
-            score = self._rand_at(found, offsets[self.net] - max(rest))
-        return Outcome(score, dice, cross_entropy(found), offsets)
+            score = yield from self._rand_at(found, offsets[self.net] - max(rest))
+        return Outcome(score, dice, (yield from cross_entropy(found)), offsets)
 
     # --- regions
 
-    def _rand(self, found: Sequence[Answer], near: tuple[float, ...] | None) -> tuple[float, tuple[float, ...]]:
+    def _rand(
+        self, found: Sequence[Answer], near: tuple[float, ...] | None
+    ) -> Generator[Event, None, tuple[float, tuple[float, ...]]]:
         """Try thresholds; of the range in which they are as good as the best, the one nearest to `SAFE` wins.
 
         Scores are smoothed first, as a lone peak is luck. On easy images thresholds are as good from the plain decision
@@ -157,7 +173,10 @@ class Judge:
         scan = list(SCAN)
         if near is not None:
             scan = [near[self.net] + d for d in (-1.0, -0.5, 0.0, 0.5, 1.0)]
-        scores = [self._rand_at(found, t) for t in scan]
+        scores: list[float] = []
+        for threshold in scan:
+            score = yield from self._rand_at(found, threshold)
+            scores.append(score)
         padded = np.pad(scores, 1, mode="edge")
         smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
         best = low = high = int(smooth.argmax())
@@ -166,12 +185,16 @@ class Judge:
         while high < len(scan) - 1 and smooth[high + 1] >= smooth[best] - AS_GOOD:
             high += 1
         chosen = float(np.clip(SAFE, scan[low], scan[high]))
-        score = self._rand_at(found, chosen)
+        score = yield from self._rand_at(found, chosen)
         return score, tuple(chosen if c == self.net else 0.0 for c in range(self.classes))
 
-    def _rand_at(self, found: Sequence[Answer], offset: float) -> float:
+    def _rand_at(self, found: Sequence[Answer], offset: float) -> Generator[Event, None, float]:
         """Return the mean Rand F where the net gets this offset and the other classes none."""
-        return mean_known([self._rand_of(i, a, offset) for i, a in enumerate(found)])
+        scores = []
+        for i, answer in enumerate(found):
+            scores.append(self._rand_of(i, answer, offset))
+            yield TICK
+        return mean_known(scores)
 
     def _rand_of(self, number: int, answer: Answer, offset: float) -> float:
         if number not in self._truth:
@@ -183,7 +206,7 @@ class Judge:
 
     # --- overlap
 
-    def _two(self, found: Sequence[Answer]) -> tuple[float, ...]:
+    def _two(self, found: Sequence[Answer]) -> Generator[Event, None, tuple[float, ...]]:
         """Return the threshold with the best mean Dice, from histograms."""
         edges = np.linspace(-6, 6, 97)
         hist = np.zeros((2, len(edges) + 1))
@@ -192,6 +215,7 @@ class Judge:
             for c in (0, 1):
                 at = a.label.ravel() == c
                 hist[c] += np.bincount(bins[at], a.weights(at), len(edges) + 1)
+            yield TICK
         below = hist.cumsum(1)[:, :-1]  # of each class, below each edge: called class 0
         total = hist.sum(1)
         hit0, hit1 = below[0], total[1] - below[1]
@@ -245,11 +269,12 @@ class Judge:
         known = [w for w in weights if w is not None]
         return np.concatenate(logits, axis=1), np.concatenate(truth), np.concatenate(known) if known else None
 
-    def _dice_at(self, found: Sequence[Answer], offsets: Sequence[float]) -> tuple[float, ...]:
+    def _dice_at(self, found: Sequence[Answer], offsets: Sequence[float]) -> Generator[Event, None, tuple[float, ...]]:
         table = np.zeros((self.classes, self.classes))
         for a in found:
             at = (a.label != UNLABELLED).ravel()
             table += self._table(a.label.ravel()[at], decided(a.logits, offsets).ravel()[at], a.weights(at))
+            yield TICK
         return self._dice(table)
 
     def _table(self, truth: NDArray[np.uint8], said: NDArray[np.int64], weight: NDArray[np.float32] | None) -> NDArray:
@@ -282,7 +307,7 @@ def mean_known(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def cross_entropy(found: Sequence[Answer]) -> float:
+def cross_entropy(found: Sequence[Answer]) -> Generator[Event, None, float]:
     """Return the mean cross-entropy over the labelled pixels."""
     total, count = 0.0, 0.0
     for a in found:
@@ -291,6 +316,7 @@ def cross_entropy(found: Sequence[Answer]) -> float:
         loss = F.cross_entropy(torch.from_numpy(a.logits)[None], label, ignore_index=UNLABELLED, reduction=kind)
         total += float(loss if a.weight is None else (loss[0] * torch.from_numpy(a.weight)).sum())
         count += float((a.label != UNLABELLED).sum() if a.weight is None else a.weight.sum())
+        yield TICK
     return total / count if count else float("nan")
 
 

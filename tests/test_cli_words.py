@@ -56,8 +56,8 @@ def test_pages_are_counted_as_people_count_them(stack: Path, tmp_path: Path, cap
     assert main([*words, "--device", "cpu", "--json"]) == 0  # a program gets the key
     (started,) = [e for e in map(json.loads, capsys.readouterr().out.splitlines()) if e["kind"] == "train_started"]
     assert started["val_images"] == ["s.tif#3"]
-    assert main([*words[:-1], "3", "--device", "cpu"]) == 2
-    assert "“3” does not say which pages are meant. Write “page 17” or " in capsys.readouterr().err
+    assert main([*words[:-1], "3", "--device", "cpu"]) == 0  # a position, and it is said which page that is
+    assert "s.tif, page 4 is held back" in capsys.readouterr().err
 
 
 def test_each_page_of_a_stack_is_named(stack: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -57,10 +57,9 @@ def test_pages_count_from_one_as_they_are_told(wish: str | list[str], wanted: li
     assert select(PAGES, wish) == wanted
 
 
-@pytest.mark.parametrize("wish", ["2", "2-3", "s.tif, page 1, 3", "1, page 2"])
-def test_a_number_that_once_was_a_page_counted_from_zero_never_means_another(wish: str) -> None:
-    with pytest.raises(UserError, match=r"which pages are meant. Write “page 17”"):
-        select(PAGES, wish)
+@pytest.mark.parametrize(("wish", "wanted"), [("2", [2]), ("2-5", [2, 3, 4, 5]), ("s.tif, page 1, 3", [0, 3])])
+def test_a_number_alone_is_a_position_as_it_always_was(wish: str, wanted: list[int]) -> None:
+    assert select(PAGES, wish) == wanted
     assert select([ImageRef("page 2.png"), ImageRef("page 3.png")], "page 3.png, 2") == [0, 1]
 
 

@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"\d+")
 _PAGES = re.compile(r"(?:(.*\S)\s+)?pages?\s*(\d+)(?:\s*-\s*(\d+))?", re.IGNORECASE)
 _OF_STACK = re.compile(r"(\.(?:tiff?|btf|tf8)),\s*(?=pages?\s*\d)", re.IGNORECASE)
 _HOW = "Use names, numbers, or ranges like 16-19."
-_HOW_PAGES = "Write “page 17” or “page 17-20”; pages count from 1. A file goes by its name."
+_HOW_PAGES = "Write “page 17” or “page 17-20”; pages count from 1. Numbers alone are positions, from 0."
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def numbers_of(refs: Sequence[ImageRef]) -> list[int]:
 def select(refs: Sequence[ImageRef], wish: str | Sequence[str]) -> list[int]:
     """Return the positions of the images that a person named.
 
-    Where there are stacks, numbers alone are refused: they once counted pages from 0, while people are told pages that
-    count from 1.
+    A number alone that is in no name is a position, counted from 0, also that of a page; ``page 17`` is what messages
+    call it, counted from 1.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def select(refs: Sequence[ImageRef], wish: str | Sequence[str]) -> list[int]:
             stack = pages[1] or stack
             hits = _pages(refs, stack, int(pages[2]), int(pages[3] or pages[2]))
         else:
-            hits = _matches(refs, numbers, part, stacks)
+            hits = _matches(refs, numbers, part)
         if not hits:
             raise UserError(f"No labelled image is called “{part}”.", hint=_HOW_PAGES if stacks else _HOW)
         chosen.update(hits)
@@ -111,14 +111,12 @@ def _pages(refs: Sequence[ImageRef], stack: str, first: int, last: int) -> list[
     ]
 
 
-def _matches(refs: Sequence[ImageRef], numbers: list[int], part: str, stacks: bool) -> list[int]:
+def _matches(refs: Sequence[ImageRef], numbers: list[int], part: str) -> list[int]:
     names = [_names_of(ref) for ref in refs]
     exact = [i for i, n in enumerate(names) if part in n[:3]]
     if exact:
         return exact
     span = _RANGE.fullmatch(part)
-    if (part.isdigit() or span) and stacks:
-        raise UserError(f"“{part}” does not say which pages are meant.", hint=_HOW_PAGES)
     if part.isdigit():
         return [i for i, n in enumerate(numbers) if n == int(part)]
     if span and not any(part == n[3] for n in names):

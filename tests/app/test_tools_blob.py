@@ -122,6 +122,17 @@ def test_a_paste_over_the_border_is_cut(driver: Driver) -> None:
     assert is_class(driver, 2) == 1196 + 20 * 16 - 4
 
 
+def test_pasting_nothing_says_so_and_changes_no_tool(driver: Driver) -> None:
+    said: list[str] = []
+    driver.view.message.connect(said.append)
+    driver.tool("polygon")
+    driver.click(20, 20)
+    driver.view.paste()
+    assert said[-1] == "Nothing was copied yet"
+    assert driver.view.tool == "polygon"
+    assert driver.view.undo_text, "the shape in progress is there"
+
+
 def test_copying_nothing_says_so(driver: Driver) -> None:
     said = []
     driver.view.message.connect(said.append)

@@ -175,9 +175,6 @@ class BlobTool(_LabelBlobTool):
     def paste(self) -> None:
         """Let what was copied hang at the pointer until the next click."""
         self.cancel()
-        if self.canvas.clip is None:
-            self.canvas.say("Nothing was copied yet")
-            return
         self._pasting = True
         if self._pointer is not None:
             self._show_paste(self._pointer)

@@ -264,6 +264,9 @@ class CanvasView(CanvasSurface):
         """Let what was copied hang at the pointer until the next click."""
         if not self._bench.has_label:
             return
+        if self._bench.clip is None:  # nobody is given another tool for nothing
+            self._bench.say("Nothing was copied yet")
+            return
         if not isinstance(self._hand.tool, BlobTool):
             self.set_tool(BlobTool.info.id)
         assert isinstance(self._hand.tool, BlobTool)

@@ -149,6 +149,7 @@ TRAINING_CHOICES: dict[str, tuple[type, str, str]] = {
         "mirror pictures left to right, either way, turn them too",
     ),
     "inpaint": (float, "X", "weight of guessing hidden parts of the pictures, beside the loss; 0 = do not"),
+    "first_weights": (str, "drawn|random", "what to begin with: learned from drawn pictures, or random"),
     "patience": (int, "N", "validations without a better score until it stops; 0 = never"),
     "precision": (str, "auto|fp32|bf16", "numbers to compute with (default: what the device is fast with)"),
 }

@@ -198,7 +198,7 @@ def test_scribbles(make_folder: Callable[..., Dataset], tmp_path: Path) -> None:
         dataset.save_label(ref, sparse, overwrite=True)
     events = list(train(dataset, tmp_path / "m.safetensors", small(steps=150, val="none")))
     plan = started(events).plan
-    assert "2%" in plan[0] or "3%" in plan[0]
+    assert "2\N{NO-BREAK SPACE}%" in plan[0] or "3\N{NO-BREAK SPACE}%" in plan[0]
     model = Model.load(tmp_path / "m.safetensors", "cpu")
     from tests.engine.conftest import blobs
 
@@ -506,7 +506,7 @@ def test_start_from_another_model(make_folder: Callable[..., Dataset], tmp_path:
     assert "the layer of the answer begins anew" in told[0]
     other = dataclasses.replace(config, width=6)
     told = [e.text for e in train(dataset, tmp_path / "d.safetensors", other) if isinstance(e, Warned)]
-    assert any("% of the weights fit" in text for text in told)
+    assert any("\N{NO-BREAK SPACE}% of the weights fit" in text for text in told)
     assert Model.load(tmp_path / "c.safetensors", "cpu").arch.outputs == 4
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unet_gui.core.errors import UserError
+from unet_gui.core.text import percent
 from unet_gui.engine.augment import Augmentation
 from unet_gui.engine.data import SPARSE
 from unet_gui.engine.fingerprint import Fingerprint
@@ -172,6 +173,8 @@ def check_wishes(config: TrainConfig) -> None:
         raise UserError(f"There are no symmetries called “{config.symmetries}”.", hint=f"Use {wishes} or turns.")
     if config.normalisation not in (None, "image", "dataset"):
         raise UserError(f"There is no normalisation called “{config.normalisation}”.", hint="Use image or dataset.")
+    if config.first_weights not in (None, "drawn", "random"):
+        raise UserError(f"There are no first weights called “{config.first_weights}”.", hint="Use drawn or random.")
     for name, (low, high) in limits.items():
         value = getattr(config, name)
         if value is not None and not low <= value <= high:
@@ -367,7 +370,7 @@ def _words(plan: Plan, prints: Fingerprint, why_stem: str, asked: bool) -> tuple
         else "The score is Dice: how well the areas overlap."
     )
     return (
-        f"{_count_words(prints)}, {colour}, {prints.labelled:.0%} of the pixels labelled.",
+        f"{_count_words(prints)}, {colour}, {percent(prints.labelled)} of the pixels labelled.",
         *_grey_words(plan, prints),
         why_stem,
         _symmetry_words(plan.symmetries, prints, asked),
@@ -419,5 +422,7 @@ def _grey_words(plan: Plan, prints: Fingerprint) -> tuple[str, ...]:
     said = [f"Brightness and contrast are evened out for {of}."]
     share = prints.brighter[-1] if len(prints.brighter) == 2 else float("nan")
     if 0.05 < share < 0.95:
-        said.append(f"The second class is brighter than the first in {share:.0%} of the images, darker in the others.")
+        said.append(
+            f"The second class is brighter than the first in {percent(share)} of the images, darker in the others."
+        )
     return tuple(said)

@@ -20,6 +20,7 @@ from unet_gui.core.errors import UserError, is_out_of_memory
 from unet_gui.core.images import ImageRef, channels_beyond, image_info
 from unet_gui.core.project import Dataset
 from unet_gui.core.regions import nets_of, voted
+from unet_gui.core.text import percent
 from unet_gui.engine.batches import repeats_for, seldom_classes
 from unet_gui.engine.data import (
     SCANNED,
@@ -291,7 +292,7 @@ def _check_twin(pictures: Pictures, entry: Entry, other: Entry) -> Generator[Eve
     if wrong > 0.01:
         yield Warned(
             f"{twin.key} and {picture.key} are the same picture, but their labels contradict each other "
-            f"in {wrong:.0%} of the pixels."
+            f"in {percent(wrong)} of the pixels."
         )
 
 

@@ -38,6 +38,9 @@ class TrainConfig:
         Go on from the checkpoint beside ``out`` if there is one; the budget is then the whole, not an addition.
     init : Path, optional
         Model to start from; what fits is kept.
+    first_weights : {"drawn", "random"}, optional
+        Begin with what was learned from pictures that the program draws, or with random numbers. None: ``fast`` begins
+        with the former where the network is of such a shape and ``init`` is None.
     width, depth, stem, crop, batch, learning_rate, channels : optional
         Base channels, levels of pooling, side of the pixel blocks (1, 2 or 4), crop side in pixels, crops a step,
         peak rate, input channels (1 to 4).
@@ -72,6 +75,7 @@ class TrainConfig:
     device: str = "auto"
     resume: bool = False
     init: Path | None = None
+    first_weights: str | None = None
     width: int | None = None
     depth: int | None = None
     stem: int | None = None

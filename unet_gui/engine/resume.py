@@ -27,6 +27,7 @@ BEGUN_WITH = (
     "learning_rate",
     "inpaint",
     "init",
+    "first_weights",
     "seed",
 )
 """Wishes that only the beginning of a training hears."""

@@ -193,9 +193,18 @@ class Run:
             self.notes.append("There is no earlier training of this name to go on with: a new one begins.")
         if self.config.init is not None:
             self.notes.append(self.trainer.start_from(Model.load(self.config.init, "cpu"), self.config.init.name))
+        elif self._wants_drawn():
+            if self.trainer.start_from_drawn():
+                self.words += ("It begins with what it has learned from pictures that the program draws.",)
+            elif self.config.first_weights:
+                self.notes.append("No network of this shape has learned from drawn pictures: it begins at random.")
         (reduced,) = self.together.agree(float(self._use_reduced()))
         self.trainer.reduced = bool(reduced)
         self.trainer.remember()
+
+    def _wants_drawn(self) -> bool:
+        wish = self.config.first_weights
+        return wish == "drawn" or (wish is None and self.plan.recipe != "tutorial")
 
     def _use_reduced(self) -> bool:
         if self.config.precision != "auto" or self.plan.recipe == "tutorial":

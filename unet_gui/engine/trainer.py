@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 from typing import Any
@@ -13,10 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unet_gui.core.text import percent
 from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.batches import Batch
 from unet_gui.engine.data import UNLABELLED
 from unet_gui.engine.device import DeviceChoice, layout_of
+from unet_gui.engine.first_weights import drawn_weights, fitting
 from unet_gui.engine.inpaint import draw_hidden, guess_loss, hide, make_head
 from unet_gui.engine.losses import cross_entropy_dice, masked_bce
 from unet_gui.engine.model import Model
@@ -93,19 +95,28 @@ class Trainer:
         weights = plan.class_weights or (1.0,) * plan.arch.classes
         self._class_weights = torch.tensor(weights, device=device.torch)
 
+    def start_from_drawn(self) -> bool:
+        """Begin with what was learned from drawn pictures. False when the network is of another shape."""
+        taken = drawn_weights(self.net)
+        self._take(taken)
+        return bool(taken)
+
     def start_from(self, model: Model, name: str) -> str:
         """Take over what fits of another model; return what of it did, in words."""
-        taken = fitting_state(self.net, model, self.plan)
-        self.net.load_state_dict(taken, strict=False)
-        if self.average is not self.net:
-            self.average.load_state_dict(self.net.state_dict())
+        taken = fitting(self.net, model.net.state_dict(), model.arch.in_channels, answer=True)
+        self._take(taken)
         left = [key for key, _ in self.net.named_parameters() if key not in taken]
         if not left:
             return f"Starting from {name}, with all its weights."
         if all(key.startswith("outc.") for key in left):
             return f"Starting from {name}; the layer of the answer begins anew, as the classes are others."
         fit = sum(p.numel() for key, p in self.net.named_parameters() if key in taken)
-        return f"Starting from {name}: of this network {fit / count_parameters(self.net):.0%} of the weights fit."
+        return f"Starting from {name}: of this network {percent(fit / count_parameters(self.net))} of the weights fit."
+
+    def _take(self, weights: Mapping[str, Tensor]) -> None:
+        self.net.load_state_dict(weights, strict=False)
+        if self.average is not self.net:
+            self.average.load_state_dict(self.net.state_dict())
 
     def step(self, batch: Batch | Windows, progress: float) -> Tensor:
         """Learn from one batch; return its loss, still on the device."""
@@ -267,32 +278,3 @@ class RecordedStep:
 def _numbers(net: nn.Module) -> list[Tensor]:
     """Return all weights and running statistics of a network."""
     return [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]
-
-
-def fitting_state(net: UNet, model: Model, plan: Plan) -> dict[str, Tensor]:
-    """Return the weights of another model that this network can start from.
-
-    The input layer is adapted between grey and colour; rows of the output layer are not taken when the number of
-    classes differs.
-    """
-    wanted = net.state_dict()
-    taken: dict[str, Tensor] = {}
-    for name, value in model.net.state_dict().items():
-        if name not in wanted:
-            continue
-        if name == "inc.double_conv.0.weight":
-            value = _adapt_input(value, model.arch.in_channels, plan.arch.in_channels)
-        if value.shape == wanted[name].shape:
-            taken[name] = value.to(wanted[name].dtype)
-    return taken
-
-
-def _adapt_input(weight: Tensor, have: int, want: int) -> Tensor:
-    """Spread the weights of the first layer from one colour over three, or add up those of three."""
-    if have == want or (have != 1 and want != 1):
-        return weight
-    out, inputs, *size = weight.shape
-    block = inputs // have
-    parts = weight.reshape(out, have, block, *size)
-    parts = parts.sum(1, keepdim=True) if want == 1 else parts.repeat(1, want, 1, 1, 1) / want
-    return parts.reshape(out, want * block, *size)

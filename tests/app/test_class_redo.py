@@ -235,3 +235,22 @@ def test_an_undo_that_cannot_be_leaves_the_redo_of_the_classes(qtbot: QtBot, ope
     assert any("a class that is no more" in message.text for message in window.stage.messages.messages)
     redo(qtbot, window)
     assert [info.name for info in window.session.classes] == ["ground", "object"]
+
+
+def test_a_class_that_is_used_elsewhere_does_not_stand_before_older_strokes(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    session = window.session
+    for y in (20, 40):
+        drag(window, (20, y), (40, y))
+    go_to(qtbot, session, 1)
+    add(window, "mine")
+    QTest.keyClick(window, Qt.Key.Key_2)
+    drag(window, (20, 20), (40, 20))
+    go_to(qtbot, session, 0)
+    for _ in range(5):
+        undo(qtbot, window)
+    assert session.labels is not None
+    assert (session.labels.ids == UNLABELLED).all(), "both strokes of this image are taken back"
+    assert ids_of(window) == [0, 1, 2], "the other image needs it"

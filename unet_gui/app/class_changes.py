@@ -175,6 +175,8 @@ class ClassChanges(QObject):
         if touched.images:
             text = f"{words.pixels(touched)} have a class that would go. Remove or merge it instead."
             self.said.emit(Message("info", text, topic="classes", passing=True))
+            self._done.pop()  # else it would stand before what can be undone in this image
+            self.changed.emit()
             return
         self._done.pop()
         self._session.settled.emit(DONE)

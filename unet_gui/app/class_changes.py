@@ -17,6 +17,7 @@ from unet_gui.app.jobs import JobRunner
 from unet_gui.app.messages import Message, Offer
 from unet_gui.app.model_jobs import CountJob, RelabelJob
 from unet_gui.app.session import Session
+from unet_gui.core.encoding import present
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
@@ -67,6 +68,9 @@ class ClassChanges(QObject):
         self._half: set[str] = set()  # topics of changes that were interrupted
         self._moving = False  # a change is being taken back or made again, or waits for that
         self._made = 0  # new changes of labels until now
+        # an added class that only other images show, so that it cannot go, and the image in which that was told: there
+        # *Undo* takes back what is older
+        self._elsewhere: tuple[Change | None, str] = None, ""
         self._counted_at = 0  # changes of labels when counting began: what is painted meanwhile is not counted
         self._broom = Chores(1, self)
         session.folder_changed.connect(self.forget)
@@ -84,7 +88,9 @@ class ClassChanges(QObject):
     def undo_text(self) -> str:
         """The change that *Undo* takes back next; empty when something else was done since."""
         last = self._done[-1] if self._done and not self._moving else None
-        return last.text if last is not None and self._session.edits.balance <= last.balance else ""
+        if last is None or (last is self._elsewhere[0] and self._session.key == self._elsewhere[1]):
+            return ""
+        return last.text if self._session.edits.balance <= last.balance else ""
 
     @property
     def redo_text(self) -> str:
@@ -175,8 +181,10 @@ class ClassChanges(QObject):
         if touched.images:
             text = f"{words.pixels(touched)} have a class that would go. Remove or merge it instead."
             self.said.emit(Message("info", text, topic="classes", passing=True))
-            self._done.pop()  # else it would stand before what can be undone in this image
-            self.changed.emit()
+            labels = self._session.labels
+            if labels is None or not new & set(present(labels.ids).tolist()):
+                self._elsewhere = change, self._session.key
+                self.changed.emit()
             return
         self._done.pop()
         self._session.settled.emit(DONE)

@@ -127,17 +127,17 @@ class _Row(QStyledItemDelegate):
 
 
 class _Typed(NamedTuple):
-    """A name that is being typed, for which class, and where in it the person is."""
+    """A name that is being typed, for which class, and where in it the person is; no text while none was typed."""
 
     class_id: int
-    text: str
+    text: str | None
     at: int
     selected: tuple[int, int] | None
 
     @classmethod
     def in_(cls, field: QLineEdit, class_id: int) -> _Typed:
         selected = (field.selectionStart(), field.selectionLength()) if field.hasSelectedText() else None
-        return cls(class_id, field.text(), field.cursorPosition(), selected)
+        return cls(class_id, field.text() if field.isModified() else None, field.cursorPosition(), selected)
 
 
 class _List(KeysToWindow, QListWidget):
@@ -326,8 +326,9 @@ class ClassesSection(Section):
         """Let the person go on with the name that was being typed when the list was filled anew."""
         self.edit(typed.class_id)
         field = self._delegate.field
-        if field is not None:  # there still is that class
+        if field is not None and typed.text is not None:  # there still is that class
             field.setText(typed.text)
+            field.setModified(True)
             field.setCursorPosition(typed.at)
             if typed.selected:
                 field.setSelection(*typed.selected)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,34 @@ def test_as_at_home_with_a_bad_image_and_a_lost_worker(
     again = list(segment_on_cluster(items, config, address))[-1]
     assert isinstance(again, SegmentFinished)
     assert (again.done, again.skipped, again.failed) == (0, 39, 1)
+
+
+def test_a_result_that_does_not_come_is_asked_for_again(
+    cluster: tuple[str, list[subprocess.Popen[bytes]]],
+    tmp_path: Path,
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when its worker is lost after it was ready: to wait for it took five minutes, which nobody could stop."""
+    from distributed import Future
+
+    from unet_gui.engine.cluster import segment_on_cluster
+
+    asked, plain = Counter[str](), Future.result
+
+    def result(self: Future, timeout: float | None = None) -> object:
+        asked[self.key] += 1
+        if asked[self.key] < 3:
+            raise TimeoutError
+        return plain(self, timeout)
+
+    monkeypatch.setattr(Future, "result", result)
+    items = _items(tmp_path / "images", tmp_path / "out", 4)
+    last = list(segment_on_cluster(items, SegmentConfig(tiny_model, device="cpu"), cluster[0]))[-1]
+    assert isinstance(last, SegmentFinished)
+    assert (last.done, last.failed) == (4, 0)
+    assert len(asked) == 4
+    assert min(asked.values()) == 3
 
 
 def test_every_worker_is_lost_and_another_one_comes(

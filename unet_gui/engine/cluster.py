@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 PATIENCE = 0.2
 """Seconds between two looks at the results, and so the longest a stop waits."""
+MOST_PATIENCE = 2.0
+"""Seconds that a result is waited for at most before it is asked for again: doubled from `PATIENCE` each time."""
 AHEAD = 4
 """Images handed out per worker beyond those in hand; the others wait here, where they can be stopped."""
 NOBODY = 30.0
@@ -125,6 +127,7 @@ class _Spread:
     ) -> None:
         self.client, self.items, self.config, self.model, self.scheduler = client, items, config, model, scheduler
         self.out: dict[Future, tuple[int, ...]] = {}
+        self.wait = PATIENCE
         self.written = self.skipped = self.failed = 0
 
     @property
@@ -193,11 +196,16 @@ class _Spread:
                 details=str(lost_work),
             ) from lost_work
         for future in ready:
+            try:  # where its worker is lost by now, that may take minutes: it is asked for again, and stopped meanwhile
+                error = future.exception(timeout=self.wait)
+                results = future.result(timeout=self.wait) if error is None else []
+            except (TimeoutError, asyncio.TimeoutError):
+                self.wait = min(2 * self.wait, MOST_PATIENCE)
+                yield TICK
+                continue
+            self.wait = PATIENCE
             unit = self.out.pop(future)
-            error = future.exception()
-            if error is None:
-                results = future.result()
-            else:
+            if error is not None:
                 lost = type(error).__name__ == "KilledWorker"
                 message = "cost several workers their lives." if lost else "could not be segmented."
                 hint = "Is there enough memory?" if lost else ""

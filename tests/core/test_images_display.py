@@ -122,3 +122,12 @@ def test_the_noise_of_an_empty_picture_is_not_all_that_is_seen() -> None:
 def test_16_bit_gets_a_window_of_its_own() -> None:
     deep = np.random.default_rng(0).integers(1000, 2000, (300, 300)).astype(np.uint16)
     assert first_window(deep) == auto_window(deep)
+
+
+@pytest.mark.parametrize("mark", [-3.4e38, 9.97e36, 1e20, np.nan, -np.inf])
+def test_what_programs_write_for_missing_pixels_is_not_in_the_window(mark: float) -> None:
+    picture = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    picture[:16] = mark
+    low, high = auto_window(picture)
+    assert 0.2 < low < 0.3
+    assert 0.9 < high <= 1

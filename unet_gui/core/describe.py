@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unet_gui.core.display import are_numbers
 from unet_gui.core.errors import ImageError, UserError
 from unet_gui.core.images import ImageRef, channels_beyond, image_info, open_image
 from unet_gui.core.model_info import CHECKPOINT, looks_like_torch_file, read_model_info, unfinished
@@ -179,7 +180,7 @@ class _Values:
     def add(self, pixels: np.ndarray) -> None:
         """Look at one page."""
         self._pixels += pixels.size
-        finite = pixels[np.isfinite(pixels)] if pixels.dtype.kind == "f" else pixels
+        finite = pixels[are_numbers(pixels)] if pixels.dtype.kind == "f" else pixels
         self._unreal += pixels.size - finite.size
         if finite.size:
             self._ranges.append((finite.min().item(), finite.max().item()))
@@ -196,7 +197,9 @@ class _Values:
             lows, highs = zip(*self._ranges, strict=True)
             facts = {"lowest value": min(lows), "highest value": max(highs)}
         if self._unreal:
-            facts["not a number"] = f"{100 * self._unreal / self._pixels:.1f} % of the pixels (NaN or infinite)"
+            facts["not a number"] = (
+                f"{100 * self._unreal / self._pixels:.1f} % of the pixels (NaN, infinite, or beyond 1e18)"
+            )
         found = np.flatnonzero(self._counts).tolist()
         if self._whole and 0 < len(found) <= 32:  # few values: probably a label, so say which
             shares = (f"{value}: {100 * self._counts[value] / self._pixels:.1f} %" for value in found)

@@ -17,6 +17,14 @@ _LIGHTS = 1e-4
 _LEAST = 8
 """Steps that a dark picture is stretched from at least: of an empty one, noise is all that would be seen."""
 
+NO_NUMBER = 1e18
+"""No grey value is as large: where a pixel is missing, programs write -3.4e38, 9.97e36 or 1e20 as well as NaN."""
+
+
+def are_numbers(pixels: np.ndarray) -> np.ndarray:
+    """Return where a float picture has numbers (bool): neither NaN nor infinity, nor a mark of what is missing."""
+    return (pixels > -NO_NUMBER) & (pixels < NO_NUMBER)
+
 
 def _visible(array: np.ndarray) -> np.ndarray:
     """Return the channels that are shown: grey, or three colours (two channels become red and green)."""
@@ -85,13 +93,13 @@ def auto_window(array: np.ndarray, percent: float = 0.35) -> tuple[float, float]
     Returns
     -------
     (float, float)
-        Low and high, always ``low < high``. Not-a-number and infinite pixels are left out.
+        Low and high, always ``low < high``. Pixels that are no number are left out.
     """
     shown = _visible(array).ravel()
     if shown.size > 2**20:
         shown = shown[:: shown.size // 2**20 + 1]
     if shown.dtype.kind == "f":
-        shown = shown[np.isfinite(shown)]
+        shown = shown[are_numbers(shown)]
     if shown.size == 0:
         return 0.0, 1.0
     low, high = (float(value) for value in np.percentile(shown.astype(np.float64), (percent, 100.0 - percent)))

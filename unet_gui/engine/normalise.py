@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
+from unet_gui.core.display import are_numbers
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageSource
@@ -19,9 +20,6 @@ SAMPLE_PIXELS = 4_000_000
 BLOCK = 256
 LIMIT = 50.0
 """Standard deviations from the mean beyond which a value is a fault of the camera: one of 1e8 would drown a batch."""
-
-NO_NUMBER = 1e18
-"""No grey value is as large: where a pixel is missing, programs write -3.4e38, 9.97e36 or 1e20 as well as NaN."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +163,8 @@ def _for_opencv(pixels: NDArray) -> NDArray:
 
 def finite(pixels: NDArray, fill: Sequence[float] = ()) -> NDArray:
     """Replace what is no number in a float picture by the mean of each channel, or by 0 if none is given."""
-    known = _known(pixels) if pixels.dtype.kind == "f" else np.True_
+    known = are_numbers(pixels) if pixels.dtype.kind == "f" else np.True_
     return pixels if known.all() else np.where(known, pixels, np.asarray(fill or (0.0,), pixels.dtype))
-
-
-def _known(pixels: NDArray) -> NDArray[np.bool_]:
-    """Return where a float picture has numbers: neither NaN nor infinity, nor a mark of what is missing."""
-    return (pixels > -NO_NUMBER) & (pixels < NO_NUMBER)
 
 
 def sample(source: ImageSource | NDArray) -> NDArray:
@@ -211,7 +204,7 @@ def measure(pixels: NDArray) -> Stats:
     means, stds = [], []
     for channel in pixels.reshape(-1, 1 if pixels.ndim == 2 else pixels.shape[2]).T:
         values = channel.astype(np.float32)
-        values = values[_known(values)] if pixels.dtype.kind == "f" else values
+        values = values[are_numbers(values)] if pixels.dtype.kind == "f" else values
         if values.size > 1000:
             low, high = np.percentile(values, (0.1, 99.9))
             values = np.clip(values, low, high)

@@ -1,6 +1,6 @@
 """Make ``resources/weights/drawn-WIDTH.safetensors``: what a network learns from pictures that are drawn here.
 
-``python docs/make_first_weights.py --width 16 --minutes 30`` in a checkout. Pictures go to a temporary folder. See
+``python docs/make_first_weights.py --width 16 --steps 15000`` in a checkout. Pictures go to a temporary folder. See
 ``docs/adr/0013-first-weights.md``.
 """
 
@@ -256,7 +256,7 @@ def draw(number: int, side: int = SIDE) -> tuple[Grid, Grid]:
     return recorded(rng, scene.image), scene.ids
 
 
-def make(folder: Path, width: int, minutes: float) -> None:
+def make(folder: Path, width: int, steps: int) -> None:
     """Draw pictures, learn from them, and keep the weights in 16 bits, without the layer of the answer."""
     for number in range(PICTURES):
         image, ids = draw(number)
@@ -267,7 +267,7 @@ def make(folder: Path, width: int, minutes: float) -> None:
     dataset.set_classes([ClassInfo(i, name, color_of(i)) for i, name in enumerate(CLASSES)])
     out = folder / "drawn.safetensors"
     config = TrainConfig(
-        minutes=minutes,
+        steps=steps,
         val="0-39",
         score="dice",
         normalisation="image",
@@ -297,10 +297,10 @@ def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--steps", type=int, default=15_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder), arguments.width, arguments.minutes)
+        make(Path(folder), arguments.width, arguments.steps)
 
 
 if __name__ == "__main__":

@@ -25,13 +25,20 @@ def _qsettings_in_tmp(tmp_path_factory: pytest.TempPathFactory) -> None:
         QSettings.setPath(form, QSettings.Scope.UserScope, folder)
 
 
-@pytest.fixture(autouse=True)
-def _rings_end_here() -> Iterator[None]:
-    """What hangs in a ring is collected after each test in this thread, as in the window, where it may hold timers."""
+@pytest.fixture(scope="module", autouse=True)
+def _garbage_of_this_thread() -> Iterator[None]:
+    """As in the window, nothing is collected by whatever thread makes the next object: it may hold timers."""
     gc.disable()
     yield
     gc.enable()
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _rings_end_here() -> Iterator[None]:
+    """What hangs in a ring is collected after each test: it is young, and to look through everything takes long."""
+    yield
+    gc.collect(1)
 
 
 PATIENCE_MS = 5000

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +41,22 @@ def predict(qtbot: QtBot, session: Session, index: int, ids: np.ndarray) -> None
         qtbot.waitUntil(lambda: session.prediction is not None and np.array_equal(session.prediction, ids))
 
 
-def test_the_meter_compares_what_the_model_said_before_with_the_finished_label(qtbot: QtBot, tmp_path: Path) -> None:
+@contextmanager
+def metered(qtbot: QtBot, folder: Path) -> Iterator[tuple[Session, ProgressSection, Meter, TouchUp]]:
+    """Open a folder whose finished labels are compared with what the model had said."""
     section = ProgressSection()
     qtbot.addWidget(section)
-    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
+    with open_session(qtbot, folder) as (session, _):
         meter = Meter(session, section)
         touch_up = TouchUp(session, lambda: None, lambda: [])
         touch_up.finished.connect(meter.on_finished)
+        yield session, section, meter, touch_up
+        meter.close()
+        touch_up.close()
+
+
+def test_the_meter_compares_what_the_model_said_before_with_the_finished_label(qtbot: QtBot, tmp_path: Path) -> None:
+    with metered(qtbot, write_folder(tmp_path / "x")) as (session, section, _meter, touch_up):
         predicted = np.zeros(SHAPE, np.uint8)
         predicted[:, 40:] = 1
         predict(qtbot, session, 0, predicted)
@@ -57,8 +68,6 @@ def test_the_meter_compares_what_the_model_said_before_with_the_finished_label(q
         assert shown["Dice object"] == f"{2 * 20 / (20 + 40):.2f}"
         kept = session.dataset.settings["meter"] if session.dataset else {}
         assert [row["key"] for row in kept["rows"]] == ["0.png"]
-        meter.close()
-        touch_up.close()
 
 
 @pytest.mark.parametrize("looked", [True, False])
@@ -66,37 +75,23 @@ def test_what_is_accepted_unseen_is_no_agreement(
     qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looked: bool
 ) -> None:
     monkeypatch.setattr("unet_gui.app.meter.LOOK", 0.0 if looked else math.inf)
-    section = ProgressSection()
-    qtbot.addWidget(section)
-    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
-        meter = Meter(session, section)
-        touch_up = TouchUp(session, lambda: None, lambda: [])
-        touch_up.finished.connect(meter.on_finished)
+    with metered(qtbot, write_folder(tmp_path / "x")) as (session, section, meter, touch_up):
         predict(qtbot, session, 0, truth(0))
         touch_up.done()
         meter._chores.close(finish=True)
         qtbot.waitUntil(lambda: bool(session.dataset and session.dataset.settings.get("meter")))
         assert section.isHidden() != looked
         assert "accept as it is counts as agreement" in section._text.text() or not looked
-        meter.close()
-        touch_up.close()
 
 
 def test_a_prediction_made_after_labelling_does_not_count(qtbot: QtBot, tmp_path: Path) -> None:
-    section = ProgressSection()
-    qtbot.addWidget(section)
-    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
-        meter = Meter(session, section)
-        touch_up = TouchUp(session, lambda: None, lambda: [])
-        touch_up.finished.connect(meter.on_finished)
+    with metered(qtbot, write_folder(tmp_path / "x")) as (session, section, meter, touch_up):
         paint(session, Rect(0, 0, 20, 20), 1)
         saved(qtbot, session)
         predict(qtbot, session, 0, np.ones(SHAPE, np.uint8))
         touch_up.done()
         meter._chores.close(finish=True)
         assert section.isHidden(), "the model may have learned from this image"
-        meter.close()
-        touch_up.close()
 
 
 def test_clear_is_one_step(qtbot: QtBot, tmp_path: Path) -> None:
@@ -277,12 +272,7 @@ def test_the_meter_counts_no_image_of_the_folder_before(
 
     monkeypatch.setattr(meter_module, "_compare", slow)
     monkeypatch.setattr(meter_module, "LOOK", 0.0)
-    section = ProgressSection()
-    qtbot.addWidget(section)
-    with open_session(qtbot, write_folder(tmp_path / "x")) as (session, _):
-        meter = Meter(session, section)
-        touch_up = TouchUp(session, lambda: None, lambda: [])
-        touch_up.finished.connect(meter.on_finished)
+    with metered(qtbot, write_folder(tmp_path / "x")) as (session, section, meter, touch_up):
         predict(qtbot, session, 0, truth(0))
         touch_up.done()
         assert begun.wait(60)
@@ -294,8 +284,6 @@ def test_the_meter_counts_no_image_of_the_folder_before(
         assert section.isHidden()
         assert session.dataset is not None
         assert "meter" not in session.dataset.settings
-        meter.close()
-        touch_up.close()
 
 
 def test_shares_are_written_in_one_way(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

@@ -191,3 +191,18 @@ def test_one_image_is_not_images(stack: Path, tmp_path: Path, capsys: Capture) -
     tifffile.imwrite(one, tifffile.imread(stack / "label" / "s.tif")[0])
     assert main(["evaluate", str(one), str(one)]) == 0
     assert capsys.readouterr().out.startswith("1 image\n")
+
+
+def test_that_masks_go_among_the_images_is_said_the_first_time(model: Path, tmp_path: Path, capsys: Capture) -> None:
+    import cv2
+
+    (tmp_path / "a.jpg").write_bytes(cv2.imencode(".jpg", pattern((64, 64), seed=0))[1].tobytes())
+    words = ["segment", str(tmp_path), "--model", str(model), "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert "the masks go among the images" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert "go among" not in capsys.readouterr().err
+    assert main([*words, "--suffix", "_res"]) == 0
+    assert "go among" not in capsys.readouterr().err, "their names tell them apart"
+    assert main([*words[:-1], str(tmp_path / "masks")]) == 0
+    assert "go among" not in capsys.readouterr().err

@@ -31,7 +31,7 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     taken: dict[str, Path] = {}
     inputs = _without_results(list(_once(_inputs(arguments.images))), arguments.out)
     precious = _never_written(arguments.images, [path for path, _ in inputs])
-    most = 1
+    most, among = 1, False
     for path, relative in inputs:
         pages, channels = _pages_and_channels(path)
         most = max(most, channels)
@@ -50,8 +50,9 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
             if written.resolve() in precious:
                 what = precious[written.resolve()]
                 raise UserError(f"The result would overwrite {what}.", written, "Choose another folder with --out.")
-        beside = not arguments.suffix and out.exists() and out.parent.resolve() == path.parent.resolve()
-        if beside and not arguments.overwrite:
+        beside = not arguments.suffix and out.parent.resolve() == path.parent.resolve()
+        among = among or (beside and not out.exists())
+        if beside and out.exists() and not arguments.overwrite:
             raise UserError(
                 "There is a file of that name beside the image.",
                 out,
@@ -61,6 +62,8 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     if not items:
         raise UserError("No images found.", hint="Name image files, or a folder that holds some.")
     must_be_folder(arguments.out)
+    if among:
+        talk("note: the masks go among the images, under their names. Another folder with --out keeps them apart.")
     if note := channels_beyond(most, _channels_of(arguments.model)):
         talk(f"note: {note}")
     return items

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from tests.core.files import images, open_folder, without_rights
 from unet_gui.core import png
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.exchange import ExportOptions, ImportOptions, export, import_labels
 from unet_gui.core.exchange_coco import from_run_lengths
 from unet_gui.core.images import ImageRef
@@ -302,6 +302,14 @@ def test_names_of_a_yolo_folder_keep_their_numbers(table: str, names: list[str],
     assert label is not None
     name_of = {info.id: info.name for info in dataset.classes}
     assert [name_of[label[5, 3 * n + 1]] for n in range(len(names))] == names
+
+
+def test_a_damaged_yolo_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/data.yaml").write_text('pixels_in_no_object: "backgr\nnames:\n  0: cell\n')
+    (tmp_path / "in/a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
+    with pytest.raises(LabelError, match=r"data\.yaml: is not a YOLO file"):
+        import_labels(folder(tmp_path), tmp_path / "in", "yolo")
 
 
 @pytest.mark.parametrize(

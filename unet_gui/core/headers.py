@@ -140,8 +140,9 @@ def _png(file: BinaryIO, head: bytes) -> Size:
         if kind == b"tRNS":
             transparent = True
         if kind == b"pHYs" and length == 9:
-            per_metre, _, unit = struct.unpack(">IIB", file.read(9))
-            pixel_size = print_free(1e6 / per_metre) if unit == 1 and per_metre else None
+            across, down, unit = struct.unpack(">IIB", file.read(9))
+            square = across and abs(across - down) <= 0.01 * across  # areas and lengths are measured with one size
+            pixel_size = print_free(1e6 / across) if unit == 1 and square else None
             file.seek(4, os.SEEK_CUR)
         else:
             file.seek(length + 4, os.SEEK_CUR)

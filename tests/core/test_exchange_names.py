@@ -72,6 +72,22 @@ def test_pages_that_a_stack_does_not_have_are_named(tmp_path: Path, kind: str) -
     assert f"Not in this folder: {name}." in result.notes
 
 
+@pytest.mark.parametrize("kind", ["labelme", "coco"])
+def test_what_is_for_a_stack_and_none_of_its_pages_is_named(tmp_path: Path, kind: str) -> None:
+    dataset = stack(tmp_path)
+    if kind == "coco":
+        source, name = coco_of(tmp_path / "x.json", "s.tif", "s.tif#1"), "s.tif"
+    else:
+        source, name = tmp_path / "in", "s.json"
+        source.mkdir()
+        shape = {"label": "cell", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"}
+        for called in ("s.json", "s.0001.json"):
+            (source / called).write_text(json.dumps({"shapes": [shape]}))
+    result = import_labels(dataset, source, kind)
+    assert (result.done, result.skipped) == (1, 2)
+    assert f"Not in this folder: {name} (each page of a stack has one of its own)." in result.notes
+
+
 def test_names_that_match_nothing_at_all_are_in_the_details(tmp_path: Path) -> None:
     dataset = stack(tmp_path)
     with pytest.raises(UserError, match="nothing for the images") as error:

@@ -424,14 +424,23 @@ def importing(
         importer = IMPORTERS[kind](dataset, source, options)
         rest_class(dataset.classes, options.background)  # a class that is not there is said once, not for each image
         asked: set[str] = set()
+        stacks: set[str] = set()
 
         def take(ref: ImageRef, stack: StackWriter) -> Outcome:
-            asked.update((ref.key, ref.rel))
+            asked.add(ref.key)
+            if ref.page is not None:
+                stacks.add(ref.rel)
+                if importer.has(ref) and ref.key not in importer.names:
+                    asked.add(ref.rel)  # it is in one file with the others
             return _import_one(dataset, importer, ref, stack)
 
         yield from _each(dataset, take, result)
         # of a stack also pages that it does not have
-        importer.unmatched += [name for key, name in importer.names.items() if key not in asked]
+        importer.unmatched += [
+            f"{name} (each page of a stack has one of its own)" if key in stacks else name
+            for key, name in importer.names.items()
+            if key not in asked
+        ]
         if not result.done and not result.failed:
             hint = f"Files must be called like the images; say what they have behind that{options.using('suffix')}."
             if importer.unmatched:

@@ -448,3 +448,17 @@ def test_inks_of_16_bit_and_what_else_is_with_them(tmp_path: Path) -> None:
         assert (source.channels, source.dtype) == (3, np.uint16)
         shown = source.read()
     np.testing.assert_array_equal(shown[:, 2], [[0, 0, 0], [0, 0, 0], [0, 65535, 65535], [65535, 65535, 65535]])
+
+
+def test_grey_with_transparency_is_as_in_png_and_two_channels_are_two(tmp_path: Path) -> None:
+    stored = np.dstack([pattern((20, 30)), np.full((20, 30), 255, np.uint8)])
+    Image.fromarray(stored).save(tmp_path / "a.tif")
+    Image.fromarray(stored).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "b.tif", stored, photometric="minisblack", planarconfig="contig")
+    pixels = []
+    for name in ("a.tif", "a.png", "b.tif"):
+        with open_image(tmp_path / name) as source:
+            pixels.append(source.read())
+            assert source.channels == pixels[-1].shape[2]
+    np.testing.assert_array_equal(pixels[0], pixels[1])
+    np.testing.assert_array_equal(pixels[2], stored)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unet_gui.core import png
-from unet_gui.core.color_space import to_rgb
+from unet_gui.core.color_space import CHANNELS, to_rgb
 from unet_gui.core.cv import MAX_PIXELS, cv2
 from unet_gui.core.display import auto_window, first_window, thumbnail_of, to_display
 from unet_gui.core.errors import ImageError
@@ -128,7 +128,7 @@ def image_info(path: str | os.PathLike[str]) -> ImageInfo:
 
 
 def _tiff_info(pages: TiffPages, page: TiffPage) -> ImageInfo:
-    channels = 3 if page.colormap is not None or page.color_space else page.channels
+    channels = 3 if page.colormap is not None else CHANNELS.get(page.color_space, page.channels)
     dtype = "uint8" if page.colormap is not None else page.dtype.name
     return ImageInfo(page.height, page.width, channels, dtype, pages.count, pages.pixel_size())
 

@@ -335,11 +335,13 @@ class TiffPage:
 
     @property
     def color_space(self) -> str:
-        """``cmyk`` or ``ycbcr`` where that is what `read` returns, and other programs show it as red, green, blue."""
+        """``cmyk``, ``ycbcr`` or ``la`` (grey, transparency) where `read` returns what is shown in other colours."""
         if self.dtype not in (np.uint8, np.uint16):
             return ""
         if self._photometric == 5 and self.channels >= 4 and self._key.tags.valueof(332, 1) == 1:  # no other inks
             return "cmyk"
+        if self._photometric == 1 and self.channels == 2 and any(self._key.extrasamples):  # not just a second channel
+            return "la"
         decoded = int(self._key.compression) in _JPEG  # to red, green, blue
         return "ycbcr" if self._photometric == 6 and self.channels == 3 and not decoded else ""
 

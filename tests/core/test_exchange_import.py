@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
 
 from tests.core.files import images, open_folder, without_rights
 from unet_gui.core import png
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.exchange import ExportOptions, ImportOptions, export, import_labels
 from unet_gui.core.exchange_coco import from_run_lengths
 from unet_gui.core.images import ImageRef
@@ -302,6 +303,34 @@ def test_names_of_a_yolo_folder_keep_their_numbers(table: str, names: list[str],
     assert label is not None
     name_of = {info.id: info.name for info in dataset.classes}
     assert [name_of[label[5, 3 * n + 1]] for n in range(len(names))] == names
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", [1, 3])
+def test_images_that_other_programs_turn_are_told(tmp_path: Path, orientation: int, order: str) -> None:
+    entries = Image.Exif()
+    entries.endian = order
+    entries[0x10F], entries[0x112] = "a camera", orientation
+    (tmp_path / "x").mkdir()
+    Image.new("RGB", (30, 20)).save(tmp_path / "x/a.jpg", exif=entries)
+    Image.new("RGB", (30, 20)).save(tmp_path / "x/b.jpg")
+    square = {"label": "cell", "points": [[25, 15], [30, 15], [30, 20], [25, 20]], "shape_type": "polygon"}
+    (tmp_path / "in").mkdir()
+    for stem in "ab":
+        (tmp_path / f"in/{stem}.json").write_text(json.dumps({"shapes": [square]}))
+    dataset = Dataset.open(tmp_path / "x")
+    for result in (import_labels(dataset, tmp_path / "in", "labelme"), export(dataset, "coco", tmp_path / "out")):
+        assert result.done == 2
+        said = [note for note in result.notes if note.startswith("An EXIF entry in a.jpg lets some programs turn it;")]
+        assert len(said) == (orientation != 1)
+
+
+def test_a_damaged_yolo_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/data.yaml").write_text('pixels_in_no_object: "backgr\nnames:\n  0: cell\n')
+    (tmp_path / "in/a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
+    with pytest.raises(LabelError, match=r"data\.yaml: is not a YOLO file"):
+        import_labels(folder(tmp_path), tmp_path / "in", "yolo")
 
 
 @pytest.mark.parametrize(

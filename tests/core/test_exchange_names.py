@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,6 +20,8 @@ from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 
 from .test_exchange_import import SIZE, folder, mask, square
+
+Form = Literal["NFC", "NFD"]
 
 
 def coco_of(path: Path, *names: str) -> Path:
@@ -68,11 +72,42 @@ def test_pages_that_a_stack_does_not_have_are_named(tmp_path: Path, kind: str) -
     assert f"Not in this folder: {name}." in result.notes
 
 
+@pytest.mark.parametrize("kind", ["labelme", "coco"])
+def test_what_is_for_a_stack_and_none_of_its_pages_is_named(tmp_path: Path, kind: str) -> None:
+    dataset = stack(tmp_path)
+    if kind == "coco":
+        source, name = coco_of(tmp_path / "x.json", "s.tif", "s.tif#1"), "s.tif"
+    else:
+        source, name = tmp_path / "in", "s.json"
+        source.mkdir()
+        shape = {"label": "cell", "points": [[1, 1], [9, 1], [9, 9]], "shape_type": "polygon"}
+        for called in ("s.json", "s.0001.json"):
+            (source / called).write_text(json.dumps({"shapes": [shape]}))
+    result = import_labels(dataset, source, kind)
+    assert (result.done, result.skipped) == (1, 2)
+    assert f"Not in this folder: {name} (each page of a stack has one of its own)." in result.notes
+
+
 def test_names_that_match_nothing_at_all_are_in_the_details(tmp_path: Path) -> None:
     dataset = stack(tmp_path)
     with pytest.raises(UserError, match="nothing for the images") as error:
         import_labels(dataset, coco_of(tmp_path / "x.json", "val/t.tif#0", "u.png"), "coco")
     assert error.value.details == "val/t.tif#0, u.png"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("kind", ["coco", "index"])
+def test_names_of_letters_in_two_parts_are_the_same(tmp_path: Path, kind: str, ours: Form, theirs: Form) -> None:
+    dataset = folder(tmp_path, unicodedata.normalize(ours, "Zellé 1.png"))
+    name = unicodedata.normalize(theirs, "Zellé 1.png")  # as another system writes it
+    if kind == "coco":
+        source = coco_of(tmp_path / "x.json", name)
+    else:
+        source = tmp_path / "in"
+        mask(source / name)
+    result = import_labels(dataset, source, kind)
+    assert (result.done, result.failed) == (1, [])
+    assert dataset.has_label(dataset.images[0])
 
 
 def test_case_counts_where_both_are_there(tmp_path: Path) -> None:

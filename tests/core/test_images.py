@@ -150,6 +150,8 @@ def test_print_resolution_is_no_pixel_size_but_a_fine_one_is(tmp_path: Path) -> 
     image.save(tmp_path / "fine.png", dpi=(50800, 50800))  # 0.5 µm
     assert image_info(tmp_path / "screen.png").pixel_size is None
     assert image_info(tmp_path / "fine.png").pixel_size == pytest.approx(0.5, rel=1e-3)
+    image.save(tmp_path / "oblong.png", dpi=(50800, 25400))  # as in TIFF: no one size measures its areas
+    assert image_info(tmp_path / "oblong.png").pixel_size is None
 
 
 def test_real_pictures(data: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.core.files import pattern
 from unet_gui.core import tiff
@@ -422,3 +423,42 @@ def test_random_damage_gives_an_image_error_or_a_picture(tmp_path: Path, draw: s
             source.read(Rect(0, 0, 200, 200))
     except ImageError:
         pass
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "jpeg"])
+def test_other_colors_are_those_that_other_programs_show(tmp_path: Path, mode: str, compression: str) -> None:
+    smooth = np.mgrid[60:180:3, 40:200:4].sum(axis=0) // 2
+    stored = np.dstack([smooth + 20 * i for i in range(len(Image.new(mode, (1, 1)).getbands()))]).astype(np.uint8)
+    image = Image.frombytes(mode, stored.shape[1::-1], stored.tobytes())
+    image.save(tmp_path / "a.tif", compression=compression)
+    with open_image(tmp_path / "a.tif") as source:
+        assert (source.channels, source.dtype) == (3, np.uint8)
+        shown = source.read()
+        np.testing.assert_array_equal(source.read(Rect(3, 5, 9, 7)), shown[5:12, 3:12])
+    far = 6 if compression == "jpeg" else 1
+    assert np.abs(shown.astype(int) - np.asarray(image.convert("RGB"))).max() <= far
+
+
+def test_inks_of_16_bit_and_what_else_is_with_them(tmp_path: Path) -> None:
+    stored = np.zeros((4, 5, 5), np.uint16)  # the last channel is transparency
+    stored[0, :, :4], stored[1, :, 3], stored[2, :, 0], stored[3, :, 4] = 65535, 65535, 65535, 9
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="separated", planarconfig="contig", extrasamples=[2])
+    with open_image(tmp_path / "a.tif") as source:
+        assert (source.channels, source.dtype) == (3, np.uint16)
+        shown = source.read()
+    np.testing.assert_array_equal(shown[:, 2], [[0, 0, 0], [0, 0, 0], [0, 65535, 65535], [65535, 65535, 65535]])
+
+
+def test_grey_with_transparency_is_as_in_png_and_two_channels_are_two(tmp_path: Path) -> None:
+    stored = np.dstack([pattern((20, 30)), np.full((20, 30), 255, np.uint8)])
+    Image.fromarray(stored).save(tmp_path / "a.tif")
+    Image.fromarray(stored).save(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "b.tif", stored, photometric="minisblack", planarconfig="contig")
+    pixels = []
+    for name in ("a.tif", "a.png", "b.tif"):
+        with open_image(tmp_path / name) as source:
+            pixels.append(source.read())
+            assert source.channels == pixels[-1].shape[2]
+    np.testing.assert_array_equal(pixels[0], pixels[1])
+    np.testing.assert_array_equal(pixels[2], stored)

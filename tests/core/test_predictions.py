@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.core.files import images
 from unet_gui.core.palette import default_classes
@@ -37,3 +38,23 @@ def test_probabilities_are_still_read_when_a_third_class_came_and_went(tmp_path:
         assert found[1].classes == (0, 1)
         assert found[1].planes[1, 0, 0] == value
         dataset.save_prediction(ref, np.ones((2, 3), np.uint8), planes[::-1])
+
+
+@pytest.mark.parametrize("letter", ["x", "長"])
+def test_the_longest_names_have_predictions_of_their_own(tmp_path: Path, letter: str) -> None:
+    stem = letter * (250 // len(letter.encode()))
+    try:
+        dataset = Dataset.open(images(tmp_path / "x", f"{stem[:-1]}a.png", f"{stem[:-1]}b.png"))
+    except OSError:
+        pytest.skip("here names may not be so long")
+    for number, ref in enumerate(dataset.images):
+        assert dataset.load_prediction(ref) is None
+        planes = np.full((3, 2, 3), 20 + number, np.uint8)
+        dataset.set_classes(default_classes(3))
+        dataset.save_prediction(ref, np.full((2, 3), number, np.uint8), planes)
+    for number, ref in enumerate(dataset.images):
+        found = dataset.load_prediction(ref)
+        assert found is not None
+        assert found[1] is not None
+        assert (found[0] == number).all()
+        assert (found[1].planes == 20 + number).all()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.files import images
+from unet_gui.core import layout
 from unet_gui.core.atomic import atomic_path, is_half
 from unet_gui.core.layout import LabelIndex, LabelNames, find_layout, nested_pairs
 from unet_gui.core.project import Dataset
@@ -91,6 +93,23 @@ def test_the_first_folder_hides_the_others(tmp_path: Path) -> None:
     assert index.find("c") is None
     assert index.find("SUB/A") is None
     assert index.find("SUB/A", alike=True) == tmp_path / "old/sub/a.png"
+
+
+def test_a_label_that_is_saved_while_another_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        (tmp_path / f"{n}.png").touch()
+    index = LabelIndex([tmp_path])
+    plain = layout.same_name
+
+    def meanwhile(name: str) -> str:
+        if name[0].isdigit():
+            index.add(f"of {name}")  # as another thread may do at any moment
+        return plain(name)
+
+    monkeypatch.setattr(layout, "same_name", meanwhile)
+    assert index.find("A", alike=True) is None
+    monkeypatch.undo()
+    assert index.find("of 1") == tmp_path / "of 1.png"
 
 
 def test_images_beside_the_folder_that_is_named_as_that_of_the_labels(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import tracemalloc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -276,6 +277,20 @@ def test_what_another_thread_writes_meanwhile_stays(tmp_path: Path) -> None:
         write_label(path, label(2), INDEX, page=2, pages=3)
     for page in range(3):
         np.testing.assert_array_equal(read_label(path, INDEX, page=page), label(page))
+
+
+def is_open(path: Path) -> bool:
+    handles = Path("/proc/self/fd")
+    return any(os.path.realpath(handle) == os.path.realpath(path) for handle in handles.iterdir())
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="there the test above shows it")
+def test_a_stack_that_waits_to_be_written_is_not_open(tmp_path: Path) -> None:
+    path = tmp_path / "stack.tif"
+    write_label(path, label(0), INDEX, page=0, pages=3)
+    with StackWriter() as stack:
+        write_label(path, label(1), INDEX, page=1, pages=3, stack=stack)
+        assert not is_open(path)  # others may save another page meanwhile: Windows does not replace an open file
 
 
 def test_writing_a_long_stack_needs_the_memory_of_few_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

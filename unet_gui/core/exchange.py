@@ -35,6 +35,7 @@ from unet_gui.core.exchange_raster import (
     TiffExporter,
 )
 from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
+from unet_gui.core.headers import is_turned
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.measure import CsvExporter
@@ -109,6 +110,8 @@ class ExchangeResult:
         Masks that hold only what is painted, as there is no prediction (export).
     failed : list of (str, str)
         Image and reason of each that could not be.
+    turned : list of str
+        Images that other programs may turn.
     notes : list of str
         What the person should know: what was assumed, what the format cannot hold.
     """
@@ -117,6 +120,7 @@ class ExchangeResult:
     skipped: int = 0
     unfilled: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
+    turned: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -231,6 +235,17 @@ def say_left_out(count: int, only_labels: bool = False) -> str:
     return f"{what}: left out."
 
 
+def _say_turned(turned: Sequence[str]) -> list[str]:
+    """Return what the person should know of images whose labels may lie elsewhere in another program."""
+    if not turned:
+        return []
+    who, it = (f"{turned[0]} and {len(turned) - 1} more images", "them") if turned[1:] else (turned[0], "it")
+    return [
+        f"An EXIF entry in {who} lets some programs turn {it}; here pixels count as they are stored in the file. "
+        f"Labels from or for a program that turns {it} are not at the same place: look at one of them."
+    ]
+
+
 def mask_path(dataset: Dataset, ref: ImageRef, out: Path) -> Path:
     """Return the file of an image's mask in a folder: the name of its label, under the image's relative path."""
     return out / dataset.label_path(ref).relative_to(dataset.label_root)
@@ -302,7 +317,7 @@ def exporting(
     exporter.finish()
     left_out = say_left_out(result.skipped, options.only_labels)
     told = left_out, say_unfilled(result.unfilled, result.done, options.using("labels"))
-    result.notes += [*filter(None, told), *exporter.notes]
+    result.notes += [*filter(None, told), *_say_turned(result.turned), *exporter.notes]
     if exporter.lossy:
         result.notes.append(f"{exporter.lossy} unlabelled pixels were not kept.")
 
@@ -327,6 +342,8 @@ def _each(
             with StackWriter(anew) as stack:
                 for ref in dataset.expand(file):
                     yield _counted(result, work(ref, stack))
+            if result.done > before and is_turned(dataset.image_path(file)):
+                result.turned.append(file.key)
         except UserError as error:
             result.done = before
             yield _counted(result, Outcome.of(file.key, error))
@@ -407,14 +424,23 @@ def importing(
         importer = IMPORTERS[kind](dataset, source, options)
         rest_class(dataset.classes, options.background)  # a class that is not there is said once, not for each image
         asked: set[str] = set()
+        stacks: set[str] = set()
 
         def take(ref: ImageRef, stack: StackWriter) -> Outcome:
-            asked.update((ref.key, ref.rel))
+            asked.add(ref.key)
+            if ref.page is not None:
+                stacks.add(ref.rel)
+                if importer.has(ref) and ref.key not in importer.names:
+                    asked.add(ref.rel)  # it is in one file with the others
             return _import_one(dataset, importer, ref, stack)
 
         yield from _each(dataset, take, result)
         # of a stack also pages that it does not have
-        importer.unmatched += [name for key, name in importer.names.items() if key not in asked]
+        importer.unmatched += [
+            f"{name} (each page of a stack has one of its own)" if key in stacks else name
+            for key, name in importer.names.items()
+            if key not in asked
+        ]
         if not result.done and not result.failed:
             hint = f"Files must be called like the images; say what they have behind that{options.using('suffix')}."
             if importer.unmatched:
@@ -426,7 +452,7 @@ def importing(
     finally:
         if not held:
             dataset.release_lock()
-    result.notes += importer.notes
+    result.notes += [*importer.notes, *_say_turned(result.turned)]
     if importer.book.added:
         result.notes.append(f"New classes: {_some(importer.book.added)}.")
     if importer.unmatched:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from unet_gui.core.images import ImageRef
+from unet_gui.core.layout import same_name
 from unet_gui.core.project import Dataset
 
 _PAGE = re.compile(r"(.+)\.(\d{4,})")
@@ -15,9 +16,9 @@ class NameFinder:
     """Finds the image that a file of another program belongs to, by its name."""
 
     def __init__(self, dataset: Dataset) -> None:
-        # upper and lower case count where both are there, and nowhere else
+        # upper and lower case, or an ü of one letter or two (macOS), count where both are there, and nowhere else
         self._exact = _names_of(dataset, str)
-        self._folded = _names_of(dataset, str.casefold)
+        self._folded = _names_of(dataset, same_name)
 
     def key(self, name: str) -> str | None:
         """Return the key of the image of a name, which may be a key itself with a page."""
@@ -29,14 +30,14 @@ class NameFinder:
 
     def is_shared(self, name: str) -> bool:
         """Whether two images may be called so, and it is therefore that of none."""
-        return self._exact.get(name, "") is None or self._folded.get(name.casefold(), "") is None
+        return self._exact.get(name, "") is None or self._folded.get(same_name(name), "") is None
 
     def find(self, name: str) -> str | None:
         """Return the key of the image that is called so, with or without suffix, or the page of a stack."""
         parts = name.replace("\\", "/").split("/")
         for first in range(len(parts)):
             called = "/".join(parts[first:])
-            key = self._exact.get(called) or self._folded.get(called.casefold())
+            key = self._exact.get(called) or self._folded.get(same_name(called))
             if key is not None:
                 return key
         page = _PAGE.fullmatch(name)

@@ -153,10 +153,11 @@ def _names(source: Path) -> tuple[dict[int, str], Path | None]:
 
 def _told_rest(table: Path) -> dict[str, str | None]:
     """Return what our own ``data.yaml`` says about pixels in no object."""
-    found = re.search(rf"^{REST}:[ \t]*(\S.*)$", table.read_text("utf-8-sig"), re.MULTILINE)
-    if found is None:
-        return {}
-    return {REST: None if found[1].strip() in ("null", "~") else _plain(found[1])}
+    with understood(table, "YOLO"):
+        found = re.search(rf"^{REST}:[ \t]*(\S.*)$", table.read_text("utf-8-sig"), re.MULTILINE)
+        if found is not None:
+            return {REST: None if found[1].strip() in ("null", "~") else _plain(found[1])}
+    return {}
 
 
 def _table(text: str) -> dict[int, str]:

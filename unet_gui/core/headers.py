@@ -140,8 +140,9 @@ def _png(file: BinaryIO, head: bytes) -> Size:
         if kind == b"tRNS":
             transparent = True
         if kind == b"pHYs" and length == 9:
-            per_metre, _, unit = struct.unpack(">IIB", file.read(9))
-            pixel_size = print_free(1e6 / per_metre) if unit == 1 and per_metre else None
+            across, down, unit = struct.unpack(">IIB", file.read(9))
+            square = across and abs(across - down) <= 0.01 * across  # areas and lengths are measured with one size
+            pixel_size = print_free(1e6 / across) if unit == 1 and square else None
             file.seek(4, os.SEEK_CUR)
         else:
             file.seek(length + 4, os.SEEK_CUR)
@@ -169,6 +170,35 @@ def _jpeg(file: BinaryIO) -> Size:
             bits, height, width, parts = struct.unpack(">BHHB", file.read(6))
             return Size("jpeg", width, height, 1 if parts == 1 else 3, 8 if bits <= 8 else 16)
         file.seek(length - 2, os.SEEK_CUR)
+
+
+def is_turned(path: str | os.PathLike[str]) -> bool:
+    """Whether a JPEG has an EXIF entry by which other programs turn or mirror it."""
+    try:
+        with open(path, "rb") as file:
+            if file.read(2) != b"\xff\xd8":
+                return False
+            while True:
+                _, marker, length = struct.unpack(">BBH", file.read(4))
+                if marker in (0xD9, 0xDA):
+                    return False
+                content = file.read(length - 2)
+                if marker == 0xE1 and content[:6] == b"Exif\0\0":
+                    return 2 <= _orientation(content[6:]) <= 8
+    except (OSError, struct.error, ValueError):
+        return False  # what is wrong with it is told where it is read
+
+
+def _orientation(exif: bytes) -> int:
+    """Return the entry that says how a picture is held, 0 when there is none."""
+    order = ">" if exif[:2] == b"MM" else "<"
+    (start,) = struct.unpack_from(order + "I", exif, 4)
+    (count,) = struct.unpack_from(order + "H", exif, start)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        tag, _, _, value = struct.unpack_from(order + "HHIH", exif, at)
+        if tag == 0x112:
+            return int(value)
+    return 0
 
 
 def _bmp(file: BinaryIO, head: bytes) -> Size:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unet_gui.core import png
+from unet_gui.core.color_space import CHANNELS, to_rgb
 from unet_gui.core.cv import MAX_PIXELS, cv2
 from unet_gui.core.display import auto_window, first_window, thumbnail_of, to_display
 from unet_gui.core.errors import ImageError
@@ -127,7 +128,7 @@ def image_info(path: str | os.PathLike[str]) -> ImageInfo:
 
 
 def _tiff_info(pages: TiffPages, page: TiffPage) -> ImageInfo:
-    channels = 3 if page.colormap is not None else page.channels
+    channels = 3 if page.colormap is not None else CHANNELS.get(page.color_space, page.channels)
     dtype = "uint8" if page.colormap is not None else page.dtype.name
     return ImageInfo(page.height, page.width, channels, dtype, pages.count, pages.pixel_size())
 
@@ -342,12 +343,14 @@ def _open_tiff(path: Path, page: int) -> ImageSource:
     except ImageError:
         pages.close()
         raise
-    colormap, inverted = plane.colormap, plane.white_is_zero
+    colormap, space, inverted = plane.colormap, plane.color_space, plane.white_is_zero
 
     def read(rect: Rect) -> np.ndarray:
         array = plane.read(rect)
         if colormap is not None:
             return colormap[np.minimum(array, len(colormap) - 1)]
+        if space:
+            return to_rgb(array, space)
         return np.bitwise_not(array, out=array) if inverted else array
 
     source = ImageSource(path, page, info, read, in_rows=plane.in_rows)

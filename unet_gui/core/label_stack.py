@@ -126,7 +126,6 @@ class StackWriter:
         self._path: Path | None = None
         self._encoding: Encoding | None = None
         self._count = 0
-        self._old: TiffPages | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._spool: IO[bytes] | None = None
         self._lost: OSError | None = None  # what waited is not all there: nothing of it is written
@@ -154,11 +153,11 @@ class StackWriter:
         if path != self._path:
             self.write()
             self._path, self._encoding, self._count = path, encoding, pages
-            self._old = _open(path) if path.exists() and not self._anew else None
-        if self._old is not None:
-            _check(self._old, path, encoding, page, pages, ids.shape)
-        else:
+        if self._anew or not path.exists():
             _check_page(path, page, pages)
+        else:  # and closed again: meanwhile others may save, and Windows does not replace an open file
+            with contextlib.closing(_open(path)) as old:
+                _check(old, path, encoding, page, pages, ids.shape)
         _, raw, marked = fitting(ids, encoding)
         strip = _Strip.of(raw, marked, maker)
         try:
@@ -191,11 +190,11 @@ class StackWriter:
             self._forget()
 
     def _forget(self) -> None:
-        files = [file for file in (self._spool, self._old) if file is not None]
-        self._path, self._spool, self._old, self._waiting, self._lost = None, None, None, {}, None
-        for file in files:
+        spool = self._spool
+        self._path, self._spool, self._waiting, self._lost = None, None, {}, None
+        if spool is not None:
             with contextlib.suppress(OSError):  # what a full disk did not take is not wanted any more
-                file.close()
+                spool.close()
 
     def _strip(self, page: int) -> _Strip:
         waiting = self._waiting[page]
@@ -216,12 +215,9 @@ class StackWriter:
     def _replace(self, path: Path) -> None:
         assert self._encoding is not None
         encoding = self._encoding
-        if self._old is not None:
-            self._old.close()
-        self._old = old = _open(path)  # another thread may have written since
-        for page, waiting in self._waiting.items():
-            _check(old, path, encoding, page, self._count, waiting.shape)
-        with atomic_path(path) as temporary:
+        with contextlib.closing(_open(path)) as old, atomic_path(path) as temporary:
+            for page, waiting in self._waiting.items():  # another thread may have written since
+                _check(old, path, encoding, page, self._count, waiting.shape)
             all_new = len(self._waiting) == old.count
             try:
                 added = sum(waiting.size for waiting in self._waiting.values())

@@ -244,7 +244,8 @@ class LabelIndex:
             return None
         known = self._alike[number]
         if known is None:
-            known = self._alike[number] = {same_name(small): name for small, name in files.items()}
+            there = list(files.items())  # a thread that saves may add one meanwhile
+            known = self._alike[number] = {same_name(small): name for small, name in there}
         return next((known[same_name(stem) + s] for s in suffixes if same_name(stem) + s in known), None)
 
     def add(self, name: str) -> None:

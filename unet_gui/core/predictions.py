@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,19 @@ from unet_gui.core.store import read_label, write_label
 
 GONE = "gone_classes"
 """Setting of the folder: id, name and what its pixels became (255: unlabelled), of each class that was taken off."""
+
+
+_LONGEST = 246
+"""Bytes of a file's name that leave room for an ending: systems allow 255."""
+
+
+def with_room(name: str) -> str:
+    """Return a relative path with room for an ending; one that is too long is cut, and a checksum tells it apart."""
+    place, slash, last = name.rpartition("/")
+    data = os.fsencode(last)
+    if len(data) <= _LONGEST:
+        return name
+    return f"{place}{slash}{data[:200].decode('utf-8', 'ignore')}.{zlib.crc32(data):08x}"
 
 
 def heirs(gone: Any, known: Collection[int]) -> dict[int, int]:

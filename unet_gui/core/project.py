@@ -33,7 +33,7 @@ from unet_gui.core.layout import (
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.planes import Probabilities
-from unet_gui.core.predictions import GONE, heirs, read_prediction, write_prediction
+from unet_gui.core.predictions import GONE, heirs, read_prediction, with_room, write_prediction
 from unet_gui.core.project_file import ProjectFile
 from unet_gui.core.store import detect_encoding
 
@@ -349,7 +349,7 @@ class Dataset:
         name = ref.rel if ref.page is None else f"{ref.rel}.{ref.page:04d}"
         one = len(self.classes) == 2 and not self.settings.get(GONE)  # models may know more classes than the folder
         suffix = ".ids.png" if kind == "ids" else ".prob.png" if one else ".prob.tif"
-        return self.state_dir / "predictions" / (name + suffix)
+        return self.state_dir / "predictions" / (with_room(name) + suffix)
 
     def load_prediction(self, ref: ImageRef) -> tuple[np.ndarray, Probabilities | None] | None:
         """Return an image's prediction, None when there is none; of a class that was removed it says nothing.

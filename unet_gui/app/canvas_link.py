@@ -397,6 +397,18 @@ class CanvasLink(QObject):
         if self._classes.is_hidden(painted) and labels is not None and (labels.ids[rect.slices] == painted).any():
             self._classes.show_class(painted)  # painting would look like erasing
             self._on_canvas_said(f"“{self._name(painted)}” was hidden; it is shown again")
+        self._uncover(rect)
+
+    def _uncover(self, rect: Rect) -> None:
+        """Show the label if it is hidden where it has changed: nobody would see what is painted."""
+        layers = self._canvas.layers
+        if not layers.difference and self._canvas.is_of_prediction(rect):
+            self._on_layers(replace(layers, split=None, label=True))
+            self._on_canvas_said("The view is no longer split: the prediction's side does not show what you paint")
+        elif layers.hides_label:
+            opacity = layers.label_opacity or LayerSettings.label_opacity
+            self._on_layers(replace(layers, label=True, label_opacity=opacity))
+            self._on_canvas_said("The label was hidden; it is shown again")
 
     def _ask_value(self, source: ImageSource, column: int, row: int) -> None:
         self._probe.give((source, column, row), lambda: source.read(Rect(column, row, 1, 1)))

@@ -131,6 +131,11 @@ class CanvasSurface(QWidget):
         """Paint the label again where it changed (image pixels)."""
         self._scene.refresh(self._scene.label, rect)
 
+    def is_of_prediction(self, rect: Rect) -> bool:
+        """Whether all that is in view of these image pixels lies on the prediction's side of the divider."""
+        split, shown = self.layers.split, self.view.screen_rect(rect)
+        return split is not None and not shown.empty and shown.x1 <= round(split * self.view.width)
+
     def refresh_prediction(self, rect: Rect) -> None:
         """Paint the prediction again where it changed (image pixels)."""
         self._scene.refresh(self._scene.prediction, rect)

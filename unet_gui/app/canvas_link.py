@@ -404,7 +404,7 @@ class CanvasLink(QObject):
         layers = self._canvas.layers
         if not layers.difference and self._canvas.is_of_prediction(rect):
             self._on_layers(replace(layers, split=None, label=True))
-            self._on_canvas_said("The view is no longer split: the prediction's side does not show what you paint")
+            self._on_canvas_said("Split view off: paint does not show on the prediction's side")
         elif layers.hides_label:
             opacity = layers.label_opacity or LayerSettings.label_opacity
             self._on_layers(replace(layers, label=True, label_opacity=opacity))

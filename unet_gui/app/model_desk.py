@@ -259,7 +259,7 @@ class ModelDesk(QObject):
             self._warned.setdefault(job.kind, set()).add(topic)
             self.said.emit(Message("warning", event.text, topic=topic))
         elif isinstance(event, ev.TileDone):
-            self._progress.tile(job, event, len(self._refs.get(job.id, ())))
+            self._progress.tile(job, event, self._refs.get(job.id, ()))
         elif isinstance(event, ev.ImageDone):
             refs = self._refs.get(job.id, ())
             if job.kind in ("segment", "predict") and event.item < len(refs):

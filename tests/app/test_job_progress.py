@@ -31,7 +31,7 @@ def test_a_large_image_tells_how_much_of_it_is_done() -> None:
 
 
 def test_a_large_image_alone_tells_it_too() -> None:
-    book, job = ProgressBook(), Job("predict", "Predicting", lambda: iter(()))
+    book, job = ProgressBook(), Job("predict", "Predicting a.png", lambda: iter(()))
     book.begin(job)
     book.tile(job, TileDone(0, 8, LARGE), REFS[:1])
-    assert book.of(job).text == "a.png 50\N{NO-BREAK SPACE}%"
+    assert book.of(job).text == "50\N{NO-BREAK SPACE}%", "the title names it"

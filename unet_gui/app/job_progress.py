@@ -74,8 +74,10 @@ class ProgressBook:
         if event.total < LARGE or event.item >= len(refs):
             self._shown[job.id] = replace(shown, fraction=fraction)
             return
-        counted = self._counted.get(job.id, "")
-        text = " · ".join(filter(None, (counted, f"{in_words(refs[event.item].key)} {percent(part)}")))
+        text = percent(part)
+        if len(refs) > 1:  # else the title names it
+            named = f"{in_words(refs[event.item].key)} {text}"
+            text = " · ".join(filter(None, (self._counted.get(job.id, ""), named)))
         self._shown[job.id] = Progress(job.title, text, fraction)  # the time left is that of images before it
 
     def image(self, job: Job, event: ev.ImageDone) -> None:

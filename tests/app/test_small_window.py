@@ -104,7 +104,10 @@ def test_a_window_comes_to_rest(qtbot: QtBot, open_window: Open, tmp_path: Path,
     window.resize(width, 600)
     qtbot.waitUntil(lambda: window.width() == width)
     layouts = Layouts()
-    window.stage.chips.installEventFilter(layouts)
+    stage = window.stage
+    for floating in (stage.chips, stage.bar, stage.messages, stage.guide):
+        assert floating is not None
+        floating.installEventFilter(layouts)
     window.session.active_class = 0  # another name, which has to find room
     rounds = []
     for _ in range(30):

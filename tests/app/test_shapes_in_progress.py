@@ -155,8 +155,11 @@ def test_a_shape_that_was_given_up_comes_back_with_undo(driver: Driver, tool: st
     driver.key(Qt.Key.Key_Escape)
     assert not handles(driver.view)
     assert driver.view.undo_text.startswith("giving up the ")
+    said: list[str] = []
+    driver.view.message.connect(said.append)
     assert driver.view.undo()
     assert handles(driver.view) == before
+    assert said[-1].endswith("Esc gives up"), "it is no longer given up"
     assert driver.view.redo()
     assert not handles(driver.view)
     assert driver.view.undo()

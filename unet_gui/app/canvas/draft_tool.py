@@ -104,6 +104,8 @@ class DraftTool(Tool, Generic[Draft]):
             self._future.clear()  # what is undone next is older; it must not come back before this
             self.canvas.steps_changed()
             return False
+        if not self.in_progress:
+            self.canvas.say(self.how_to_end)  # it is no longer given up
         self._move(self._past, self._future)
         return True
 

@@ -503,6 +503,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtCore import QPoint, Qt
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.canvas.document import LabelDocument
+from unet_gui.core.geometry import Rect
 from unet_gui.core.images import open_image
 from unet_gui.core.labels import LabelImage
 from unet_gui.core.palette import default_classes
@@ -534,6 +535,8 @@ at = view.to_widget(left + 150.5, top + 100.5)
 QTest.mouseClick(view, Qt.MouseButton.LeftButton, pos=QPoint(round(at.x()), round(at.y())))
 rows, columns = np.nonzero(doc.labels.ids != 255)
 assert abs(columns.mean() - (left + 150)) <= 1 and abs(rows.mean() - (top + 100)) <= 1
+view.go_to(Rect(400, 300, 50, 50))
+assert abs(50 * view.zoom / scale / view.height() - 0.45) < 0.01, "a place to look at is as large at any scale"
 view.close()
 source.close()
 print("sharp")

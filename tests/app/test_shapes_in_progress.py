@@ -15,6 +15,7 @@ from tests.app.canvas_driver import Driver, picture
 from tests.app.kit import drag, go_to, write_folder
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.main_window import MainWindow
+from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import default_classes
 from unet_gui.core.strokes import polygon
@@ -142,6 +143,42 @@ def test_nothing_is_undone_under_a_gesture(driver: Driver) -> None:
 
 
 # --- escape, fingers, faults
+
+
+@pytest.mark.parametrize("tool", ["polygon", "scissors"])
+def test_a_shape_that_was_given_up_comes_back_with_undo(driver: Driver, tool: str) -> None:
+    driver.tool(tool)
+    for point in SQUARE:
+        driver.click(*point)
+    before = handles(driver.view)
+    assert len(before) == 4
+    driver.key(Qt.Key.Key_Escape)
+    assert not handles(driver.view)
+    assert driver.view.undo_text.startswith("giving up the ")
+    said: list[str] = []
+    driver.view.message.connect(said.append)
+    assert driver.view.undo()
+    assert handles(driver.view) == before
+    assert said[-1].endswith("Esc gives up"), "it is no longer given up"
+    assert driver.view.redo()
+    assert not handles(driver.view)
+    assert driver.view.undo()
+    driver.key(Qt.Key.Key_Return)
+    assert driver.labelled().any()
+    assert not driver.view.undo(), "it is made; the label is undone next"
+
+
+def test_what_was_painted_since_a_shape_was_given_up_is_undone_first(driver: Driver) -> None:
+    for point in SQUARE:
+        driver.click(*point)
+    driver.key(Qt.Key.Key_Escape)
+    edit = driver.doc.begin_edit("take over")
+    assert edit is not None
+    edit.paint(Rect(0, 0, 9, 9), None, 1)
+    driver.doc.end_edit(edit)
+    assert not driver.view.undo_text
+    assert not driver.view.undo()
+    assert not handles(driver.view)
 
 
 def test_escape_in_a_drag_gives_up_the_drag_alone(driver: Driver) -> None:

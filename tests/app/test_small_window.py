@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, Qt
+import pytest
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
@@ -85,6 +86,35 @@ def test_all_recent_folders_can_be_reached_on_the_start_page(qtbot: QtBot, open_
             QTest.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
     assert window.focusWidget() is last
     qtbot.waitUntil(lambda: window.rect().contains(last.mapTo(window, last.rect().bottomRight())))
+
+
+class Layouts(QObject):
+    """Counts how often a layout is asked for."""
+
+    count = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        self.count += event.type() == QEvent.Type.LayoutRequest
+        return super().eventFilter(watched, event)
+
+
+@pytest.mark.parametrize("width", [720, 900, 1316])
+def test_a_window_comes_to_rest(qtbot: QtBot, open_window: Open, tmp_path: Path, width: int) -> None:
+    window = busy(tmp_path / "x", open_window)
+    window.resize(width, 600)
+    qtbot.waitUntil(lambda: window.width() == width)
+    layouts = Layouts()
+    stage = window.stage
+    for floating in (stage.chips, stage.bar, stage.messages, stage.guide):
+        assert floating is not None
+        floating.installEventFilter(layouts)
+    window.session.active_class = 0  # another name, which has to find room
+    rounds = []
+    for _ in range(30):
+        QApplication.sendPostedEvents()
+        rounds.append(layouts.count)
+    assert rounds[-1] > 0
+    assert rounds[-1] == rounds[10], "an arranging that asks for itself takes half a core for ever"
 
 
 def test_a_long_folder_that_is_being_opened_does_not_widen_the_start_page(qtbot: QtBot, open_window: Open) -> None:

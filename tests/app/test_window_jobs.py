@@ -237,6 +237,26 @@ def test_a_bad_image_is_named_and_the_others_are_done(
     assert "could not be segmented" not in texts(window), "that was about another model"
 
 
+def test_what_segmenting_cannot_read_is_a_problem_in_the_list(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    folder = write_folder(tmp_path / "x", images=40)
+    whole = (folder / "39.png").read_bytes()
+    (folder / "39.png").write_bytes(whole[:100])
+    window = open_window(folder)
+    window.desk.shelf.use(model)
+    assert window.session.folder is not None
+    book = window.session.folder.book
+    assert not book.problem("39.png"), "nobody has had it in sight"
+    window.actions_by_id["segment"].trigger()
+    idle(qtbot, window)
+    assert book.problem("39.png").startswith("“39.png” is damaged")
+    (folder / "39.png").write_bytes(whole)
+    window.actions_by_id["segment"].trigger()
+    idle(qtbot, window)
+    assert not book.problem("39.png")
+
+
 def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path) -> None:
     window = open_window(write_folder(tmp_path / "x", images=3))
     window.desk.shelf.use(model)

@@ -90,6 +90,7 @@ def test_as_at_home_with_a_bad_image_and_a_lost_worker(
     assert (last.done, last.failed) == (39, 1)
     (failed,) = [e for e in events if isinstance(e, ImageFailed)]
     assert failed.item == 7
+    assert failed.unreadable
     at_home = [SegmentItem(i.path, 0, tmp_path / "home" / i.out.name) for i in items if i is not items[7]]
     list(segment(at_home, config))
     for item in at_home:

@@ -78,8 +78,13 @@ def test_bad_images_are_named_and_the_rest_goes_on(pictures: list[Path], tmp_pat
     assert (last.done, last.failed) == (4, 5)
     failed = [e for e in events if isinstance(e, ImageFailed)]
     assert {e.path.name for e in failed} == {"cut.png", "empty.png", "text.png", "folder.png", "missing.png"}
-    assert all(e.message for e in failed)
+    assert all(e.message and e.unreadable for e in failed)
     assert len(list((tmp_path / "out").iterdir())) == 4
+    (tmp_path / "no folder").write_text("a file")
+    nowhere = SegmentItem(pictures[0], 0, tmp_path / "no folder" / "a.png")
+    events = list(segment([nowhere], SegmentConfig(tiny_model, device="cpu")))
+    (failed_to_write,) = [e for e in events if isinstance(e, ImageFailed)]
+    assert not failed_to_write.unreadable, "nothing is wrong with the image"
 
 
 def test_only_what_is_missing_or_old(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:

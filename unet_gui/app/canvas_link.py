@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, QTimer, Slot
 from PySide6.QtGui import QColor
 
 from unet_gui.app import theme, words
@@ -29,6 +29,8 @@ from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.text import in_words, percent
 
+OPENING_MS = 400
+"""An image that is there sooner is not waited for by anybody."""
 VIEW_ACTIONS = {
     "show_label": "label",
     "show_prediction": "prediction",
@@ -72,9 +74,14 @@ class CanvasLink(QObject):
         self._contrast = Contrast()
         self._range = (0.0, 255.0)
         self._unlit = False  # the image is shown before anybody knows whether it is dark
+        self._slow = False  # an image is being waited for, and this is said
         self._pointer: tuple[int, int] | None = None
         self._ref: ImageRef | None = None  # of the image on the canvas
         self._left: tuple[ImageRef, str] | None = None  # the shape in progress that was told of last, and its tool
+        self._opening = QTimer(self)
+        self._opening.setSingleShot(True)
+        self._opening.setInterval(OPENING_MS)
+        self._opening.timeout.connect(self._on_slow)
         self._probe = Chores(1, self)  # a value under the pointer may have to be read from disk
         self._canvas.set_target(session)
         self._connect()
@@ -88,6 +95,7 @@ class CanvasLink(QObject):
         session.hands_off.connect(canvas.finish)
         session.folder_changed.connect(self._on_folder)
         canvas.used.connect(self._show_option)
+        session.image_opening.connect(self._on_opening)
         session.image_changed.connect(self._on_image)
         session.label_changed.connect(canvas.refresh)
         session.label_changed.connect(self._on_label)
@@ -132,8 +140,26 @@ class CanvasLink(QObject):
 
     # --- image and label -------------------------------------------------------------------------------------------
 
+    @Slot(str)
+    def _on_opening(self, key: str) -> None:
+        self._slow = False
+        self._opening.stop()
+        if key:  # else a folder is being closed, and something is told of the next one
+            self._status.forget()  # that was about the image before
+            self._opening.start()
+
+    @Slot()
+    def _on_slow(self) -> None:
+        """Say what is waited for: the image before is still in sight."""
+        self._status.hold(f"Opening {in_words(self._session.key)} …")
+        self._slow = True
+
     @Slot()
     def _on_image(self) -> None:
+        self._opening.stop()
+        if self._slow:
+            self._slow = False
+            self._status.forget()
         document = self._session.document
         if document is None:
             self._canvas.set_image(None)
@@ -397,6 +423,18 @@ class CanvasLink(QObject):
         if self._classes.is_hidden(painted) and labels is not None and (labels.ids[rect.slices] == painted).any():
             self._classes.show_class(painted)  # painting would look like erasing
             self._on_canvas_said(f"“{self._name(painted)}” was hidden; it is shown again")
+        self._uncover(rect)
+
+    def _uncover(self, rect: Rect) -> None:
+        """Show the label if it is hidden where it has changed: nobody would see what is painted."""
+        layers = self._canvas.layers
+        if not layers.difference and self._canvas.is_of_prediction(rect):
+            self._on_layers(replace(layers, split=None, label=True))
+            self._on_canvas_said("Split view off: paint does not show on the prediction's side")
+        elif layers.hides_label:
+            opacity = layers.label_opacity or LayerSettings.label_opacity
+            self._on_layers(replace(layers, label=True, label_opacity=opacity))
+            self._on_canvas_said("The label was hidden; it is shown again")
 
     def _ask_value(self, source: ImageSource, column: int, row: int) -> None:
         self._probe.give((source, column, row), lambda: source.read(Rect(column, row, 1, 1)))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from unet_gui.app.jobs import Job
+from unet_gui.core.images import ImageRef
+from unet_gui.core.text import in_words, percent
 from unet_gui.engine import events as ev
+
+LARGE = 16
+"""Tiles from which on an image is large."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class ProgressBook:
         self._clock = clock
         self._shown: dict[int, Progress] = {}
         self._starts: dict[int, tuple[float, int]] = {}  # when the first image began, images skipped before
+        self._counted: dict[int, str] = {}  # how many images are done, in words
 
     def of(self, job: Job) -> Progress:
         """Return what is shown of a job."""
@@ -61,11 +67,18 @@ class ProgressBook:
         text = text if "." in text else f"step {event.step}"
         self._shown[job.id] = Progress(job.title, text, fraction, event.left_seconds)
 
-    def tile(self, job: Job, event: ev.TileDone, images: int) -> None:
-        """Note a tile of one of so many images."""
-        shown = self.of(job)
-        fraction = (event.item + event.done / max(1, event.total)) / max(1, images)
-        self._shown[job.id] = replace(shown, fraction=max(fraction, shown.fraction or 0.0))
+    def tile(self, job: Job, event: ev.TileDone, refs: Sequence[ImageRef]) -> None:
+        """Note a tile of one of these images; of a large one it is told how much is done, as it may take minutes."""
+        shown, part = self.of(job), event.done / max(1, event.total)
+        fraction = max((event.item + part) / max(1, len(refs)), shown.fraction or 0.0)
+        if event.total < LARGE or event.item >= len(refs):
+            self._shown[job.id] = replace(shown, fraction=fraction)
+            return
+        text = percent(part)
+        if len(refs) > 1:  # else the title names it
+            named = f"{in_words(refs[event.item].key)} {text}"
+            text = " · ".join(filter(None, (self._counted.get(job.id, ""), named)))
+        self._shown[job.id] = Progress(job.title, text, fraction)  # the time left is that of images before it
 
     def image(self, job: Job, event: ev.ImageDone) -> None:
         """Note an image. The rate counts from the first one, without the time to load the model."""
@@ -75,10 +88,11 @@ class ProgressBook:
             worked = max(1, event.done - skipped)
             left = (now - begin) / worked * (event.total - event.done)
         if event.total > 1:
-            text = f"{event.done} of {event.total} images"
+            text = self._counted[job.id] = f"{event.done} of {event.total} images"
             self._shown[job.id] = Progress(job.title, text, event.done / event.total, left)
 
     def forget(self, job: Job) -> None:
         """Forget one that has ended."""
         self._shown.pop(job.id, None)
         self._starts.pop(job.id, None)
+        self._counted.pop(job.id, None)

@@ -313,10 +313,7 @@ class MainWindow(WindowFrame):
             self._place = self.session.key, rect, text
             QTimer.singleShot(200, self, self._go_to_place)
             return
-        wanted = min(8.0, 0.45 * min(canvas.width(), canvas.height()) / max(rect.w, rect.h, 1))
-        canvas.zoom_to(max(wanted, canvas.zoom if canvas.zoom > 1 else 1.0))
-        canvas.center_on(rect.x + rect.w / 2, rect.y + rect.h / 2)
-        canvas.mark(rect)
+        canvas.go_to(rect)
         self.status.say(text)
         canvas.setFocus()
 

@@ -259,7 +259,7 @@ class ModelDesk(QObject):
             self._warned.setdefault(job.kind, set()).add(topic)
             self.said.emit(Message("warning", event.text, topic=topic))
         elif isinstance(event, ev.TileDone):
-            self._progress.tile(job, event, len(self._refs.get(job.id, ())))
+            self._progress.tile(job, event, self._refs.get(job.id, ()))
         elif isinstance(event, ev.ImageDone):
             refs = self._refs.get(job.id, ())
             if job.kind in ("segment", "predict") and event.item < len(refs):
@@ -275,8 +275,10 @@ class ModelDesk(QObject):
 
     def _note_failure(self, job: Job, event: ev.ImageFailed) -> None:
         refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
-        name = Path(refs[event.item].key).name if event.item < len(refs) else event.path.name
-        reason = in_words(sentence(event.message, name, event.hint))
+        key = refs[event.item].key if event.item < len(refs) else ""
+        reason = in_words(sentence(event.message, Path(key).name or event.path.name, event.hint))
+        if key and event.unreadable and self._session.folder is not None:
+            self._session.folder.book.set_damaged(key, reason)  # nobody has had it in sight, perhaps
         self._failures.setdefault(job.id, []).append(reason)
         self._totals[job.id] = event.total
 

@@ -243,6 +243,8 @@ class Session(QObject):
         """Hear that an image has a prediction on disk; ``fresh`` when it has just been written."""
         if self.folder is not None:
             self.folder.book.set_predicted(key)
+            if fresh:
+                self.folder.book.set_damaged(key, "")  # it was read
         if fresh:
             self.prediction_written.emit(key)
             self.reload_prediction(key)

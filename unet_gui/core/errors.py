@@ -38,6 +38,11 @@ class ImageError(UserError):
     """An image that cannot be read."""
 
 
+def is_of_image(error: BaseException, path: os.PathLike[str]) -> bool:
+    """Whether an error says that this image cannot be read; other files can be pictures, too."""
+    return isinstance(error, ImageError) and error.path == os.fspath(path)
+
+
 class LabelError(UserError):
     """A label that cannot be read, written or matched to its image."""
 

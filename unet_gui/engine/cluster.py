@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import UserError, is_of_image
 from unet_gui.core.headers import read_bytes
 from unet_gui.engine.events import TICK, Event, ImageDone, ImageFailed, SegmentFinished, SegmentStarted, Warned
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
@@ -51,6 +51,7 @@ class _Result:
     message: str = ""
     hint: str = ""
     details: str = ""
+    unreadable: bool = False
 
 
 def segment_on_cluster(
@@ -216,7 +217,8 @@ class _Spread:
     def _failed(self, number: int, result: _Result) -> ImageFailed:
         self.failed += 1
         item, words = self.items[number], (result.message, result.hint, result.details)
-        return ImageFailed(number, item.path, item.page, *words, self.handled, len(self.items), item.pages)
+        counts = self.handled, len(self.items), item.pages
+        return ImageFailed(number, item.path, item.page, *words, *counts, unreadable=result.unreadable)
 
     def _done(self, number: int, result: _Result, *, skipped: bool) -> ImageDone:
         self.written += not skipped
@@ -271,7 +273,8 @@ def _one(model: bytes, config: SegmentConfig, item: SegmentItem, renew: bool) ->
             classes = [c.id for c in predictor.info.classes]
             write_item(item, prediction, Encoding(config.encoding), classes, maker_text(model, config))
     except UserError as error:
-        return _Result(0.0, message=error.message, hint=error.hint, details=error.details)
+        unreadable = is_of_image(error, item.path)
+        return _Result(0.0, message=error.message, hint=error.hint, details=error.details, unreadable=unreadable)
     except (OSError, MemoryError) as error:
         return _Result(0.0, message="cannot be read or written.", details=repr(error))
     seconds = time.perf_counter() - start

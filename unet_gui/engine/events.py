@@ -252,7 +252,7 @@ class ImageDone(Event):
 
 @dataclass(frozen=True)
 class ImageFailed(Event):
-    """One image could not be segmented; the others go on."""
+    """One image could not be segmented; the others go on. ``unreadable`` says that it is the image's own fault."""
 
     item: int
     path: Path
@@ -263,6 +263,7 @@ class ImageFailed(Event):
     done: int
     total: int
     pages: int = 1
+    unreadable: bool = False
 
 
 @dataclass(frozen=True)

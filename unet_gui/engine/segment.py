@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import UserError, is_of_image
 from unet_gui.core.headers import read_bytes
 from unet_gui.core.images import ImageSource, open_image
 from unet_gui.core.label_stack import StackWriter
@@ -373,7 +373,8 @@ class _Run:
         hint = error.hint if isinstance(error, UserError) else ""
         details = (error.details if isinstance(error, UserError) else "") or repr(error)
         item, words = job.item, (message, hint, details)
-        return ImageFailed(job.number, item.path, item.page, *words, self.handled, len(self.items), item.pages)
+        counts = self.handled, len(self.items), item.pages
+        return ImageFailed(job.number, item.path, item.page, *words, *counts, unreadable=is_of_image(error, item.path))
 
 
 def _close(read: Future[_Read]) -> None:

@@ -32,6 +32,7 @@ class DraftTool(Tool, Generic[Draft]):
         self.nothing = self.draft = nothing
         self._past: list[Draft] = []
         self._future: list[Draft] = []
+        self._given_up = -1  # revision of the label when a shape was given up that can still be had back
 
     @property
     def in_progress(self) -> bool:
@@ -43,7 +44,15 @@ class DraftTool(Tool, Generic[Draft]):
 
     @property
     def undo_text(self) -> str:
+        if self._past and not self.in_progress and self._given_up >= 0:
+            return f"giving up the {self.draft_name}" if self._is_last else ""
         return self.step_name if self._past else ""
+
+    @property
+    def _is_last(self) -> bool:
+        """Whether the label is as it was when a shape was given up: what is painted since is undone first."""
+        target = self.canvas.target
+        return target is not None and target.labels is not None and target.labels.revision == self._given_up
 
     @property
     def redo_text(self) -> str:
@@ -78,11 +87,25 @@ class DraftTool(Tool, Generic[Draft]):
             self._future.clear()
             self.canvas.steps_changed()
 
+    def give_up(self) -> None:
+        """Forget the shape. Undo brings it back: the key may have been meant for something else, a message perhaps."""
+        past = [*self._past, self.draft] if self.is_worth_keeping else []
+        self.cancel()
+        labels = self.target.labels
+        if past and labels is not None:
+            self._past, self._given_up = past, labels.revision
+            self.canvas.say(f"The {self.draft_name} is given up · undo brings it back")
+            self.canvas.steps_changed()
+
     def undo(self) -> bool:
+        if not self.in_progress and self._given_up >= 0 and not self._is_last:
+            self._past = []
         if not self._past:
             self._future.clear()  # what is undone next is older; it must not come back before this
             self.canvas.steps_changed()
             return False
+        if not self.in_progress:
+            self.canvas.say(self.how_to_end)  # it is no longer given up
         self._move(self._past, self._future)
         return True
 
@@ -105,6 +128,6 @@ class DraftTool(Tool, Generic[Draft]):
         if self._past and self.how_to_end:
             self.canvas.say("")  # there is nothing to be closed any more
         self.draft = self.nothing
-        self._past, self._future = [], []
+        self._past, self._future, self._given_up = [], [], -1
         super().cancel()
         self.canvas.steps_changed()

@@ -140,7 +140,7 @@ class ScissorsTool(DraftTool[Route]):
         if key == "enter":
             self._close()
         elif key == "escape" or len(before.anchors) == 1:
-            self.cancel()
+            self.give_up()
         else:
             self.draft = Route(before.anchors[:-1], before.paths[:-1], before.erases)
             self.step_from(before)

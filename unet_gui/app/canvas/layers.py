@@ -53,6 +53,14 @@ class LayerSettings:
     scale_bar: bool = True
     hidden: frozenset[int] = frozenset()
 
+    @property
+    def hides_label(self) -> bool:
+        """Whether nothing shows of what is painted."""
+        if self.difference:
+            return False
+        invisible = self.label_opacity == 0 and not self.outline
+        return invisible or not (self.label or self.split is not None)
+
 
 class ClassLayer:
     """A layer of class ids: looked up for every screen pixel, coloured and blended while it is painted.

@@ -198,7 +198,7 @@ class PolygonTool(DraftTool[Corners]):
         if key == "enter":
             self._close()
         elif key == "escape" or len(self.draft.points) == 1:
-            self.cancel()
+            self.give_up()
         else:
             before = self.draft
             self._take(before.points[:-1])

@@ -131,6 +131,11 @@ class CanvasSurface(QWidget):
         """Paint the label again where it changed (image pixels)."""
         self._scene.refresh(self._scene.label, rect)
 
+    def is_of_prediction(self, rect: Rect) -> bool:
+        """Whether all that is in view of these image pixels lies on the prediction's side of the divider."""
+        split, shown = self.layers.split, self.view.screen_rect(rect)
+        return split is not None and not shown.empty and shown.x1 <= round(split * self.view.width)
+
     def refresh_prediction(self, rect: Rect) -> None:
         """Paint the prediction again where it changed (image pixels)."""
         self._scene.refresh(self._scene.prediction, rect)
@@ -184,6 +189,14 @@ class CanvasSurface(QWidget):
         """Bring an image point to the middle."""
         self.view.center_on(x, y)
         self._view_moved()
+
+    def go_to(self, rect: Rect) -> None:
+        """Show a place to look at and frame it (image pixels): a small one large, but nobody is taken farther away."""
+        room = 0.45 * min(self.view.width, self.view.height)
+        wanted = min(8.0 * self.devicePixelRatioF(), room / max(rect.w, rect.h, 1))
+        self.zoom_to(max(wanted, self.zoom, 1.0))
+        self.center_on(rect.x + rect.w / 2, rect.y + rect.h / 2)
+        self.mark(rect)
 
     def visible_rect(self) -> Rect:
         """Return the image pixels in view."""

@@ -129,8 +129,9 @@ class Chips(QWidget):
 
     def set_room(self, room: int) -> None:
         """Use short texts where the long ones do not fit into so many pixels."""
-        self._room = room
-        self._fit()
+        if room != self._room:  # trying texts asks for a layout, which asks for this: without end in a narrow window
+            self._room = room
+            self._fit()
 
     def _fit(self) -> None:
         for long, over, size in ((True, "Paint over: ", "Brush "), (False, "Over: ", "")):

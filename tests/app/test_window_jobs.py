@@ -474,3 +474,30 @@ def test_the_first_steps_know_what_was_done_in_the_folder(
     window.open_path(fresh)
     qtbot.waitUntil(lambda: window.session.dataset is not None and window.session.dataset.root == fresh)
     assert ticked() == [False, False, False]
+
+
+def test_the_second_half_of_a_double_click_does_not_stop_what_the_first_began(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    """Train and Stop share one place."""
+    window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
+    section = window.model_section
+    began: list[bool] = []
+    window.desk.training_changed.connect(began.append)
+    place = section.train_button.mapTo(window, section.train_button.rect().center())
+    handle = window.windowHandle()
+
+    def click() -> None:
+        QTest.mouseClick(handle, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+
+    click()
+    qtbot.waitUntil(lambda: began == [True] and section.stop_button.geometry().contains(section.train_button.pos()))
+    click()
+    qtbot.wait(50)
+    assert window.desk.training
+    qtbot.waitUntil(lambda: window.childAt(place) is section.stop_button)
+    click()
+    qtbot.waitUntil(lambda: not window.desk.training, timeout=SECONDS)
+    click()
+    idle(qtbot, window)
+    assert began.count(True) == 1, "nor does it begin again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Slot
 from PySide6.QtGui import QAction, QColor, QIcon, QKeyEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -145,6 +145,13 @@ class _Follower(QObject):
     def follow(self) -> None:
         self._widget.setEnabled(self._action.isEnabled())
         explain(self._widget, self._action)
+
+
+def deaf_for_a_moment(widget: QWidget) -> None:
+    """Let a button that has just taken the place of another not hear the second half of a double click."""
+    unheard = Qt.WidgetAttribute.WA_TransparentForMouseEvents
+    widget.setAttribute(unheard)
+    QTimer.singleShot(QApplication.doubleClickInterval(), widget, lambda: widget.setAttribute(unheard, False))
 
 
 def follow(widget: QWidget, action: QAction) -> None:

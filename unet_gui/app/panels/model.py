@@ -10,7 +10,17 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
 
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.panels.curves import Curves
-from unet_gui.app.widgets import Elided, Section, action_button, button, explain, label, row, unwheeled
+from unet_gui.app.widgets import (
+    Elided,
+    Section,
+    action_button,
+    button,
+    deaf_for_a_moment,
+    explain,
+    label,
+    row,
+    unwheeled,
+)
 
 VALIDATION = (
     "Score of the model that is chosen here, the way it predicts,\non images that its training held back to judge it"
@@ -146,7 +156,9 @@ class ModelSection(Section):
         """Show the button that fits."""
         gone, there = (self.train_button, self.stop_button) if training else (self.stop_button, self.train_button)
         gone.hide()  # first: with all of them for a moment the panel would become wider, and stay so
-        there.show()
+        if there.isHidden():
+            there.show()
+            deaf_for_a_moment(there)  # the second half of a double click would take back what the first began
         self._show_hint()
         if not training:
             self.curves.end()

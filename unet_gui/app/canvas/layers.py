@@ -44,8 +44,8 @@ class LayerSettings:
     image: bool = True
     label: bool = True
     prediction: bool = True
-    label_opacity: float = 0.5
-    prediction_opacity: float = 0.35
+    label_opacity: float = 0.4
+    prediction_opacity: float = 0.3
     outline: bool = False
     difference: bool = False
     split: float | None = None

@@ -80,7 +80,7 @@ class LayersSection(Section):
         bar = QWidget()
         bar.setLayout(row(*self.toggles.values(), spacing=2))
         super().__init__("Layers", bar, parent=parent)
-        self._settings = LayerSettings(label_opacity=0.4, prediction_opacity=0.3)
+        self._settings = LayerSettings()
         self._display = Display()
         self._range = (0.0, 255.0)
         self._grid = QGridLayout()

@@ -1,6 +1,6 @@
 """Make ``resources/weights/drawn-WIDTH.safetensors``: what a network learns from pictures that are drawn here.
 
-``python docs/make_first_weights.py --width 16 --steps 15000`` in a checkout. Pictures go to a temporary folder. See
+``python docs/make_first_weights.py --width 24 --steps 15000`` in a checkout. Pictures go to a temporary folder. See
 ``docs/adr/0013-first-weights.md``.
 """
 

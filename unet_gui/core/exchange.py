@@ -311,7 +311,7 @@ def exporting(
     def write(ref: ImageRef, stack: StackWriter) -> Outcome:
         return _export_one(dataset, exporter, ref, stack, result)
 
-    yield from _each(dataset, write, result, anew=True)
+    yield from _each(dataset, write, result, exporter.end)
     if not result.done and not result.failed:
         raise nothing_to_write(dataset, options)
     exporter.finish()
@@ -333,15 +333,23 @@ def nothing_to_write(dataset: Dataset, options: ExportOptions | None = None) -> 
 
 
 def _each(
-    dataset: Dataset, work: Callable[[ImageRef, StackWriter], Outcome], result: ExchangeResult, anew: bool = False
+    dataset: Dataset,
+    work: Callable[[ImageRef, StackWriter], Outcome],
+    result: ExchangeResult,
+    end: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Do the work on every image and page. What it writes of a stack is written when the last page is done."""
+    """Do the work on every image and page. What it writes of a stack is written when the last page is done.
+
+    With ``end``, which is called then, too, stacks are begun anew.
+    """
     for file in dataset.images:
         before = result.done
         try:
-            with StackWriter(anew) as stack:
+            with StackWriter(anew=end is not None) as stack:
                 for ref in dataset.expand(file):
                     yield _counted(result, work(ref, stack))
+            if end is not None:
+                end()
             if result.done > before and is_turned(dataset.image_path(file)):
                 result.turned.append(file.key)
         except UserError as error:

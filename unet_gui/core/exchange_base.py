@@ -7,6 +7,7 @@ import importlib
 import itertools
 import json
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -188,6 +189,9 @@ class Exporter(ABC):
     def finish(self) -> None:  # noqa: B027 - most formats have nothing to write at the end
         """Write what belongs to all images."""
 
+    def end(self) -> None:  # noqa: B027 - most formats have written it by then
+        """Write what waits for the last page of a stack; called after each file of images."""
+
     @property
     def objects(self) -> list[int]:
         """Ids of the classes that are written as objects."""
@@ -198,11 +202,14 @@ class Exporter(ABC):
         """What a file says about pixels in no object, as `REST`."""
         return self.names.get(self.rest)
 
-    def target(self, ref: ImageRef, suffix: str, folder: str = "") -> Path:
-        """Return the file for an image: its label's relative path with this suffix, a page with its number."""
+    def target(self, ref: ImageRef, suffix: str, folder: str = "", whole: bool = False) -> Path:
+        """Return the file for an image: its label's relative path with this suffix, a page with its number.
+
+        With ``whole`` it is that of the stack.
+        """
         label = self.dataset.label_path(ref)
         stem = label.relative_to(self.dataset.label_root).with_suffix("")
-        page = "" if ref.page is None else f".{ref.page:04d}"
+        page = "" if ref.page is None or whole else f".{ref.page:04d}"
         return self.out / folder / f"{stem.as_posix()}{page}{suffix}"
 
     def check_free(self, path: Path) -> None:
@@ -363,7 +370,9 @@ class Importer(ABC):
                 "It is never stretched. Is it that of another image?",
             )
 
-    def match(self, suffixes: tuple[str, ...], endings: tuple[str, ...] = ()) -> dict[str, Path]:
+    def match(
+        self, suffixes: tuple[str, ...], endings: tuple[str, ...] = (), habit: re.Pattern[str] | None = None
+    ) -> dict[str, Path]:
         """Return the source's file for each image or page that has one, and note those without an image.
 
         Parameters
@@ -372,6 +381,8 @@ class Importer(ABC):
             Kinds of file.
         endings : tuple of str
             What may stand between the image's name and the suffix.
+        habit : re.Pattern, optional
+            Where there is no image of that name, the group of this that matches is tried.
 
         Returns
         -------
@@ -385,6 +396,9 @@ class Importer(ABC):
             for ending in (*((self.options.suffix,) if self.options.suffix else ()), *endings):
                 stem = stem.removesuffix(ending)
             key = finder.find(stem)
+            called = habit.fullmatch(stem) if habit and key is None else None
+            if called:
+                key = finder.find(next(filter(None, called.groups())))
             if key is not None and os.path.abspath(path) == os.path.abspath(self.dataset.image_root / key):
                 continue  # the image itself: masks are beside the images
             if key is None:

@@ -232,6 +232,16 @@ class TiffPages:
         if end > file.size:
             raise ValueError(f"the directory needs {end} bytes, the file has {file.size}")
 
+    def axes(self) -> tuple[tuple[str, int], ...]:
+        """Return what the pages go along (C, Z, T) and how far, the slowest first; () when the file does not say."""
+        try:
+            stack = self._tif.series[0] if self._tif.is_imagej or self._tif.is_ome else None
+            if stack is None or (self._tif.is_ome and [page.index for page in stack] != list(range(len(stack)))):
+                return ()
+            return tuple((axis, int(n)) for axis, n in zip(stack.axes, stack.shape, strict=True) if axis not in "YXS")
+        except broken():
+            return ()
+
     def pixel_size(self) -> float | None:
         """Return the size of a pixel in µm from the OME, ImageJ or resolution entries, None when unknown."""
         try:

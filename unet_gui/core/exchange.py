@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.atomic import must_be_folder
-from unet_gui.core.errors import LabelError, UserError
+from unet_gui.core.errors import LabelError, UserError, WrongSize
 from unet_gui.core.exchange_base import Exporter, ExportOptions, Importer, ImportOptions, rest_class
 from unet_gui.core.exchange_coco import CocoExporter, CocoImporter
 from unet_gui.core.exchange_imagej import ImagejExporter, ImagejImporter
@@ -35,7 +35,7 @@ from unet_gui.core.exchange_raster import (
     TiffExporter,
 )
 from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
-from unet_gui.core.headers import is_turned
+from unet_gui.core.headers import explained, is_turned
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.measure import CsvExporter
@@ -487,6 +487,8 @@ def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef, stack: Stac
             dataset.save()  # before a label that uses the new classes is on disk
             importer.known = list(dataset.classes)
         dataset.save_label(ref, ids, overwrite=overwrite, stack=stack)
+    except WrongSize as error:
+        return Outcome.of(ref.key, explained(error, dataset.image_path(ref)))
     except (UserError, OSError) as error:
         return Outcome.of(ref.key, error)
     return Outcome(ref.key, "done")

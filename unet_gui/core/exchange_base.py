@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.encoding import UNLABELLED, present
-from unet_gui.core.errors import LabelError, ProjectError, UserError
+from unet_gui.core.errors import LabelError, ProjectError, UserError, WrongSize
 from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
@@ -364,11 +364,11 @@ class Importer(ABC):
     def check_shape(self, height: int, width: int, shape: tuple[int, int], path: Path) -> None:
         """Refuse what was made for an image of another size."""
         if (height, width) != shape:
-            raise LabelError(
+            raise WrongSize(
                 f"is for an image of {width} × {height} pixels, but the image is {shape[1]} × {shape[0]}.",
                 path,
                 "It is never stretched. Is it that of another image?",
-            )
+            ).between((height, width), shape)
 
     def match(
         self, suffixes: tuple[str, ...], endings: tuple[str, ...] = (), habit: re.Pattern[str] | None = None

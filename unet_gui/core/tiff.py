@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unet_gui.core.color_space import JPEG, space_of
 from unet_gui.core.errors import ImageError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.headers import check_size, open_error, print_free
@@ -28,7 +29,6 @@ REMEMBERED = 64
 
 _DAMAGED = "is damaged or cut off."
 _AGAIN = "Copy it again from where it came from."
-_JPEG = (6, 7, 34892, 33007)  # kinds of compression
 _MOST_TAGS = 4096  # tifffile's own bound
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MICRONS = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "mm": 1e3}
@@ -321,7 +321,7 @@ class TiffPage:
         self.cached_bytes = 0
         self._lock = threading.Lock()
         self._decode_args: dict[str, Any] = {"_fullsize": bool(key.is_tiled)}
-        if int(key.compression) in _JPEG:
+        if int(key.compression) in JPEG:
             self._decode_args |= {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
         self._raw_offset = self._find_raw()
         self._check_whole()
@@ -345,15 +345,8 @@ class TiffPage:
 
     @property
     def color_space(self) -> str:
-        """``cmyk``, ``ycbcr`` or ``la`` (grey, transparency) where `read` returns what is shown in other colours."""
-        if self.dtype not in (np.uint8, np.uint16):
-            return ""
-        if self._photometric == 5 and self.channels >= 4 and self._key.tags.valueof(332, 1) == 1:  # no other inks
-            return "cmyk"
-        if self._photometric == 1 and self.channels == 2 and any(self._key.extrasamples):  # not just a second channel
-            return "la"
-        decoded = int(self._key.compression) in _JPEG  # to red, green, blue
-        return "ycbcr" if self._photometric == 6 and self.channels == 3 and not decoded else ""
+        """``cmyk``, ``ycbcr`` … where `read` returns what is shown in other colours; see `color_space.to_rgb`."""
+        return space_of(self._key)
 
     @property
     def description(self) -> str:

@@ -300,6 +300,8 @@ class TiffPage:
         Size; colours that are stored plane by plane count as channels.
     dtype : numpy.dtype
         As stored, in the machine's byte order; bilevel pages are uint8 with 0 and 255.
+    bilevel : bool
+        One bit a pixel.
     cached_bytes : int
         Size of the decoded tiles or strips that are kept.
     """
@@ -315,8 +317,8 @@ class TiffPage:
             raise ImageError("is a volume in one page.", self.path, "Save it as a stack of pages.")
         if key.dtype is None or key.dtype.kind not in "buif":
             raise ImageError("holds numbers of a kind that cannot be shown.", self.path, "Save it as 8 or 16 bit.")
-        self._bilevel = key.dtype.kind == "b"
-        self.dtype = np.dtype(np.uint8) if self._bilevel else key.dtype.newbyteorder("=")
+        self.bilevel = key.dtype.kind == "b"
+        self.dtype = np.dtype(np.uint8) if self.bilevel else key.dtype.newbyteorder("=")
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self.cached_bytes = 0
         self._lock = threading.Lock()
@@ -386,7 +388,7 @@ class TiffPage:
         if self._pages._places.planes:
             return int(self._pages._tif.series[0].dataoffset) + self._plane * self._row_bytes() * self.height
         simple = int(key.compression) == 1 and int(key.predictor) == 1 and int(key.fillorder) == 1
-        if self._bilevel or planar or key.is_tiled or not simple or key.bitspersample != bits or key.is_subsampled:
+        if self.bilevel or planar or key.is_tiled or not simple or key.bitspersample != bits or key.is_subsampled:
             return None
         offsets, counts = page.dataoffsets, page.databytecounts
         if any(a + n != b for a, n, b in zip(offsets, counts, offsets[1:], strict=False)):
@@ -467,7 +469,7 @@ class TiffPage:
         if decoded is None:
             return None
         part = decoded[0]
-        part = part.astype(np.uint8) * np.uint8(255) if self._bilevel else part.astype(self.dtype, copy=False)
+        part = part.astype(np.uint8) * np.uint8(255) if self.bilevel else part.astype(self.dtype, copy=False)
         self._keep(index, part)
         return part
 

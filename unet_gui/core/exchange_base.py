@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.layout import same_name
 from unet_gui.core.listing import must_be_readable, natural_key
 from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes, distinct, folded
@@ -203,14 +205,20 @@ class Exporter(ABC):
         return self.names.get(self.rest)
 
     def target(self, ref: ImageRef, suffix: str, folder: str = "", whole: bool = False) -> Path:
-        """Return the file for an image: its label's relative path with this suffix, a page with its number.
-
-        With ``whole`` it is that of the stack.
-        """
-        label = self.dataset.label_path(ref)
-        stem = label.relative_to(self.dataset.label_root).with_suffix("")
+        """Return an image's file: its label's relative path with this suffix, a page with its number if not `whole`."""
+        stem = self._stem(ref)
         page = "" if ref.page is None or whole else f".{ref.page:04d}"
-        return self.out / folder / f"{stem.as_posix()}{page}{suffix}"
+        if page and same_name(stem + page) in self._stems:
+            stem = ref.rel  # s.0001 is an image itself, so page 1 of s.tif is s.tif.0001
+        return self.out / folder / f"{stem}{page}{suffix}"
+
+    @cached_property
+    def _stems(self) -> set[str]:
+        """What the files of all images are called, without suffix."""
+        return {same_name(self._stem(ref)) for ref in self.dataset.images}
+
+    def _stem(self, ref: ImageRef) -> str:
+        return self.dataset.label_path(ref).relative_to(self.dataset.label_root).with_suffix("").as_posix()
 
     def check_free(self, path: Path) -> None:
         """Refuse to replace a file, unless asked to; images and labels of the folder in any case."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,30 @@ def test_the_name_that_old_imagej_gave_says_the_slice(tmp_path: Path) -> None:
     zipped(tmp_path / "in/s.zip", roi("0003-0005-0004"), roi("0002-0005-0004-1", 9))
     import_labels(dataset, tmp_path / "in", "imagej", ImportOptions(object_class="cell"))
     assert lefts(dataset) == {1: [9], 2: [2]}
+
+
+def test_rois_without_a_name_have_that_of_their_file_and_other_files_are_none(tmp_path: Path) -> None:
+    dataset = stack(tmp_path)
+    unnamed = roi()
+    unnamed.name = ""
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in/s.zip", "w") as archive:
+        archive.writestr("0003-0005-0004.roi", unnamed.tobytes())
+        archive.writestr("__MACOSX/._0003-0005-0004.roi", b"\0\5\x16\7")
+        archive.writestr("__MACOSX/", b"")
+        archive.writestr("notes.txt", b"by hand")
+    result = import_labels(dataset, tmp_path / "in", "imagej")
+    assert (result.failed, lefts(dataset)) == ([], {2: [2]})
+
+
+def test_a_zip_of_something_else_is_no_empty_label(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in/a.zip", "w") as archive:
+        archive.writestr("notes.txt", b"by hand")
+    dataset = folder(tmp_path)
+    result = import_labels(dataset, tmp_path / "in", "imagej")
+    assert [key for key, _ in result.failed] == ["a.png"]
+    assert not dataset.has_label(ImageRef("a.png"))
 
 
 @pytest.mark.parametrize("ome", [False, True], ids=["imagej", "ome"])

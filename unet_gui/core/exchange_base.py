@@ -206,8 +206,7 @@ class Exporter(ABC):
 
     def target(self, ref: ImageRef, suffix: str, folder: str = "", whole: bool = False) -> Path:
         """Return an image's file: its label's relative path with this suffix, a page with its number if not `whole`."""
-        stem = self._stem(ref)
-        page = "" if ref.page is None or whole else f".{ref.page:04d}"
+        stem, page = self._stem(ref), "" if ref.page is None or whole else f".{ref.page:04d}"
         if page and same_name(stem + page) in self._stems:
             stem = ref.rel  # s.0001 is an image itself, so page 1 of s.tif is s.tif.0001
         return self.out / folder / f"{stem}{page}{suffix}"

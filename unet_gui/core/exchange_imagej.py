@@ -42,6 +42,7 @@ _NOT_IMAGEJ = re.compile(r"\d{1,3}|.*[^-\s\d].*")  # numbers in its own names ha
 _HABIT = re.compile(
     r"(.+)[-_ .](?:roi ?set|rois?)|(?:.*/)?roi ?set[-_ .](.+)", re.IGNORECASE
 )  # s_rois.zip, RoiSet_s.zip
+_MOST_BYTES = 2**28  # of one ROI: more is not one, whatever it unpacks to
 _FAR = 32767  # whole numbers in an ROI have 16 bit
 
 
@@ -229,10 +230,25 @@ class ImagejImporter(Importer):
     def _rois(self, path: Path) -> list[Any]:
         try:
             with understood(path, "ROI"):
-                read = self._roifile.roiread(path)
+                return self._in_zip(path) if path.suffix.lower() == ".zip" else [self._roifile.roiread(path)]
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
             raise LabelError("is not a ROI file that can be understood.", path, details=repr(error)) from error
-        return read if isinstance(read, list) else [read]
+
+    def _in_zip(self, path: Path) -> list[Any]:
+        """Return the ROIs in a zip; old ones have no name of their own, but that of their file."""
+        rois = []
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                called = PurePosixPath(name)
+                if called.suffix.lower() != ".roi" or called.name.startswith("."):  # macOS adds files to what it packs
+                    continue
+                with archive.open(name) as file:
+                    roi = self._roifile.ImagejRoi.frombytes(file.read(_MOST_BYTES))
+                roi.name = roi.name or called.stem
+                rois.append(roi)
+            if archive.namelist() and not rois:
+                raise ValueError("no ROI among its files")
+        return rois
 
     def _open_stack(self, ref: ImageRef) -> None:
         """Find the pages of a stack's ROIs, and name those that are for none."""

@@ -29,7 +29,7 @@ FORMATS = {
     "coco": "COCO: one JSON file, outlines and run lengths",
     "labelme": "labelme: a JSON file an image",
     "yolo": "YOLO segmentation: a text file an image",
-    "imagej": "ImageJ and Fiji: a zip of ROIs an image",
+    "imagej": "ImageJ and Fiji: a zip of ROIs an image or stack",
     "csv": "measurements of the blobs (export only)",
 }
 EXPORT_FORMATS = tuple(FORMATS)

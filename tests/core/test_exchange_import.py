@@ -325,6 +325,37 @@ def test_images_that_other_programs_turn_are_told(tmp_path: Path, orientation: i
         assert len(said) == (orientation != 1)
 
 
+@pytest.mark.parametrize("kind", ["labelme", "index", "instances", "coco", "its own"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("size", [(30, 20), (15, 10)])
+def test_a_label_for_an_image_on_its_side_is_refused_with_the_reason(
+    tmp_path: Path, kind: str, orientation: int, size: tuple[int, int]
+) -> None:
+    entries = Image.Exif()
+    entries[0x112] = orientation
+    (tmp_path / "x").mkdir()
+    Image.new("L", (30, 20)).save(tmp_path / "x/a.jpg", exif=entries)
+    source = tmp_path / "in"
+    if kind == "labelme":
+        source.mkdir()
+        (source / "a.json").write_text(json.dumps({"shapes": [], "imageHeight": size[0], "imageWidth": size[1]}))
+    elif kind == "coco":
+        path = coco(source / "a.json", [], size)
+        path.write_text(path.read_text().replace("a.png", "a.jpg"))
+    else:
+        mask((tmp_path / "x/labels" if kind == "its own" else source) / "a.png", size=size)
+    dataset = Dataset.open(tmp_path / "x")
+    if kind == "its own":
+        with pytest.raises(LabelError) as error:
+            dataset.load_label(dataset.images[0])
+        said = str(error.value)
+    else:
+        ((_, said),) = import_labels(dataset, source, kind).failed
+    turned = orientation > 4 and size == (30, 20)
+    assert ("An EXIF entry in a.jpg lets other programs turn it by 90°" in said) == turned
+    assert ("that of another image?" in said) == (not turned)
+
+
 def test_a_damaged_yolo_table_is_told(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in/data.yaml").write_text('pixels_in_no_object: "backgr\nnames:\n  0: cell\n')

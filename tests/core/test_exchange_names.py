@@ -14,7 +14,7 @@ import tifffile
 
 from unet_gui.core import png
 from unet_gui.core.errors import UserError
-from unet_gui.core.exchange import ExportOptions, export, import_labels
+from unet_gui.core.exchange import ExportOptions, ImportOptions, export, import_labels
 from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
@@ -86,6 +86,34 @@ def test_what_is_for_a_stack_and_none_of_its_pages_is_named(tmp_path: Path, kind
     result = import_labels(dataset, source, kind)
     assert (result.done, result.skipped) == (1, 2)
     assert f"Not in this folder: {name} (each page of a stack has one of its own)." in result.notes
+
+
+@pytest.mark.parametrize("kind", ["index", "instances", "tiff16", "labelme", "yolo", "imagej", "coco", "masks"])
+@pytest.mark.parametrize("name", ["s.0001.png", "S.0001.PNG"])
+def test_a_page_and_an_image_that_is_called_like_it_are_two(tmp_path: Path, kind: str, name: str) -> None:
+    if kind == "imagej":
+        pytest.importorskip("roifile")
+    dataset = stack(tmp_path)
+    (dataset.root / name).write_bytes(png.encode(np.full(SIZE, 7, np.uint8)))
+    dataset = Dataset.open(dataset.root)
+    refs = [ref for file in dataset.images for ref in dataset.expand(file)]
+    assert {ref.key for ref in refs} == {name, "s.tif#0", "s.tif#1", "s.tif#2"}
+    labels = {}
+    for n, ref in enumerate(refs):
+        labels[ref] = np.zeros(SIZE, np.uint8)
+        labels[ref][4 * n : 4 * n + 3, 5:9] = 1
+        dataset.save_label(ref, labels[ref])
+    for overwrite in (False, True):
+        result = export(dataset, kind, tmp_path / "out", ExportOptions(only_labels=True, overwrite=overwrite))
+        assert (result.done, result.failed) == (4, [])
+    for ref in refs:
+        dataset.save_label(ref, np.full(SIZE, 255, np.uint8))
+    result = import_labels(dataset, tmp_path / "out", kind, ImportOptions(overwrite=True))
+    assert (result.done, result.failed) == (4, [])
+    for ref in refs:
+        label = dataset.load_label(ref)
+        assert label is not None
+        np.testing.assert_array_equal(label == 1, labels[ref] == 1, err_msg=ref.key)
 
 
 def test_names_that_match_nothing_at_all_are_in_the_details(tmp_path: Path) -> None:

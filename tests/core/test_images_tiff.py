@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from tests.core.files import pattern
 from unet_gui.core import tiff
@@ -462,3 +462,39 @@ def test_grey_with_transparency_is_as_in_png_and_two_channels_are_two(tmp_path: 
             assert source.channels == pixels[-1].shape[2]
     np.testing.assert_array_equal(pixels[0], pixels[1])
     np.testing.assert_array_equal(pixels[2], stored)
+
+
+def lab(depth: int, offset: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Colours all over as L*a*b* numbers in a TIFF file, and as sRGB, as a colour management system sees them."""
+    lightness, a, b = (axis.ravel() for axis in np.mgrid[10:250:12, -60:61:15, -60:61:15])
+    pixels = np.dstack([lightness, a + 128, b + 128]).astype(np.uint8)
+    profiles = [ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")]
+    image = Image.merge("LAB", [Image.fromarray(np.ascontiguousarray(pixels[..., i])) for i in range(3)])
+    shown = np.asarray(ImageCms.profileToProfile(image, *profiles, outputMode="RGB", flags=ImageCms.Flags.NOOPTIMIZE))
+    stored = pixels.astype(np.uint8 if depth == 8 else np.uint16)
+    if depth == 16:
+        stored *= 256
+        if not offset:
+            stored[..., 0] = lightness * 257
+    if not offset:
+        stored[..., 1:] ^= 1 << (depth - 1)
+    return stored, shown
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("offset", [False, True], ids=["cielab", "icclab"])
+@pytest.mark.parametrize("more", [False, True])
+def test_lab_is_shown_in_its_colors(tmp_path: Path, depth: int, offset: bool, more: bool) -> None:
+    stored, shown = lab(depth, offset)
+    extra = {"extrasamples": [2]} if more else {}
+    if more:
+        stored = np.dstack([stored, np.full(stored.shape[:2], 9, stored.dtype)])
+    photometric = "icclab" if offset else "cielab"
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric=photometric, planarconfig="contig", **extra)
+    with open_image(tmp_path / "a.tif") as source:
+        assert (source.channels, source.dtype) == (3, stored.dtype)
+        read = source.read()
+    inside = ((shown > 0) & (shown < 255)).all(axis=2)  # beyond sRGB there are several ways to the nearest colour
+    far = np.abs(read / (1 if depth == 8 else 257) - shown)[inside]
+    assert inside.sum() > 500
+    assert far.max() <= 2

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -294,6 +295,33 @@ def test_one_bit_pictures_are_binary(tmp_path: Path) -> None:
     found = detect_encoding([tmp_path / "a.png"])
     assert found.encoding == BINARY
     np.testing.assert_array_equal(read_label(tmp_path / "a.png", BINARY), bits)
+
+
+@pytest.mark.parametrize("photometric", ["miniswhite", "minisblack"])
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_one_bit_pages_are_what_other_programs_show(tmp_path: Path, photometric: str, compression: str | None) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for page in range(3):
+            bits = np.roll(np.eye(20, 30, dtype=bool), page, axis=1)
+            writer.write(bits, photometric=photometric, compression=compression)
+    shown = []
+    for page in range(3):
+        with Image.open(path) as image:
+            image.seek(page)
+            shown.append(np.asarray(image).astype(np.uint8))
+    assert shown[0][0, 0] == (photometric == "minisblack")
+    for page in range(3):
+        np.testing.assert_array_equal(read_label(path, BINARY, page=page), shown[page])
+    write_label(path, shown[0], BINARY, page=1, pages=3)
+    for page, expected in enumerate((shown[0], shown[0], shown[2])):
+        np.testing.assert_array_equal(read_label(path, BINARY, page=page), expected)
+
+
+def test_numbers_in_a_page_where_white_is_zero_are_as_they_are_stored(tmp_path: Path) -> None:
+    ids = np.array([[0, 1, 2, 255]], np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", ids, photometric="miniswhite")
+    np.testing.assert_array_equal(read_label(tmp_path / "a.tif", INDEX), ids)
 
 
 def test_a_grey_label_saved_as_colour_is_still_one(tmp_path: Path) -> None:

@@ -47,6 +47,23 @@ class LabelError(UserError):
     """A label that cannot be read, written or matched to its image."""
 
 
+class WrongSize(LabelError):
+    """A label of another size than its image.
+
+    Attributes
+    ----------
+    on_its_side : bool
+        The label is as high as the image is wide, and the other way round.
+    """
+
+    on_its_side = False
+
+    def between(self, label: tuple[int, ...], image: tuple[int, ...]) -> WrongSize:
+        """Take both sizes (rows, columns)."""
+        self.on_its_side = label[0] != label[1] and tuple(label) == tuple(image)[::-1]
+        return self
+
+
 class LabelChanged(LabelError):
     """Another program has written a label since it was read here."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.atomic import must_be_folder
-from unet_gui.core.errors import LabelError, UserError
+from unet_gui.core.errors import LabelError, UserError, WrongSize
 from unet_gui.core.exchange_base import Exporter, ExportOptions, Importer, ImportOptions, rest_class
 from unet_gui.core.exchange_coco import CocoExporter, CocoImporter
 from unet_gui.core.exchange_imagej import ImagejExporter, ImagejImporter
@@ -35,7 +35,7 @@ from unet_gui.core.exchange_raster import (
     TiffExporter,
 )
 from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
-from unet_gui.core.headers import is_turned
+from unet_gui.core.headers import explained, is_turned
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.measure import CsvExporter
@@ -311,7 +311,7 @@ def exporting(
     def write(ref: ImageRef, stack: StackWriter) -> Outcome:
         return _export_one(dataset, exporter, ref, stack, result)
 
-    yield from _each(dataset, write, result, anew=True)
+    yield from _each(dataset, write, result, exporter.end)
     if not result.done and not result.failed:
         raise nothing_to_write(dataset, options)
     exporter.finish()
@@ -333,15 +333,23 @@ def nothing_to_write(dataset: Dataset, options: ExportOptions | None = None) -> 
 
 
 def _each(
-    dataset: Dataset, work: Callable[[ImageRef, StackWriter], Outcome], result: ExchangeResult, anew: bool = False
+    dataset: Dataset,
+    work: Callable[[ImageRef, StackWriter], Outcome],
+    result: ExchangeResult,
+    end: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Do the work on every image and page. What it writes of a stack is written when the last page is done."""
+    """Do the work on every image and page. What it writes of a stack is written when the last page is done.
+
+    With ``end``, which is called then, too, stacks are begun anew.
+    """
     for file in dataset.images:
         before = result.done
         try:
-            with StackWriter(anew) as stack:
+            with StackWriter(anew=end is not None) as stack:
                 for ref in dataset.expand(file):
                     yield _counted(result, work(ref, stack))
+            if end is not None:
+                end()
             if result.done > before and is_turned(dataset.image_path(file)):
                 result.turned.append(file.key)
         except UserError as error:
@@ -479,6 +487,8 @@ def _import_one(dataset: Dataset, importer: Importer, ref: ImageRef, stack: Stac
             dataset.save()  # before a label that uses the new classes is on disk
             importer.known = list(dataset.classes)
         dataset.save_label(ref, ids, overwrite=overwrite, stack=stack)
+    except WrongSize as error:
+        return Outcome.of(ref.key, explained(error, dataset.image_path(ref)))
     except (UserError, OSError) as error:
         return Outcome.of(ref.key, error)
     return Outcome(ref.key, "done")

@@ -7,9 +7,11 @@ import importlib
 import itertools
 import json
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, ClassVar
@@ -19,11 +21,12 @@ from numpy.typing import NDArray
 
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.encoding import UNLABELLED, present
-from unet_gui.core.errors import LabelError, ProjectError, UserError
+from unet_gui.core.errors import LabelError, ProjectError, UserError, WrongSize
 from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.layout import same_name
 from unet_gui.core.listing import must_be_readable, natural_key
 from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes, distinct, folded
@@ -188,6 +191,9 @@ class Exporter(ABC):
     def finish(self) -> None:  # noqa: B027 - most formats have nothing to write at the end
         """Write what belongs to all images."""
 
+    def end(self) -> None:  # noqa: B027 - most formats have written it by then
+        """Write what waits for the last page of a stack; called after each file of images."""
+
     @property
     def objects(self) -> list[int]:
         """Ids of the classes that are written as objects."""
@@ -198,12 +204,20 @@ class Exporter(ABC):
         """What a file says about pixels in no object, as `REST`."""
         return self.names.get(self.rest)
 
-    def target(self, ref: ImageRef, suffix: str, folder: str = "") -> Path:
-        """Return the file for an image: its label's relative path with this suffix, a page with its number."""
-        label = self.dataset.label_path(ref)
-        stem = label.relative_to(self.dataset.label_root).with_suffix("")
-        page = "" if ref.page is None else f".{ref.page:04d}"
-        return self.out / folder / f"{stem.as_posix()}{page}{suffix}"
+    def target(self, ref: ImageRef, suffix: str, folder: str = "", whole: bool = False) -> Path:
+        """Return an image's file: its label's relative path with this suffix, a page with its number if not `whole`."""
+        stem, page = self._stem(ref), "" if ref.page is None or whole else f".{ref.page:04d}"
+        if page and same_name(stem + page) in self._stems:
+            stem = ref.rel  # s.0001 is an image itself, so page 1 of s.tif is s.tif.0001
+        return self.out / folder / f"{stem}{page}{suffix}"
+
+    @cached_property
+    def _stems(self) -> set[str]:
+        """What the files of all images are called, without suffix."""
+        return {same_name(self._stem(ref)) for ref in self.dataset.images}
+
+    def _stem(self, ref: ImageRef) -> str:
+        return self.dataset.label_path(ref).relative_to(self.dataset.label_root).with_suffix("").as_posix()
 
     def check_free(self, path: Path) -> None:
         """Refuse to replace a file, unless asked to; images and labels of the folder in any case."""
@@ -357,13 +371,15 @@ class Importer(ABC):
     def check_shape(self, height: int, width: int, shape: tuple[int, int], path: Path) -> None:
         """Refuse what was made for an image of another size."""
         if (height, width) != shape:
-            raise LabelError(
+            raise WrongSize(
                 f"is for an image of {width} × {height} pixels, but the image is {shape[1]} × {shape[0]}.",
                 path,
                 "It is never stretched. Is it that of another image?",
-            )
+            ).between((height, width), shape)
 
-    def match(self, suffixes: tuple[str, ...], endings: tuple[str, ...] = ()) -> dict[str, Path]:
+    def match(
+        self, suffixes: tuple[str, ...], endings: tuple[str, ...] = (), habit: re.Pattern[str] | None = None
+    ) -> dict[str, Path]:
         """Return the source's file for each image or page that has one, and note those without an image.
 
         Parameters
@@ -372,6 +388,8 @@ class Importer(ABC):
             Kinds of file.
         endings : tuple of str
             What may stand between the image's name and the suffix.
+        habit : re.Pattern, optional
+            Where there is no image of that name, the group of this that matches is tried.
 
         Returns
         -------
@@ -385,6 +403,9 @@ class Importer(ABC):
             for ending in (*((self.options.suffix,) if self.options.suffix else ()), *endings):
                 stem = stem.removesuffix(ending)
             key = finder.find(stem)
+            called = habit.fullmatch(stem) if habit and key is None else None
+            if called:
+                key = finder.find(next(filter(None, called.groups())))
             if key is not None and os.path.abspath(path) == os.path.abspath(self.dataset.image_root / key):
                 continue  # the image itself: masks are beside the images
             if key is None:

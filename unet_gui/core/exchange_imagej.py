@@ -1,4 +1,4 @@
-"""ImageJ and Fiji: one zip file of regions of interest (ROI) an image, for the ROI Manager."""
+"""ImageJ and Fiji: one zip file of regions of interest (ROI) an image or a stack, for the ROI Manager."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import struct
 import zipfile
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from unet_gui.core.exchange_base import (
     require,
     understood,
 )
+from unet_gui.core.exchange_positions import Position, StackPositions
 from unet_gui.core.exchange_rings import Blob, Ring, blobs_of, fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
@@ -32,38 +33,111 @@ from unet_gui.core.strokes import Shape
 
 ENDING = "_RoiSet"
 IGNORED = "unlabelled"
+PAGES = "pages"
+"""Our own entry in the file of a stack: the pages that it is for, a bit each, the first one the lowest."""
 _NAMED = re.compile(r"[^\W\d]")
 _NUMBERED = re.compile(r"(.*[^\W\d].*?)[-_ ]\d+")
 _OURS = re.compile(r"(.+)-\d{4,}")
 _NOT_IMAGEJ = re.compile(r"\d{1,3}|.*[^-\s\d].*")  # numbers in its own names have four digits or more
+_HABIT = re.compile(
+    r"(.+)[-_ .](?:roi ?set|rois?)|(?:.*/)?roi ?set[-_ .](.+)", re.IGNORECASE
+)  # s_rois.zip, RoiSet_s.zip
+_MOST_BYTES = 2**28  # of one ROI: more is not one, whatever it unpacks to
 _FAR = 32767  # whole numbers in an ROI have 16 bit
 
 
+def _position_of(roi: Any) -> Position:
+    """Return where in a stack a ROI is."""
+    position = Position(roi.position, roi.c_position, roi.z_position, roi.t_position)
+    return position if any(position) else Position.of_name(roi.name)
+
+
+def _pages_in(said: dict[str, Any], count: int) -> list[int]:
+    """Return the pages that a file of ours is for, also without a ROI."""
+    try:
+        pages = int(said.get(PAGES, "0"), 16)
+    except (TypeError, ValueError):  # somebody else's
+        return []
+    return [page for page in range(count) if pages >> page & 1]
+
+
+class _RoiSet:
+    """A zip of ROIs while it grows.
+
+    Attributes
+    ----------
+    pages : int
+        Which pages of a stack it is for, a bit each: there may be no ROI in one.
+    """
+
+    def __init__(self, path: Path, positions: StackPositions | None) -> None:
+        self.path, self._positions = path, positions
+        self.pages = 0
+        self._data = io.BytesIO()
+        self._archive = zipfile.ZipFile(self._data, "w", zipfile.ZIP_DEFLATED)
+        self._counts: dict[str, int] = {}
+
+    def at(self, page: int | None) -> Position:
+        """Begin a page and return its position."""
+        if page is None or self._positions is None:
+            return Position()
+        self.pages |= 1 << page
+        return self._positions.of_page(page)
+
+    def add(self, called: str, roi: Any) -> None:
+        """Add a ROI of a class; it is called by that and a number."""
+        count = self._counts[_safe(called)] = self._counts.get(_safe(called), 0) + 1  # no two files of one name
+        roi.name = f"{_text(called)}-{count:04d}"
+        self._archive.writestr(_safe(roi.name) + ".roi", roi.tobytes())
+
+    def packed(self, rest: str | None) -> bytes:
+        """Return the file."""
+        said = {REST: rest} | ({PAGES: f"{self.pages:x}"} if self._positions else {})
+        self._archive.comment = json.dumps(said).encode()
+        self._archive.close()
+        return self._data.getvalue()
+
+
 class ImagejExporter(Exporter):
-    """Writes ``NAME_RoiSet.zip`` an image; a ROI is called by its class and a number. Holes become composite ROIs."""
+    """Writes ``NAME_RoiSet.zip`` an image or a stack; a ROI is called by its class and a number.
+
+    In a stack it has the position of its page, so the ROI Manager shows it there. Holes become composite ROIs.
+    """
 
     def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
         super().__init__(dataset, out, options)
         self._roifile: Any = require("roifile")
         self._colors = {info.id: bytes((255, *info.rgb)) for info in dataset.classes}
+        self._open: _RoiSet | None = None
 
     def add(self, ref: ImageRef, ids: Ids) -> None:
-        """Write one image's ROIs."""
-        classes = self.objects + ([UNLABELLED] if self.rest != UNLABELLED else [])
-        counts: dict[str, int] = {}
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for blob in blobs_of(ids, classes):
-                called = self.names.get(blob.class_id, IGNORED)
-                counts[_safe(called)] = counts.get(_safe(called), 0) + 1  # no two files of one name
-                name = f"{_text(called)}-{counts[_safe(called)]:04d}"
-                roi = self._roi(blob)
-                roi.name = name
-                roi.position = 0 if ref.page is None else ref.page + 1
-                roi.stroke_color = self._colors.get(blob.class_id, b"\xff\x80\x80\x80")
-                archive.writestr(_safe(name) + ".roi", roi.tobytes())
-            archive.comment = json.dumps({REST: self.rest_name}).encode()
-        self.write(self.target(ref, ENDING + ".zip"), buffer.getvalue())
+        """Add one image's ROIs."""
+        rois = self._rois_for(ref)
+        position = rois.at(ref.page)
+        for blob in blobs_of(ids, self.objects + ([UNLABELLED] if self.rest != UNLABELLED else [])):
+            roi = self._roi(blob)
+            roi.position, roi.c_position, roi.z_position, roi.t_position = position
+            roi.stroke_color = self._colors.get(blob.class_id, b"\xff\x80\x80\x80")
+            rois.add(self.names.get(blob.class_id, IGNORED), roi)
+        if ref.page is None:
+            self.end()
+
+    def _rois_for(self, ref: ImageRef) -> _RoiSet:
+        path = self.target(ref, ENDING + ".zip", whole=True)
+        if self._open is None or self._open.path != path:
+            self.check_free(path)
+            positions = None
+            if ref.page is not None:
+                pages = len(self.dataset.expand(ImageRef(ref.rel)))
+                positions = StackPositions(self.dataset.image_path(ref), pages)
+            self._open = _RoiSet(path, positions)
+        return self._open
+
+    def end(self) -> None:
+        """Write the ROIs of an image or a stack."""
+        rois, self._open = self._open, None
+        if rois is not None:
+            self.write(rois.path, rois.packed(self.rest_name))
 
     def _roi(self, blob: Blob) -> Any:
         if not blob.holes:
@@ -109,34 +183,102 @@ def _comment(path: Path) -> dict[str, Any]:
 
 
 class ImagejImporter(Importer):
-    """Reads ``NAME_RoiSet.zip``, ``NAME.zip`` and ``NAME.roi``. A ROI's class is its name up to the number."""
+    """Reads ``NAME_RoiSet.zip``, ``NAME.zip`` and ``NAME.roi``. A ROI's class is its name up to the number.
+
+    A file of a page's own name is for that page; in one of a stack's name the position of each ROI says for which.
+    """
 
     def __init__(self, dataset: Dataset, source: Path, options: ImportOptions) -> None:
         super().__init__(dataset, source, options)
         self._roifile: Any = require("roifile")
-        self._files = self.match((".zip", ".roi"), (ENDING,))
+        self._files = self.match((".zip", ".roi"), (ENDING,), _HABIT)
+        self._stack = ""  # whose ROIs are in memory
+        self._pages: dict[int, list[Any]] = {}
+        self._said: dict[str, Any] = {}
+        unnamed = [name for name in self.unmatched if PurePosixPath(name).stem.casefold() == "roiset"]
+        if len(dataset.images) == len(unnamed) == 1 and self.takes(dataset.images[0].key, unnamed[0]):
+            self.unmatched.remove(unnamed[0])
+            self._files[dataset.images[0].key] = source if source.is_file() else source / unnamed[0]
 
     def has(self, ref: ImageRef) -> bool:
-        """Whether there is a file of the image's name."""
-        return ref.key in self._files
+        """Whether there is a file of the image's name, or for a page a ROI in that of its stack."""
+        if ref.key in self._files or ref.page is None or ref.rel not in self._files:
+            return ref.key in self._files
+        self._open_stack(ref)
+        return ref.page in self._pages
 
     def read(self, ref: ImageRef, shape: tuple[int, int]) -> Ids:
         """Paint the image's ROIs, the largest first."""
-        path = self._files[ref.key]
-        try:
-            with understood(path, "ROI"):
-                read = self._roifile.roiread(path)
-                rois = read if isinstance(read, list) else [read]
-                found = [(self._class_of(roi.name), self._piece(roi, shape)) for roi in rois]
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
-            raise LabelError("is not a ROI file that can be understood.", path, details=repr(error)) from error
-        self.heed(_comment(path))
+        own = self._files.get(ref.key)
+        path = own or self._files[ref.rel]
+        if own is None:
+            self._open_stack(ref)
+            rois, said = self._pages[ref.page or 0], self._said
+        else:
+            rois, said = self._rois(own), _comment(own)
+            self._tell_own(ref, own, rois)
+        with understood(path, "ROI"):
+            found = [(self._class_of(roi.name), self._piece(roi, shape)) for roi in rois]
+        self.heed(said)
         label = self.blank(shape)
         pieces = [(name, piece) for name, piece in found if piece is not None]
         ids = {name: UNLABELLED if name == IGNORED else self.book.id_of(name) for name, _ in pieces}
         for name, (rect, mask) in sorted(pieces, key=lambda one: -int(one[1][1].sum())):
             label[rect.slices][mask] = ids[name]
         return label
+
+    def _rois(self, path: Path) -> list[Any]:
+        try:
+            with understood(path, "ROI"):
+                return self._in_zip(path) if path.suffix.lower() == ".zip" else [self._roifile.roiread(path)]
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
+            raise LabelError("is not a ROI file that can be understood.", path, details=repr(error)) from error
+
+    def _in_zip(self, path: Path) -> list[Any]:
+        """Return the ROIs in a zip; old ones have no name of their own, but that of their file."""
+        rois = []
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                called = PurePosixPath(name)
+                if called.suffix.lower() != ".roi" or called.name.startswith("."):  # macOS adds files to what it packs
+                    continue
+                with archive.open(name) as file:
+                    roi = self._roifile.ImagejRoi.frombytes(file.read(_MOST_BYTES))
+                roi.name = roi.name or called.stem
+                rois.append(roi)
+            if archive.namelist() and not rois:
+                raise ValueError("no ROI among its files")
+        return rois
+
+    def _open_stack(self, ref: ImageRef) -> None:
+        """Find the pages of a stack's ROIs, and name those that are for none."""
+        if self._stack == ref.rel:
+            return
+        path = self._files[ref.rel]
+        called = self.names.pop(ref.rel, path.name)  # what is for no page is told here
+        count = len(self.dataset.expand(ImageRef(ref.rel)))
+        positions = StackPositions(self.dataset.image_path(ref), count)
+        pages: dict[int, list[Any]] = {}
+        for roi in self._rois(path):
+            position = _position_of(roi)
+            meant = positions.pages_of(position)
+            if not meant:
+                self.unmatched.append(f"{roi.name} in {called} ({position}; {ref.rel} has {count} pages)")
+            for page in meant:
+                pages.setdefault(page, []).append(roi)
+        self._said = _comment(path)
+        for page in _pages_in(self._said, count):
+            pages.setdefault(page, [])
+        self._stack, self._pages = ref.rel, pages
+
+    def _tell_own(self, ref: ImageRef, path: Path, rois: list[Any]) -> None:
+        """Say what may not be as it was meant, where all ROIs of a file are for one image."""
+        if ref.page is None and len({position for position in map(_position_of, rois) if any(position)}) > 1:
+            self.note(f"{path.name} has ROIs for several slices of a stack; {ref.key} is one image and has them all.")
+        if ref.page is not None and ref.rel in self._files:
+            self._open_stack(ref)
+            if ref.page in self._pages:
+                self.note(f"{self._files[ref.rel].name} is a second one for {ref.key} and was left out.")
 
     def _class_of(self, name: str) -> str:
         if self.options.object_class:

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 from unet_gui.core import png
 from unet_gui.core.cv import MAX_PIXELS
-from unet_gui.core.errors import ImageError
+from unet_gui.core.errors import ImageError, WrongSize
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _OTHER = {
@@ -174,19 +174,36 @@ def _jpeg(file: BinaryIO) -> Size:
 
 def is_turned(path: str | os.PathLike[str]) -> bool:
     """Whether a JPEG has an EXIF entry by which other programs turn or mirror it."""
+    return _held(path) > 1
+
+
+def explained(error: WrongSize, image: str | os.PathLike[str]) -> WrongSize:
+    """Return the error with its reason, where that is an EXIF entry by which other programs turn the image by 90°."""
+    if not error.on_its_side or _held(image) < 5:
+        return error
+    hint = (
+        f"An EXIF entry in {Path(image).name} lets other programs turn it by 90°, and the label is for that. "
+        "Here pixels count as they are stored: turn the label back, or save the image turned, without the entry."
+    )
+    return WrongSize(error.message, error.path, hint, error.details)
+
+
+def _held(path: str | os.PathLike[str]) -> int:
+    """Return how the EXIF entry of a JPEG says that it is held: 1 or 0 upright, from 5 on to 8 on its side."""
     try:
         with open(path, "rb") as file:
             if file.read(2) != b"\xff\xd8":
-                return False
+                return 0
             while True:
                 _, marker, length = struct.unpack(">BBH", file.read(4))
                 if marker in (0xD9, 0xDA):
-                    return False
+                    return 0
                 content = file.read(length - 2)
                 if marker == 0xE1 and content[:6] == b"Exif\0\0":
-                    return 2 <= _orientation(content[6:]) <= 8
+                    held = _orientation(content[6:])
+                    return held if held <= 8 else 0
     except (OSError, struct.error, ValueError):
-        return False  # what is wrong with it is told where it is read
+        return 0  # what is wrong with it is told where it is read
 
 
 def _orientation(exif: bytes) -> int:

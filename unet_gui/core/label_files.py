@@ -13,7 +13,8 @@ import numpy as np
 from unet_gui.core import label_stack
 from unet_gui.core.atomic import atomic_path
 from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding, present
-from unet_gui.core.errors import ImageError, LabelError
+from unet_gui.core.errors import ImageError, LabelError, WrongSize
+from unet_gui.core.headers import explained
 from unet_gui.core.images import ImageRef, image_info, open_image
 from unet_gui.core.layout import LabelIndex, LabelNames
 from unet_gui.core.palette import ClassInfo
@@ -130,7 +131,10 @@ class LabelFiles:
             return None
         self._check_pages(ref, path)
         shape = shape or _page_shape(self._image_root / ref.rel, ref.page or 0)
-        ids = _read(path, encoding, _former_class(encoding, classes), ref.page or 0, shape)
+        try:
+            ids = _read(path, encoding, _former_class(encoding, classes), ref.page or 0, shape)
+        except WrongSize as error:
+            raise explained(error, self._image_root / ref.rel) from error
         _check_classes(ids, classes, path)
         self._checked.add(ref.key)
         return ids

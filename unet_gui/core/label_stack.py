@@ -59,7 +59,7 @@ def page_count(path: str | os.PathLike[str]) -> int:
 
 
 def read_page(path: str | os.PathLike[str], page: int) -> tuple[np.ndarray, png.Palette, bool]:
-    """Return (pixels as stored, palette, marked) of one page; raises ImageError."""
+    """Return (pixels as stored, those of one bit as shown, palette, marked) of one page; raises ImageError."""
     pages = TiffPages(path)
     try:
         return read_open(pages, page)
@@ -72,7 +72,10 @@ def read_open(pages: TiffPages, index: int) -> tuple[np.ndarray, png.Palette, bo
     page = pages.page(index)
     colormap = page.colormap
     palette = () if colormap is None else tuple((int(r), int(g), int(b)) for r, g, b in colormap[:256])
-    return page.read(Rect(0, 0, page.width, page.height)), palette, _lines(page.description)[0] == MARKED
+    pixels = page.read(Rect(0, 0, page.width, page.height))
+    if page.bilevel and page.white_is_zero:  # black and white are what counts; other numbers mean themselves
+        pixels = np.bitwise_not(pixels, out=pixels)
+    return pixels, palette, _lines(page.description)[0] == MARKED
 
 
 def describe(marked: bool, maker: str) -> str:

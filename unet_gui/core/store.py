@@ -14,7 +14,7 @@ from unet_gui.core import label_stack, png
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.detect import Detected, detect_encoding
 from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, fitting
-from unet_gui.core.errors import ImageError, LabelError
+from unet_gui.core.errors import ImageError, LabelError, WrongSize
 from unet_gui.core.raw_label import MARK, RawLabel, meaning_of, read_raw
 
 __all__ = [
@@ -72,11 +72,11 @@ def read_label(
         h, w = label.pixels.shape[:2]
         if label_stack.is_tiff(path) and label_stack.is_blank(label.pixels, label.palette, label.marked, encoding):
             return np.full(shape, UNLABELLED, np.uint8)
-        raise LabelError(
+        raise WrongSize(
             f"is {w} × {h} pixels, but its image is {shape[1]} × {shape[0]}.",
             path,
             "A label must have the size of its image. Is it that of another image?",
-        )
+        ).between((h, w), shape)
     meaning, pixels = meaning_of(label, encoding)
     try:
         return meaning.decode(pixels)

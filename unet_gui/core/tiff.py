@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unet_gui.core.color_space import JPEG, space_of
 from unet_gui.core.errors import ImageError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.headers import check_size, open_error, print_free
@@ -28,7 +29,6 @@ REMEMBERED = 64
 
 _DAMAGED = "is damaged or cut off."
 _AGAIN = "Copy it again from where it came from."
-_JPEG = (6, 7, 34892, 33007)  # kinds of compression
 _MOST_TAGS = 4096  # tifffile's own bound
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MICRONS = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "\\u00b5m": 1.0, "mm": 1e3}
@@ -232,6 +232,16 @@ class TiffPages:
         if end > file.size:
             raise ValueError(f"the directory needs {end} bytes, the file has {file.size}")
 
+    def axes(self) -> tuple[tuple[str, int], ...]:
+        """Return what the pages go along (C, Z, T) and how far, the slowest first; () when the file does not say."""
+        try:
+            stack = self._tif.series[0] if self._tif.is_imagej or self._tif.is_ome else None
+            if stack is None or (self._tif.is_ome and [page.index for page in stack] != list(range(len(stack)))):
+                return ()
+            return tuple((axis, int(n)) for axis, n in zip(stack.axes, stack.shape, strict=True) if axis not in "YXS")
+        except broken():
+            return ()
+
     def pixel_size(self) -> float | None:
         """Return the size of a pixel in µm from the OME, ImageJ or resolution entries, None when unknown."""
         try:
@@ -290,6 +300,8 @@ class TiffPage:
         Size; colours that are stored plane by plane count as channels.
     dtype : numpy.dtype
         As stored, in the machine's byte order; bilevel pages are uint8 with 0 and 255.
+    bilevel : bool
+        One bit a pixel.
     cached_bytes : int
         Size of the decoded tiles or strips that are kept.
     """
@@ -305,13 +317,13 @@ class TiffPage:
             raise ImageError("is a volume in one page.", self.path, "Save it as a stack of pages.")
         if key.dtype is None or key.dtype.kind not in "buif":
             raise ImageError("holds numbers of a kind that cannot be shown.", self.path, "Save it as 8 or 16 bit.")
-        self._bilevel = key.dtype.kind == "b"
-        self.dtype = np.dtype(np.uint8) if self._bilevel else key.dtype.newbyteorder("=")
+        self.bilevel = key.dtype.kind == "b"
+        self.dtype = np.dtype(np.uint8) if self.bilevel else key.dtype.newbyteorder("=")
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self.cached_bytes = 0
         self._lock = threading.Lock()
         self._decode_args: dict[str, Any] = {"_fullsize": bool(key.is_tiled)}
-        if int(key.compression) in _JPEG:
+        if int(key.compression) in JPEG:
             self._decode_args |= {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
         self._raw_offset = self._find_raw()
         self._check_whole()
@@ -335,15 +347,8 @@ class TiffPage:
 
     @property
     def color_space(self) -> str:
-        """``cmyk``, ``ycbcr`` or ``la`` (grey, transparency) where `read` returns what is shown in other colours."""
-        if self.dtype not in (np.uint8, np.uint16):
-            return ""
-        if self._photometric == 5 and self.channels >= 4 and self._key.tags.valueof(332, 1) == 1:  # no other inks
-            return "cmyk"
-        if self._photometric == 1 and self.channels == 2 and any(self._key.extrasamples):  # not just a second channel
-            return "la"
-        decoded = int(self._key.compression) in _JPEG  # to red, green, blue
-        return "ycbcr" if self._photometric == 6 and self.channels == 3 and not decoded else ""
+        """``cmyk``, ``ycbcr`` … where `read` returns what is shown in other colours; see `color_space.to_rgb`."""
+        return space_of(self._key)
 
     @property
     def description(self) -> str:
@@ -383,7 +388,7 @@ class TiffPage:
         if self._pages._places.planes:
             return int(self._pages._tif.series[0].dataoffset) + self._plane * self._row_bytes() * self.height
         simple = int(key.compression) == 1 and int(key.predictor) == 1 and int(key.fillorder) == 1
-        if self._bilevel or planar or key.is_tiled or not simple or key.bitspersample != bits or key.is_subsampled:
+        if self.bilevel or planar or key.is_tiled or not simple or key.bitspersample != bits or key.is_subsampled:
             return None
         offsets, counts = page.dataoffsets, page.databytecounts
         if any(a + n != b for a, n, b in zip(offsets, counts, offsets[1:], strict=False)):
@@ -464,7 +469,7 @@ class TiffPage:
         if decoded is None:
             return None
         part = decoded[0]
-        part = part.astype(np.uint8) * np.uint8(255) if self._bilevel else part.astype(self.dtype, copy=False)
+        part = part.astype(np.uint8) * np.uint8(255) if self.bilevel else part.astype(self.dtype, copy=False)
         self._keep(index, part)
         return part
 

@@ -23,6 +23,7 @@ from unet_gui.app.model_jobs import RelabelJob
 from unet_gui.app.settings import Settings
 from unet_gui.core import label_stack
 from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
 from unet_gui.engine.events import ImageFailed
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
@@ -249,6 +250,32 @@ def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, 
     assert window.session.folder is not None
     assert window.session.folder.book.predicted("0.png")
     assert not window.session.folder.book.predicted("1.png")
+
+
+def test_pages_that_the_window_does_not_know_of_yet_are_segmented(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    """In a large folder it takes a while until they are listed."""
+    folder = write_folder(tmp_path / "x", images=1)
+    tifffile.imwrite(folder / "stack.tif", np.stack([picture(n) for n in range(3)]), photometric="minisblack")
+    window = open_window(write_folder(tmp_path / "other", images=1))
+
+    def at_once() -> None:
+        if window.session.document is not None:
+            window.session.image_changed.disconnect(at_once)
+            window.desk.shelf.use(model)
+            window.actions_by_id["segment"].trigger()
+
+    window.session.close_folder()
+    window.session.image_changed.connect(at_once)
+    window.open_path(folder)
+    qtbot.waitUntil(lambda: "images segmented" in texts(window), timeout=SECONDS)
+    assert "4 images segmented" in texts(window)
+    qtbot.waitUntil(lambda: window.images.footer.text() == "4\xa0predicted", timeout=SECONDS)
+    assert window.session.folder is not None
+    dataset = window.session.folder.dataset
+    for page in range(3):
+        assert dataset.load_prediction(ImageRef("stack.tif", page)) is not None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from unet_gui.app.job_progress import ProgressBook
 from unet_gui.app.jobs import Job, JobError, JobRunner, Turn
 from unet_gui.app.messages import Message, Offer, sentence
 from unet_gui.app.model_facts import SCORE_NAMES, caution_of, count_of
-from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
+from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob
 from unet_gui.app.model_shelf import ModelShelf
 from unet_gui.app.session import Session
 from unet_gui.core.images import ImageRef
@@ -57,7 +57,7 @@ class ModelDesk(QObject):
         self._runner = runner
         self.shelf = ModelShelf(session, self)
         self.shelf.said.connect(self.said)
-        self._refs: dict[int, tuple[ImageRef, ...]] = {}  # images of a job, by its id
+        self._refs: dict[int, Sequence[ImageRef]] = {}  # images of a job, by its id
         self._failures: dict[int, list[str]] = {}
         self._totals: dict[int, int] = {}  # of a job with failures: how many images it has
         self._skipped: dict[int, int] = {}
@@ -188,9 +188,9 @@ class ModelDesk(QObject):
         revision = self._session.labels.revision if only == self._session.key and self._session.labels else -1
         before = [job.start.out for job in self._runner.pending("train") if isinstance(job.start, TrainJob)]
         after = before[-1] if before and not urgent else None
-        start = SegmentJob(segment_items(dataset, refs), config, after)
+        start = SegmentJob(dataset, list(refs), config, after)
         job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
-        self._refs[job.id] = refs
+        self._refs[job.id] = start.refs
         self._runner.submit(job)
 
     def _say_no_model(self) -> None:

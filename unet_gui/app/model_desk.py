@@ -317,7 +317,7 @@ class ModelDesk(QObject):
         self._say_failures(job)
         self.said.emit(Message.of(error, topic=job.kind, image=job.image if job.kind == "predict" else ""))
         if job.kind == "train":
-            self._on_trained(job, stopped=True)
+            self._on_trained(job, stopped=True, topic="kept model")  # beside why, not in its place
         self._end(job)
 
     @Slot(object)
@@ -336,7 +336,7 @@ class ModelDesk(QObject):
             self.said.emit(Message("info", text, topic="segment", passing=True))
         self._end(job)
 
-    def _on_trained(self, job: Job, stopped: bool) -> None:
+    def _on_trained(self, job: Job, stopped: bool, topic: str = "train") -> None:
         """Use the model that a training has left, also one that was stopped."""
         self.training_changed.emit(False)
         out = job.start.out if isinstance(job.start, TrainJob) else None
@@ -348,13 +348,13 @@ class ModelDesk(QObject):
             text = (
                 f"Training stopped before it could be judged: the model in use stays. What it learned is {facts.name}."
             )
-            self.said.emit(Message("info", text, topic="train", passing=True))
+            self.said.emit(Message("info", text, topic=topic, passing=True))
             return
         self.shelf.use(out)
         score = f" {facts.validation}: {facts.score}." if facts.score else ""
         score += f" {facts.caution}" if facts.caution else ""
         text = f"Training stopped; the best model so far is kept as {facts.name}." if stopped else "Training is done."
-        self.said.emit(Message("good", text + score, topic="train", passing=True))
+        self.said.emit(Message("good", text + score, topic=topic, passing=True))
         self.trained.emit(out)
 
     def _say_failures(self, job: Job, others: bool = False) -> None:

@@ -230,6 +230,10 @@ def test_a_bad_image_is_named_and_the_others_are_done(
     book = window.session.folder.book
     ref = window.images.model.everything()[2]
     assert book.problem(ref.key).startswith("“2.png” is ")
+    window.actions_by_id["segment"].trigger()
+    idle(qtbot, window)
+    assert "3 images were up to date." in texts(window)
+    assert "0 images" not in texts(window)
     window.desk.predict(ref)
     idle(qtbot, window)
     assert "The image could not be predicted. “2.png” is " in texts(window)

@@ -296,6 +296,8 @@ class ModelDesk(QObject):
             done = len(self._refs.get(job.id, ())) - failed - same
             kept = f", {same} {'were' if same > 1 else 'was'} up to date" if same and done else ""
             text = f"{count_of(done)} segmented{kept}. Look at the doubtful places with N."
+            if not done:
+                text = f"{count_of(same)} {'were' if same > 1 else 'was'} up to date."
             if same == len(self._refs.get(job.id, ())):
                 text = "Nothing to do: every prediction is of this model and newer than its image."
             self.said.emit(Message("good", text, topic="segment", passing=True))

@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from tests.app.kit import drag, go_to, paint, saved, write_folder
 from tests.app.test_waiting import LONG, Long
 from unet_gui.app.jobs import Job
+from unet_gui.app.leaving import before_closing
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
 
@@ -85,6 +86,16 @@ def test_a_shape_outlives_its_folder(qtbot: QtBot, open_window: Open, tmp_path: 
     QTest.keyClick(window.stage.canvas, Qt.Key.Key_Return)
     assert window.session.labels.ids[12, 30] == 1
     assert window.close()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "says"),
+    [(3, "2.png” is not finished."), (4, "One more shape is not finished."), (5, "2 more shapes are not finished.")],
+)
+def test_many_shapes_are_counted(shapes: int, says: str) -> None:
+    question = before_closing([], [], [(f"{n}.png", "polygon") for n in range(shapes)])
+    assert question is not None
+    assert question.text.endswith(says)
 
 
 def test_what_runs_is_named_and_may_go_on(qtbot: QtBot, open_window: Open, tmp_path: Path, long: Long) -> None:

@@ -345,6 +345,9 @@ def test_keys_can_be_changed_conflicts_are_said_and_defaults_come_back(
     assert dialog._chosen() == "train"
     dialog._edit.setKeySequence(QKeySequence("B"))
     assert "Brush" in dialog._say.text()
+    dialog._edit.setKeySequence(QKeySequence("Ctrl+Alt+9"))
+    assert dialog._say.text() == actions.specs["train"].tip, "that key is free"
+    dialog._edit.setKeySequence(QKeySequence("B"))
     dialog._on_use()
     assert actions.keys("train") == ["B"]
     assert actions.keys("tool_brush") == []

@@ -139,6 +139,8 @@ class ShortcutsDialog(QDialog):
         taken = self._actions.conflict(name, key) if key else ""
         if taken:
             self._say.setText(f"{shown([key])} belongs to “{self._actions.specs[taken].text}”, which would lose it.")
+        elif name:
+            self._say.setText(self._actions.specs[name].tip)
 
     def _take_from_others(self, name: str, key: str) -> None:
         """Take a key from the action that has it."""

@@ -107,6 +107,7 @@ class ModelDesk(QObject):
             text = "Training learns from the labels on disk, and some could not be saved. It has not been started."
             self.said.emit(Message("error", text, topic="train"))
         self.training_changed.emit(False)
+        self.offer_cut_training()  # it has not been gone on with
 
     def _submit_training(self) -> None:
         folder, wishes, model = self.shelf.folder, self.shelf.wishes, self.shelf.model
@@ -325,7 +326,7 @@ class ModelDesk(QObject):
     @Slot(object)
     def _on_cancelled(self, job: Job) -> None:
         self._say_failures(job)
-        if job.kind == "train" and isinstance(job.start, TrainJob) and not job.start.out.exists():
+        if isinstance(job.start, TrainJob) and not (job.start.out.exists() and self._progress.has_begun(job)):
             self.training_changed.emit(False)
             text = "Training was stopped before it began to learn; nothing has changed."
             self.said.emit(Message("info", text, topic="train", passing=True))
@@ -365,8 +366,11 @@ class ModelDesk(QObject):
             self.said.emit(words.images_failed(job.kind, reasons, job.image, others, job.title))
 
     def _end(self, job: Job) -> None:
-        if job.kind == "train":
-            self._forget_cut_training()
+        if isinstance(job.start, TrainJob):
+            if job.start.config.resume and not self._progress.has_begun(job):
+                self.offer_cut_training()  # it was taken out of the queue, and can be gone on with as before
+            else:
+                self._forget_cut_training()
         if job.kind in ("segment", "predict") and self._session.folder is not None:
             # what was skipped was not told one by one, and what was written last not at all if it was stopped then
             self._session.folder.book.scan(self._refs.get(job.id, ()))

@@ -166,5 +166,7 @@ class ShortcutsDialog(QDialog):
 
     @Slot()
     def _on_all(self) -> None:
-        for name in self._actions.specs:
-            self.keys_wanted.emit(name, None)
+        for name, spec in self._actions.specs.items():  # only those: every one has all keys set and the list filled
+            keys = [QKeySequence(key) for key in self._actions.keys(name)]
+            if keys != [QKeySequence(key) for key in spec.keys]:
+                self.keys_wanted.emit(name, None)

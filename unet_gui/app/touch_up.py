@@ -188,7 +188,9 @@ class TouchUp(QObject):
         if ref is not None:
             self._session.open_image(ref)
         else:
-            text = "Every image is done."
+            labels = self._session.labels
+            here = labels is None or not count_unlabelled(labels.ids)
+            text = "Every image is done." if here else "Every other image is done."
             self._session.said.emit(Message("good", text, topic="touch-up", passing=True))
 
     def _go_back(self, key: str) -> None:

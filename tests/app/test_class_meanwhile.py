@@ -101,6 +101,16 @@ def test_an_added_class_that_is_painted_while_it_is_taken_back(
     assert (on_disk_of(folder, 0)[10:30, 10:30] == new).all()
 
 
+def test_a_single_pixel_of_an_added_class_is_one(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=3))
+    window.class_desk.add()
+    paint(window.session, Rect(10, 10, 1, 1), window.session.active_class)
+    window.class_desk.changes.undo()
+    idle(qtbot, window)
+    said = [message.text for message in window.stage.messages.messages]
+    assert said[-1].startswith("1 pixel in 1 image has a class that would go.")
+
+
 def test_redo_is_not_swept_away_with_what_undo_has_left(
     qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate
 ) -> None:

@@ -14,7 +14,7 @@ from tests.app.kit import write_folder
 from tests.app.test_classes_window import ids_of, names_of
 from unet_gui.app.class_list import new_class
 from unet_gui.app.main_window import MainWindow
-from unet_gui.core.palette import ClassInfo
+from unet_gui.core.palette import ClassInfo, color_of
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -45,6 +45,19 @@ def test_a_name_that_is_taken_is_refused(qtbot: QtBot, open_window: Open, tmp_pa
     assert names_of(window) == ["background", "object", "cell"]
     window.classes.renamed.emit(1, "Object")
     assert names_of(window)[1] == "Object", "another spelling of its own name"
+
+
+def test_an_added_class_is_in_sight_while_another_one_is_searched_for(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    window.session.set_classes([ClassInfo(n, f"kind {n}", color_of(n)) for n in range(12)])
+    window.classes.search.setText("kind 3")
+    type_name(qtbot, window, "vein")
+    assert names_of(window)[-1] == "vein"
+    current = window.classes.list.currentItem()
+    assert current is not None
+    assert current.text() == "vein", "it is the one that is painted"
 
 
 def test_a_list_with_a_name_that_is_taken_is_refused(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
+from tests.app.test_waiting import Long
 from unet_gui.app import cut_training, words
 from unet_gui.app.main_window import MainWindow
 from unet_gui.app.messages import Message
@@ -137,6 +138,45 @@ def test_what_was_cut_twice_ran_as_long_as_both_times(qtbot: QtBot, open_window:
     (again,) = noted
     assert isinstance(again, cut_training.CutTraining)
     assert again.minutes == pytest.approx(8, abs=0.01), "killed again at once: that is not its first minute"
+
+
+def cut_one(folder: Path) -> Path:
+    """A training of some minutes that was cut, and has left a model."""
+    dataset = Dataset.open(write_folder(folder, labels=4))
+    out = dataset.state_dir / "models" / "x-1.safetensors"
+    cut_training.note(dataset, out, TrainConfig(minutes=60, device="cpu"), 8.0)
+    dataset.save()
+    out.parent.mkdir(parents=True)
+    for path in (out, out.with_name(out.name + ".checkpoint")):
+        path.write_bytes(b"")
+    return folder
+
+
+def test_one_that_is_taken_out_of_the_queue_can_be_gone_on_with_later(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    folder = cut_one(tmp_path / "x")
+    window = open_window(folder)
+    long = Long()
+    long.begin(window)
+    take(window, "Go on")
+    (job,) = window.runner.pending("train")
+    assert not told(window)
+    window.runner.cancel(job)
+    assert [each.text for each in told(window)[0].offers] == ["Go on", "Leave it"]
+    assert any("stopped before it began to learn" in each.text for each in window.stage.messages.messages)
+    assert cut_training.found(Dataset.open(folder)) is not None, "the next start offers it, too"
+    long.on.set()
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
+
+
+def test_one_that_cannot_go_on_at_the_moment_is_offered_again(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    window = open_window(cut_one(tmp_path / "x"))
+    window.session.held = "Labels are being imported; try again in a moment."
+    take(window, "Go on")
+    assert not window.desk.training
+    assert [each.text for each in told(window)[0].offers] == ["Go on", "Leave it"]
+    window.session.held = ""
 
 
 @pytest.mark.parametrize(

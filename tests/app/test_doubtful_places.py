@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import Ear, go_to, open_session, write_folder
+from tests.app.kit import Ear, go_to, open_session, saved, write_folder
 from unet_gui.app import touch_up as touch_up_module
 from unet_gui.app.doubt import doubtful_places
 from unet_gui.app.session import Session
 from unet_gui.app.touch_up import TouchUp
+from unet_gui.core.errors import LabelError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
@@ -140,3 +141,53 @@ def test_places_are_those_of_what_is_shown(
         assert bool(seek.shown) == (meanwhile == "another prediction"), "where somebody has asked for it"
         assert seek.shown or seek.next()
         assert all(rect.intersect(Rect(200, 60, 50, 50)).area > 0 for _, rect in seek.shown)
+
+
+@contextmanager
+def slow_reading(seeker: Seeker, monkeypatch: pytest.MonkeyPatch, index: int, failing: bool = False) -> Iterator[None]:
+    """Open an image whose prediction is read only afterwards."""
+    on, real = threading.Event(), Dataset.load_prediction
+
+    def read(dataset: Dataset, ref: ImageRef) -> object:
+        assert on.wait(30)
+        if failing:
+            raise LabelError("is damaged.", dataset.prediction_path(ref))
+        return real(dataset, ref)
+
+    monkeypatch.setattr(Dataset, "load_prediction", read)
+    go_to(seeker.qtbot, seeker.session, index)
+    assert seeker.session.prediction is None
+    try:
+        yield
+    finally:
+        on.set()
+
+
+def test_an_image_whose_prediction_is_still_being_read_is_not_passed_by(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with seeker(qtbot, tmp_path / "x", 10, 100, 200) as seek:
+        with slow_reading(seek, monkeypatch, 1):
+            seek.touch_up.next_doubtful()
+        qtbot.waitUntil(lambda: bool(seek.shown), timeout=LONG)
+        assert seek.shown[0][0] == "1.png"
+
+
+@pytest.mark.parametrize("then", ["read", "damaged", "another image"])
+def test_done_waits_for_the_prediction(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    with seeker(qtbot, tmp_path / "x", 10, 100, 200) as seek:
+        session, done = seek.session, []
+        seek.touch_up.finished.connect(done.append)
+        with slow_reading(seek, monkeypatch, 1, then == "damaged"):
+            seek.touch_up.done()
+            assert not done
+            assert not seek.ear.heard("no prediction"), "nobody knows yet"
+            if then == "another image" and session.dataset is not None:
+                for index in (2, 1):
+                    session.open_image(session.dataset.images[index])
+        qtbot.waitUntil(lambda: session.document is not None and not session.reads_prediction, timeout=LONG)
+        assert done == (["1.png"] if then == "read" else [])
+        assert seek.ear.heard("no prediction to take over") == (then == "damaged")
+        saved(qtbot, session)

@@ -264,6 +264,19 @@ def test_neighbours_and_the_next_unfinished(panel: ImagesPanel) -> None:
     assert model.next_unfinished(ImageRef("11.png")) == ImageRef("3.png"), "from the beginning again"
 
 
+def test_a_stack_is_folded_by_keys(panel: ImagesPanel) -> None:
+    chosen: list[ImageRef] = []
+    panel.chosen.connect(chosen.append)
+    panel.set_pages({"1.png": [ImageRef("1.png", n) for n in range(3)]}, ImageRef("0.png"))
+    QTest.keyClick(panel.list, Qt.Key.Key_Down)
+    keys = Qt.Key.Key_Right, Qt.Key.Key_Left, Qt.Key.Key_Left, Qt.Key.Key_Right
+    for key, rows in zip(keys, (15, 12, 12, 15), strict=True):
+        QTest.keyClick(panel.list, key)
+        assert panel.model.rowCount() == rows
+        assert panel.model.ref(panel.list.currentIndex()) == ImageRef("1.png"), "the heading stays marked"
+    assert chosen == []
+
+
 def test_the_way_on_from_a_stack_that_is_folded_in_or_not_looked_into_yet(
     panel: ImagesPanel, dataset: Dataset, book: StatusBook
 ) -> None:

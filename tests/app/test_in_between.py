@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import SHAPE, drag, go_to, paint, truth, write_folder
+from tests.app.test_waiting import Long
+from unet_gui.app import folder_desk
 from unet_gui.app import session as session_module
 from unet_gui.app.canvas.layers import ClassLayer
 from unet_gui.app.canvas.viewport import Viewport
@@ -304,3 +308,49 @@ def test_saving_by_itself_begins_when_it_is_switched_on(qtbot: QtBot, open_windo
     assert window.session.unsaved() == ["0.png"]
     window.settings.set("autosave", True)
     qtbot.waitUntil(lambda: not window.session.unsaved(), timeout=LONG)
+
+
+class SlowFolders:
+    """Making the sample, and looking at a folder, take as long as somebody wants."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on = threading.Event()
+        for name in ("make_sample", "open_dataset"):
+            monkeypatch.setattr(folder_desk, name, partial(self._wait, getattr(folder_desk, name)))
+
+    def _wait(self, work: Callable[..., Any], *args: Any) -> Any:
+        assert self.on.wait(30)
+        return work(*args)
+
+
+def test_the_sample_does_not_take_the_place_of_a_folder_wanted_since(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(None)
+    slow = SlowFolders(monkeypatch)
+    window.open_sample(tmp_path / "sample")
+    window.start.folder_chosen.emit(folder)
+    qtbot.waitUntil(lambda: window.session.document is not None, timeout=LONG)
+    slow.on.set()
+    qtbot.waitUntil(lambda: not window.folders._chores.waiting, timeout=LONG)
+    assert not window.folders._looks.waiting, "the sample is not looked at"
+    assert window.session.dataset is not None
+    assert window.session.dataset.root == folder
+
+
+def test_a_folder_that_is_not_opened_after_all_is_not_said_to_be_for_ever(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    slow = SlowFolders(monkeypatch)
+    window.folders.open(write_folder(tmp_path / "slow"))
+    assert window.status.text.text().startswith("Opening")
+    job = Long()
+    job.begin(window)
+    window.folders.open(write_folder(tmp_path / "third"))
+    slow.on.set()
+    qtbot.waitUntil(lambda: not window.folders._looks.waiting, timeout=LONG)
+    job.on.set()
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=LONG)
+    assert not window.status.text.text().startswith("Opening")

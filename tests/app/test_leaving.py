@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from tests.app.kit import drag, go_to, paint, saved, write_folder
 from tests.app.test_waiting import LONG, Long
 from unet_gui.app.jobs import Job
+from unet_gui.app.leaving import before_closing
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
 
@@ -40,8 +41,8 @@ def asked(window: MainWindow) -> str:
     return f"{box.text()} {box.informativeText()}" if box else ""  # type: ignore[attr-defined]
 
 
-def answer(window: MainWindow, text: str) -> None:
-    box = window.dialogs._open["closing"]
+def answer(window: MainWindow, text: str, question: str = "closing") -> None:
+    box = window.dialogs._open[question]
     next(each for each in box.buttons() if each.text().replace("&", "") == text).click()  # type: ignore[attr-defined]
 
 
@@ -85,6 +86,16 @@ def test_a_shape_outlives_its_folder(qtbot: QtBot, open_window: Open, tmp_path: 
     QTest.keyClick(window.stage.canvas, Qt.Key.Key_Return)
     assert window.session.labels.ids[12, 30] == 1
     assert window.close()
+
+
+@pytest.mark.parametrize(
+    ("shapes", "says"),
+    [(3, "2.png” is not finished."), (4, "One more shape is not finished."), (5, "2 more shapes are not finished.")],
+)
+def test_many_shapes_are_counted(shapes: int, says: str) -> None:
+    question = before_closing([], [], [(f"{n}.png", "polygon") for n in range(shapes)])
+    assert question is not None
+    assert question.text.endswith(says)
 
 
 def test_what_runs_is_named_and_may_go_on(qtbot: QtBot, open_window: Open, tmp_path: Path, long: Long) -> None:
@@ -172,8 +183,7 @@ def test_a_folder_is_not_left_while_something_runs_that_was_begun_meanwhile(
     qtbot.waitUntil(lambda: "question" in window.dialogs._open, timeout=LONG)
     long.begin(window, "predict", "Predicting 0.png")
     qtbot.waitUntil(lambda: window.runner.current is not None, timeout=LONG)
-    box = window.dialogs._open["question"]
-    next(each for each in box.buttons() if each.text() == "Lose them").click()  # type: ignore[attr-defined]
+    answer(window, "Lose them", "question")
     assert window.session.folder is not None
     assert window.session.unsaved() == ["0.png"]
     assert any("Something is still running" in message.text for message in window.stage.messages.messages)
@@ -181,3 +191,26 @@ def test_a_folder_is_not_left_while_something_runs_that_was_begun_meanwhile(
     qtbot.waitUntil(lambda: not window.runner.busy, timeout=LONG)
     (folder / "labels").unlink()
     saved(qtbot, window.session)
+
+
+def test_a_window_is_not_closed_while_something_runs_that_was_begun_meanwhile(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, long: Long
+) -> None:
+    folder = write_folder(tmp_path / "x")
+    window = open_window(folder)
+    (folder / "labels").write_bytes(b"in the way")
+    paint(window.session, Rect(0, 0, 9, 9), 1)
+    window.close()
+    qtbot.waitUntil(lambda: "question" in window.dialogs._open, timeout=LONG)
+    long.begin(window)
+    qtbot.waitUntil(lambda: window.runner.current is not None, timeout=LONG)
+    answer(window, "Lose them", "question")
+    assert "“Segmenting” is still running." in asked(window)
+    assert window.session.folder is not None, "the job works on it"
+    qtbot.waitUntil(lambda: "question" not in window.dialogs._open, timeout=LONG)
+    answer(window, "Stop and quit")
+    qtbot.waitUntil(lambda: "question" in window.dialogs._open, timeout=LONG)
+    assert not window.runner.busy
+    answer(window, "Lose them", "question")
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=LONG)
+    (folder / "labels").unlink()

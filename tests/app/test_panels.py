@@ -345,6 +345,9 @@ def test_keys_can_be_changed_conflicts_are_said_and_defaults_come_back(
     assert dialog._chosen() == "train"
     dialog._edit.setKeySequence(QKeySequence("B"))
     assert "Brush" in dialog._say.text()
+    dialog._edit.setKeySequence(QKeySequence("Ctrl+Alt+9"))
+    assert dialog._say.text() == actions.specs["train"].tip, "that key is free"
+    dialog._edit.setKeySequence(QKeySequence("B"))
     dialog._on_use()
     assert actions.keys("train") == ["B"]
     assert actions.keys("tool_brush") == []
@@ -355,7 +358,10 @@ def test_keys_can_be_changed_conflicts_are_said_and_defaults_come_back(
     dialog._on_default()
     assert actions.keys("tool_brush") == ["B"], "the default key is taken back from the action that has it"
     assert actions.keys("train") == []
+    asked: list[str] = []
+    dialog.keys_wanted.connect(lambda name, _keys: asked.append(name))
     dialog._on_all()
+    assert asked == ["train"], "with every action asked for, the window stood still for seconds"
     assert actions.keys("train") == ["Ctrl+T"]
     assert actions.keys("tool_brush") == ["B"]
     assert Settings().shortcuts() == {}

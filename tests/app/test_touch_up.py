@@ -299,3 +299,30 @@ def test_shares_are_written_in_one_way(qtbot: QtBot, open_window: Open, tmp_path
     assert window.actions_by_id["actual"].text() == "100\xa0%"
     shown = {label.text() for label in window.layers.findChildren(QLabel)}
     assert {text for text in shown if "%" in text} <= {f"{n}\xa0%" for n in range(101)}
+
+
+def test_the_last_image_that_is_left_partial_is_not_said_to_be_done(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=1))
+    window.actions_by_id["done"].trigger()
+    (asked,) = window.stage.messages.messages
+    next(offer for offer in asked.offers if offer.text == "Leave it partial, go on").act()
+    assert window.stage.messages.messages[-1].text == "Every other image is done."
+    asked.offers[1].act()  # fill it
+    assert window.stage.messages.messages[-1].text == "Every image is done."
+
+
+@pytest.mark.parametrize(
+    "strange",
+    ["x", {"rows": None, "seen": None}, {"rows": [3, {"dice": 0.5}, {"dice": {"a": None}, "wrong": 0.1}], "seen": 4}],
+)
+def test_agreement_noted_by_another_version_is_left_out(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, strange: object
+) -> None:
+    dataset = Dataset.open(write_folder(tmp_path / "x"))
+    dataset.settings["meter"] = strange
+    dataset.save()
+    window = open_window(dataset.root)
+    assert window.progress_section.isHidden()
+    assert not window.stage.messages.messages

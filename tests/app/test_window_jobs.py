@@ -19,12 +19,13 @@ from pytestqt.qtbot import QtBot
 from tests.app.kit import go_to, paint, picture, truth, write_folder
 from unet_gui.app.jobs import Job
 from unet_gui.app.main_window import MainWindow
-from unet_gui.app.model_jobs import RelabelJob
+from unet_gui.app.model_jobs import Events, RelabelJob, TrainJob
 from unet_gui.app.settings import Settings
 from unet_gui.core import label_stack
 from unet_gui.core.geometry import Rect
+from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
-from unet_gui.engine.events import ImageFailed
+from unet_gui.engine.events import TICK, ImageFailed
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 
 SECONDS = 300_000
@@ -229,6 +230,10 @@ def test_a_bad_image_is_named_and_the_others_are_done(
     book = window.session.folder.book
     ref = window.images.model.everything()[2]
     assert book.problem(ref.key).startswith("“2.png” is ")
+    window.actions_by_id["segment"].trigger()
+    idle(qtbot, window)
+    assert "3 images were up to date." in texts(window)
+    assert "0 images" not in texts(window)
     window.desk.predict(ref)
     idle(qtbot, window)
     assert "The image could not be predicted. “2.png” is " in texts(window)
@@ -269,6 +274,55 @@ def test_a_result_never_lands_on_another_image(qtbot: QtBot, open_window: Open, 
     assert window.session.folder is not None
     assert window.session.folder.book.predicted("0.png")
     assert not window.session.folder.book.predicted("1.png")
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["first training", "a model is in use"])
+def test_a_training_that_fails_after_a_while_says_why_and_that_its_model_is_kept(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=2))
+    if earlier:
+        window.desk.shelf.use(model)
+
+    def fail(job: TrainJob) -> Events:
+        yield TICK
+        job.out.parent.mkdir(parents=True)
+        shutil.copy(model, job.out)
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(TrainJob, "__call__", fail)
+    window.actions_by_id["train"].trigger()
+    qtbot.waitUntil(lambda: "kept as x-1" in texts(window), timeout=SECONDS)
+    idle(qtbot, window)
+    assert "The job stopped: CUDA error: unspecified launch failure" in texts(window)
+    assert window.desk.shelf.model is not None
+    assert window.desk.shelf.model.stem == "x-1"
+
+
+def test_pages_that_the_window_does_not_know_of_yet_are_segmented(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    """In a large folder it takes a while until they are listed."""
+    folder = write_folder(tmp_path / "x", images=1)
+    tifffile.imwrite(folder / "stack.tif", np.stack([picture(n) for n in range(3)]), photometric="minisblack")
+    window = open_window(write_folder(tmp_path / "other", images=1))
+
+    def at_once() -> None:
+        if window.session.document is not None:
+            window.session.image_changed.disconnect(at_once)
+            window.desk.shelf.use(model)
+            window.actions_by_id["segment"].trigger()
+
+    window.session.close_folder()
+    window.session.image_changed.connect(at_once)
+    window.open_path(folder)
+    qtbot.waitUntil(lambda: "images segmented" in texts(window), timeout=SECONDS)
+    assert "4 images segmented" in texts(window)
+    qtbot.waitUntil(lambda: window.images.footer.text() == "4\xa0predicted", timeout=SECONDS)
+    assert window.session.folder is not None
+    dataset = window.session.folder.dataset
+    for page in range(3):
+        assert dataset.load_prediction(ImageRef("stack.tif", page)) is not None
 
 
 @pytest.mark.parametrize(

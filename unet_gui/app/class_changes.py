@@ -179,7 +179,8 @@ class ClassChanges(QObject):
             self.count(new, lambda again: self._undo_list(change, again))
             return
         if touched.images:
-            text = f"{words.pixels(touched)} have a class that would go. Remove or merge it instead."
+            have = "has" if touched.pixels == 1 else "have"
+            text = f"{words.pixels(touched)} {have} a class that would go. Remove or merge it instead."
             self.said.emit(Message("info", text, topic="classes", passing=True))
             labels = self._session.labels
             if labels is None or not new & set(present(labels.ids).tolist()):

@@ -112,6 +112,7 @@ class ClassDesk(QObject):
             self.changes.said.emit(Message("info", "There are 255 classes, which is the most.", topic="classes"))
         elif self.changes.set_list("add a class", [*self._session.classes, info]):
             self._session.active_class = info.id
+            self._section.search.clear()  # or it would not be in sight
             self._section.edit(info.id)
 
     @Slot(QPoint)

@@ -131,6 +131,7 @@ class FolderDesk(QObject):
         if self._session.folder is None:
             self._open(wanted)
         elif self._runner.busy:
+            self.busy.emit("")  # another one that was being looked at is not wanted any more
             self._say_running()
         else:
             self.busy.emit(f"Opening {wanted.path} …")
@@ -226,18 +227,22 @@ class FolderDesk(QObject):
     def open_sample(self, where: Path | None = None) -> None:
         """Make the built-in sample if it is not there yet, and open it with the guide."""
         folder = where or sample_folder()
+        self._asked += 1
         self.sample_wanted.emit()
         self.busy.emit("Making the sample …")
-        self._chores.give(folder, partial(make_sample, folder))
+        self._chores.give((self._asked, folder), partial(make_sample, folder))
 
     @Slot(object, object)
-    def _on_sample(self, folder: Path, _made: object) -> None:
-        self.open(folder)
+    def _on_sample(self, tag: tuple[int, Path], _made: object) -> None:
+        asked, folder = tag
+        if asked == self._asked:  # else another folder has been wanted since
+            self.open(folder)
 
     @Slot(object, object)
-    def _on_no_sample(self, _folder: Path, error: Exception) -> None:
-        self.busy.emit("")
-        self.said.emit(Message.of(error, topic="folder"))
+    def _on_no_sample(self, tag: tuple[int, Path], error: Exception) -> None:
+        if tag[0] == self._asked:
+            self.busy.emit("")
+            self.said.emit(Message.of(error, topic="folder"))
 
     def welcome(self, elsewhere: Callable[[], None]) -> None:
         """Say what is special about the folder that was opened, and keep it among the recent ones."""

@@ -54,7 +54,8 @@ def before_closing(
     if dropped:
         information.append("What waits is not begun.")
     if len(shapes) > _NAMED:
-        text.append(f"{len(shapes) - _NAMED} more shapes are not finished.")
+        more = len(shapes) - _NAMED
+        text.append(f"{more} more shapes are not finished." if more > 1 else "One more shape is not finished.")
     if shapes:
         information.append("Shapes that are not finished are lost.")
     if not text:

@@ -450,6 +450,10 @@ class MainWindow(WindowFrame):
         self.close()
 
     def _close_anyway(self) -> None:
+        """Close though labels are lost; what has been begun since that was asked is asked about first."""
+        if self.runner.busy:
+            self.close()
+            return
         self.session.close_folder(lose_changes=True)
         self.leave()
 

@@ -59,10 +59,10 @@ class Meter(QObject):
         dataset = self._session.dataset
         kept = dataset.settings.get("meter") if dataset else None
         kept = kept if isinstance(kept, dict) else {}
-        self._rows = [
-            row for row in kept.get("rows", []) if isinstance(row, dict) and "dice" in row and _looked_at(row)
-        ][-KEPT:]
-        self._seen = {str(key) for key in kept.get("seen", [])}
+        rows, seen = kept.get("rows"), kept.get("seen")
+        known = [row for row in rows if _is_row(row)] if isinstance(rows, list) else []
+        self._rows = [row for row in known if _looked_at(row)][-KEPT:]
+        self._seen = {str(key) for key in seen} if isinstance(seen, list) else set()
         self._spent.clear()
         self._show()
 
@@ -134,6 +134,14 @@ class Meter(QObject):
         count = f"last {len(last)} images" if len(last) > 1 else "last image"
         text = f"Predictions against your labels, {count}. What you accept as it is counts as agreement."
         self._section.set_scores(text, shown)
+
+
+def _is_row(row: Any) -> bool:
+    """Whether a row is one that this version can show: the project file may be of another."""
+    if not isinstance(row, dict) or not isinstance(row.get("dice"), dict):
+        return False
+    values = row.get("wrong"), row.get("seconds"), *row["dice"].values()
+    return all(isinstance(value, (int, float)) for value in values)
 
 
 def _looked_at(row: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from unet_gui.app.job_progress import ProgressBook
 from unet_gui.app.jobs import Job, JobError, JobRunner, Turn
 from unet_gui.app.messages import Message, Offer, sentence
 from unet_gui.app.model_facts import SCORE_NAMES, caution_of, count_of
-from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob, segment_items
+from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob
 from unet_gui.app.model_shelf import ModelShelf
 from unet_gui.app.session import Session
 from unet_gui.core.images import ImageRef
@@ -57,7 +57,7 @@ class ModelDesk(QObject):
         self._runner = runner
         self.shelf = ModelShelf(session, self)
         self.shelf.said.connect(self.said)
-        self._refs: dict[int, tuple[ImageRef, ...]] = {}  # images of a job, by its id
+        self._refs: dict[int, Sequence[ImageRef]] = {}  # images of a job, by its id
         self._failures: dict[int, list[str]] = {}
         self._totals: dict[int, int] = {}  # of a job with failures: how many images it has
         self._skipped: dict[int, int] = {}
@@ -107,6 +107,7 @@ class ModelDesk(QObject):
             text = "Training learns from the labels on disk, and some could not be saved. It has not been started."
             self.said.emit(Message("error", text, topic="train"))
         self.training_changed.emit(False)
+        self.offer_cut_training()  # it has not been gone on with
 
     def _submit_training(self) -> None:
         folder, wishes, model = self.shelf.folder, self.shelf.wishes, self.shelf.model
@@ -188,9 +189,9 @@ class ModelDesk(QObject):
         revision = self._session.labels.revision if only == self._session.key and self._session.labels else -1
         before = [job.start.out for job in self._runner.pending("train") if isinstance(job.start, TrainJob)]
         after = before[-1] if before and not urgent else None
-        start = SegmentJob(segment_items(dataset, refs), config, after)
+        start = SegmentJob(dataset, list(refs), config, after)
         job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
-        self._refs[job.id] = refs
+        self._refs[job.id] = start.refs
         self._runner.submit(job)
 
     def _say_no_model(self) -> None:
@@ -298,6 +299,8 @@ class ModelDesk(QObject):
             done = len(self._refs.get(job.id, ())) - failed - same
             kept = f", {same} {'were' if same > 1 else 'was'} up to date" if same and done else ""
             text = f"{count_of(done)} segmented{kept}. Look at the doubtful places with N."
+            if not done:
+                text = f"{count_of(same)} {'were' if same > 1 else 'was'} up to date."
             if same == len(self._refs.get(job.id, ())):
                 text = "Nothing to do: every prediction is of this model and newer than its image."
             self.said.emit(Message("good", text, topic="segment", passing=True))
@@ -319,13 +322,13 @@ class ModelDesk(QObject):
         self._say_failures(job)
         self.said.emit(Message.of(error, topic=job.kind, image=job.image if job.kind == "predict" else ""))
         if job.kind == "train":
-            self._on_trained(job, stopped=True)
+            self._on_trained(job, stopped=True, topic="kept model")  # beside why, not in its place
         self._end(job)
 
     @Slot(object)
     def _on_cancelled(self, job: Job) -> None:
         self._say_failures(job)
-        if job.kind == "train" and isinstance(job.start, TrainJob) and not job.start.out.exists():
+        if isinstance(job.start, TrainJob) and not (job.start.out.exists() and self._progress.has_begun(job)):
             self.training_changed.emit(False)
             text = "Training was stopped before it began to learn; nothing has changed."
             self.said.emit(Message("info", text, topic="train", passing=True))
@@ -338,7 +341,7 @@ class ModelDesk(QObject):
             self.said.emit(Message("info", text, topic="segment", passing=True))
         self._end(job)
 
-    def _on_trained(self, job: Job, stopped: bool) -> None:
+    def _on_trained(self, job: Job, stopped: bool, topic: str = "train") -> None:
         """Use the model that a training has left, also one that was stopped."""
         self.training_changed.emit(False)
         out = job.start.out if isinstance(job.start, TrainJob) else None
@@ -350,13 +353,13 @@ class ModelDesk(QObject):
             text = (
                 f"Training stopped before it could be judged: the model in use stays. What it learned is {facts.name}."
             )
-            self.said.emit(Message("info", text, topic="train", passing=True))
+            self.said.emit(Message("info", text, topic=topic, passing=True))
             return
         self.shelf.use(out)
         score = f" {facts.validation}: {facts.score}." if facts.score else ""
         score += f" {facts.caution}" if facts.caution else ""
         text = f"Training stopped; the best model so far is kept as {facts.name}." if stopped else "Training is done."
-        self.said.emit(Message("good", text + score, topic="train", passing=True))
+        self.said.emit(Message("good", text + score, topic=topic, passing=True))
         self.trained.emit(out)
 
     def _say_failures(self, job: Job, others: bool = False) -> None:
@@ -365,8 +368,11 @@ class ModelDesk(QObject):
             self.said.emit(words.images_failed(job.kind, reasons, job.image, others, job.title))
 
     def _end(self, job: Job) -> None:
-        if job.kind == "train":
-            self._forget_cut_training()
+        if isinstance(job.start, TrainJob):
+            if job.start.config.resume and not self._progress.has_begun(job):
+                self.offer_cut_training()  # it was taken out of the queue, and can be gone on with as before
+            else:
+                self._forget_cut_training()
         if job.kind in ("segment", "predict") and self._session.folder is not None:
             # what was skipped was not told one by one, and what was written last not at all if it was stopped then
             self._session.folder.book.scan(self._refs.get(job.id, ()))

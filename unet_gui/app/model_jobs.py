@@ -15,7 +15,7 @@ from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.project import Dataset
 from unet_gui.core.relabel import Touched, count, relabel, take_back
-from unet_gui.engine.events import Event, ImageDone, ImageFailed
+from unet_gui.engine.events import TICK, Event, ImageDone, ImageFailed
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem, TrainConfig
 
 Events = Generator[Event, None, Any]
@@ -47,22 +47,36 @@ class TrainJob:
         return train(dataset, self.out, self.config)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SegmentJob:
-    """Predict images; what is up to date is skipped unless the configuration says otherwise."""
+    """Predict images; what is up to date is skipped unless the configuration says otherwise.
 
-    items: tuple[SegmentItem, ...]
+    Attributes
+    ----------
+    dataset : Dataset
+    refs : list of ImageRef
+        What its events count, from the first of them on: of stacks every page, which the window may not know of yet.
+    config : SegmentConfig
+    after : Path or None
+        The model of a training that comes first, which is used if it is there then.
+    """
+
+    dataset: Dataset
+    refs: list[ImageRef]
     config: SegmentConfig
     after: Path | None = None
-    """The model of a training that comes first, which is used if it is there then."""
 
     def __call__(self) -> Events:
         import_quietly("unet_gui.engine.segment")
         from unet_gui.engine.segment import segment
 
+        pages: list[ImageRef] = []
+        for ref in self.refs:
+            pages += _pages(self.dataset, ref)
+            yield TICK
+        self.refs[:] = pages
         model = self.after if self.after is not None and self.after.exists() else self.config.model
-
-        return segment(self.items, replace(self.config, model=model))
+        yield from segment(segment_items(self.dataset, pages), replace(self.config, model=model))
 
 
 @dataclass(frozen=True)
@@ -152,10 +166,7 @@ def _each(
     number, failed, total = 0, 0, len(refs)
     for rel, group in groupby(refs, lambda ref: ref.rel):
         named = list(group)
-        try:
-            pages = [page for ref in named for page in dataset.expand(ref)]
-        except UserError:
-            pages = named
+        pages = [page for ref in named for page in _pages(dataset, ref)]
         total += len(pages) - len(named)
         put: list[ImageRef] = []
         try:
@@ -175,6 +186,14 @@ def _each(
                 text, at = (error.message, error.hint, error.details), page.page or 0
                 yield ImageFailed(number - 1, path, at, *text, number, total)
     return number, failed
+
+
+def _pages(dataset: Dataset, ref: ImageRef) -> list[ImageRef]:
+    """Return the pages of a stack; a file that cannot be read stays one, which fails when its turn has come."""
+    try:
+        return dataset.expand(ref)
+    except UserError:
+        return [ref]
 
 
 def _outcome(dataset: Dataset, ref: ImageRef, work: Callable[[], None], number: int, total: int) -> Event:

@@ -123,6 +123,7 @@ class Session(QObject):
         self._leaving: list[ImageSource] = []
         self._asked = 0  # number of the last request: an answer to an older one is dropped
         self._opener = Opener()
+        self._predictions_due = 0  # of the open image, being read
         self._unread = ""  # the image that could not be read: only this one is asked for again
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_read)
@@ -255,6 +256,7 @@ class Session(QObject):
         if document is None or document.key != key or self.folder is None:
             return
         dataset, ref = self.folder.dataset, document.ref
+        self._predictions_due += 1
         self._chores.give((self._asked, "prediction", ref), lambda: dataset.load_prediction(ref))
 
     def _show(self, document: Document) -> None:
@@ -264,8 +266,8 @@ class Session(QObject):
         if self.folder is not None:
             self.folder.look()  # not before the first image is there: it would be slower
         self.history_changed.emit()
+        self.reload_prediction(document.key)  # first: whoever hears of it may ask whether one is still to come
         self.prediction_changed.emit()
-        self.reload_prediction(document.key)
 
     def let_go(self) -> None:
         """Have every edit of the label ended: gestures first, as their end may begin something beside the window."""
@@ -275,6 +277,7 @@ class Session(QObject):
     def _put_away(self) -> None:
         """Take the image off the canvas; a label that is not on disk stays in memory."""
         document, self.document = self.document, None
+        self._predictions_due = 0
         if document is None:
             return
         self.histories.put(document)
@@ -306,6 +309,7 @@ class Session(QObject):
         elif what == "image":
             self._on_image(result)
         elif self.document is not None:
+            self._predictions_due -= 1
             if result is not None and result[0].shape != self.document.labels.shape:
                 result = None
                 self.said.emit(words.prediction_of_another_size(self.key))
@@ -347,7 +351,9 @@ class Session(QObject):
                     self.folder.book.set_damaged(subject.key, said.text)
                 self.folder.look()
         else:
+            self._predictions_due -= 1
             self.said.emit(Message.of(error, topic="prediction", image=subject.key))
+            self.prediction_changed.emit()  # for those who wait
 
     # --- EditTarget ------------------------------------------------------------------------------------------------
 
@@ -365,6 +371,11 @@ class Session(QObject):
     def prediction(self) -> NDArray[np.uint8] | None:
         """What the model said, as class ids."""
         return self.document.prediction if self.document else None
+
+    @property
+    def reads_prediction(self) -> bool:
+        """Whether what the model said of the open image is being read."""
+        return self._predictions_due > 0
 
     @property
     def probabilities(self) -> Probabilities | None:

@@ -76,9 +76,11 @@ class TouchUp(QObject):
         self._searching = False
         self._searched: set[str] = set()
         self._continue_in = ""
+        self._then: Callable[[], object] = _nothing  # as soon as the prediction of the open image has been read
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_places)
         self._chores.failed.connect(self._on_no_places)
+        session.image_opening.connect(self._on_opening)
         session.prediction_changed.connect(self._on_prediction)
         session.prediction_written.connect(self._on_predicted)
         session.folder_changed.connect(self._on_folder)
@@ -95,7 +97,7 @@ class TouchUp(QObject):
         A large label is written beside the window; ``then`` is called when it is done.
         """
         prediction = self._session.prediction
-        if self._session.document is None:
+        if self._session.document is None or self._waits(functools.partial(self.take_over, replace, then)):
             return
         if prediction is None:
             self._explain("There is no prediction for this image yet.")
@@ -156,6 +158,8 @@ class TouchUp(QObject):
         open_pixels = count_unlabelled(document.labels.ids)
         if not open_pixels:
             self._finish(document)
+        elif self._waits(self.done):
+            return
         elif document.prediction is None:
             self._ask(document, open_pixels)
         else:
@@ -188,7 +192,9 @@ class TouchUp(QObject):
         if ref is not None:
             self._session.open_image(ref)
         else:
-            text = "Every image is done."
+            labels = self._session.labels
+            here = labels is None or not count_unlabelled(labels.ids)
+            text = "Every image is done." if here else "Every other image is done."
             self._session.said.emit(Message("good", text, topic="touch-up", passing=True))
 
     def _go_back(self, key: str) -> None:
@@ -225,7 +231,7 @@ class TouchUp(QObject):
     def next_doubtful(self) -> None:
         """Go to the most doubtful place not visited yet, in this image, then in the next ones."""
         document = self._session.document
-        if document is None or self._searching:
+        if document is None or self._searching or self._waits(self.next_doubtful):
             return
         if self._places_of == document.key and self._places:
             self._go_to_place()
@@ -263,6 +269,16 @@ class TouchUp(QObject):
         self._continue_in = ref.key
         self._session.open_image(ref)
 
+    def _waits(self, act: Callable[[], object]) -> bool:
+        """Whether the prediction is still being read; then this is done when it is there, unless the image goes."""
+        if self._session.reads_prediction:
+            self._then = act
+        return self._session.reads_prediction
+
+    @Slot(str)
+    def _on_opening(self, _key: str) -> None:
+        self._then = _nothing
+
     @Slot()
     def _on_folder(self) -> None:
         """Another folder: its images may have the same names."""
@@ -285,6 +301,9 @@ class TouchUp(QObject):
         if document is not None and document.prediction is not None and self._continue_in == document.key:
             self._continue_in = ""
             self.next_doubtful()
+        elif not self._session.reads_prediction:
+            act, self._then = self._then, _nothing
+            act()
 
     @Slot(object, object)
     def _on_places(self, tag: tuple[Document, Probabilities], places: list[Place]) -> None:

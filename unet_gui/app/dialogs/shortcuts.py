@@ -139,6 +139,8 @@ class ShortcutsDialog(QDialog):
         taken = self._actions.conflict(name, key) if key else ""
         if taken:
             self._say.setText(f"{shown([key])} belongs to “{self._actions.specs[taken].text}”, which would lose it.")
+        elif name:
+            self._say.setText(self._actions.specs[name].tip)
 
     def _take_from_others(self, name: str, key: str) -> None:
         """Take a key from the action that has it."""
@@ -164,5 +166,7 @@ class ShortcutsDialog(QDialog):
 
     @Slot()
     def _on_all(self) -> None:
-        for name in self._actions.specs:
-            self.keys_wanted.emit(name, None)
+        for name, spec in self._actions.specs.items():  # only those: every one has all keys set and the list filled
+            keys = [QKeySequence(key) for key in self._actions.keys(name)]
+            if keys != [QKeySequence(key) for key in spec.keys]:
+                self.keys_wanted.emit(name, None)

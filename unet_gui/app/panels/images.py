@@ -244,6 +244,7 @@ class ImagesPanel(QWidget):
         self.field.textChanged.connect(self._on_filter)
         self.clear_filter.clicked.connect(self.field.clear)
         self.field.installEventFilter(self)
+        self.list.installEventFilter(self)
         self.list.selectionModel().currentChanged.connect(self._on_current)
         self.list.clicked.connect(self._on_clicked)
 
@@ -324,6 +325,17 @@ class ImagesPanel(QWidget):
         elif index.isValid() and self.model.ref(index) == self._open:
             self.chosen.emit(self._open)  # one that could not be read is tried again
 
+    def _fold_by_key(self, key: int) -> bool:
+        """Fold the stack whose heading is marked, or show its pages again; return whether one is marked."""
+        index = self.list.currentIndex()
+        if key not in (Qt.Key.Key_Left, Qt.Key.Key_Right) or not index.data(IS_GROUP):
+            return False
+        if index.data(IS_OPEN) == (key == Qt.Key.Key_Left):
+            ref = self.model.ref(index)
+            self.model.fold(ref.rel)
+            self.list.setCurrentIndex(self.model.index_of(ref))
+        return True
+
     def eventFilter(self, watched: object, event: QEvent) -> bool:
         # Esc in the filter gives the keys back to the canvas; Enter and the arrows go into the list
         if watched is self.field and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
@@ -336,4 +348,6 @@ class ImagesPanel(QWidget):
                 self.field.clear()
                 self.list.setFocus()
                 return True
+        if watched is self.list and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            return self._fold_by_key(event.key())
         return super().eventFilter(watched, event)  # type: ignore[arg-type]

@@ -439,10 +439,20 @@ def test_ctrl_c_leaves_a_state_to_go_on_from(sample: Path, tmp_path: Path) -> No
 _HEARD = """
 import os, sys
 from unet_gui import interrupt
-with interrupt.listening():
+with interrupt.listening(last=True):
     os.write(1, b"up")
     from unet_gui.cli import main
     sys.exit(main(sys.argv[1:]))
+"""
+_ENDING = """
+import atexit, os, time
+def end():
+    os.write(1, b"up")
+    time.sleep(0.5)
+atexit.register(end)
+import sys
+from unet_gui.__main__ import main
+sys.exit(main())
 """
 
 
@@ -471,6 +481,22 @@ def test_ctrl_c_at_any_moment(command: str, sample: Path, model: Path, tmp_path:
         assert run.returncode == 130 or over or command != "train"
         assert run.returncode in (0, 130)
         assert ("stopped" in err) == (run.returncode == 130)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are unknown there")
+def test_ctrl_c_when_all_is_done_changes_nothing(sample: Path) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-c", _ENDING, "info", str(sample), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout is not None
+    assert run.stdout.readline().startswith("{")
+    assert run.stdout.read(2) == "up"
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert (run.returncode, err) == (0, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are unknown there")

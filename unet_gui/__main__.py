@@ -7,7 +7,7 @@ from unet_gui import interrupt
 
 def main() -> int:
     """Run the command line; Ctrl-C is heard from here on."""
-    with interrupt.listening():
+    with interrupt.listening(last=True):
         from unet_gui.cli import main as run
 
         return run()

@@ -17,8 +17,11 @@ _heard = _at_once = _listening = False
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[None]:
-    """Note interrupts inside the block, the first of them; leaves alone what is to be ignored, as in a background."""
+def listening(last: bool = False) -> Iterator[None]:
+    """Note interrupts inside the block, the first of them; leaves alone what is to be ignored, as in a background.
+
+    With ``last`` the program ends after the block, and an interrupt that comes then changes nothing of how it ends.
+    """
     global _heard, _at_once, _listening
     usual = signal.getsignal(signal.SIGINT)
     if _listening or usual == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
@@ -29,7 +32,7 @@ def listening() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        signal.signal(signal.SIGINT, signal.SIG_IGN if last else usual)
         _listening = False
 
 

@@ -166,6 +166,7 @@ GESTURES: tuple[Gesture, ...] = (
     Gesture("Space held, middle button", VIEW, "Move the image"),
     Gesture("Wheel, two fingers", VIEW, "Zoom at the pointer"),
     Gesture("Arrows", VIEW, "Move the image"),
+    Gesture("Left, Right in the list", VIEW, "Fold and unfold a stack"),
     Gesture("H held", VIEW, "The image alone"),
     Gesture("Enter", TOOLS, "Close a shape"),
     Gesture("Esc", TOOLS, "Drop a shape, take back the stroke under way; else close the newest message"),

@@ -179,8 +179,9 @@ def test_time_for_many_steps_makes_the_network_wider(
 
     assert channels(0.1, minutes=10.0) == 24
     assert channels(0.1) == 24, "ten minutes are the default"
-    assert channels(0.2, minutes=10.0) == 16
-    assert channels(0.001, minutes=2.0) == 16
+    assert channels(0.05, minutes=2.0) == 24
+    assert channels(0.4, minutes=10.0) == 16
+    assert channels(0.001, minutes=0.9) == 16
     assert channels(0.001, steps=5) == 16
     assert channels(0.001, minutes=10.0, width=12) == 12
     assert channels(0.001, minutes=10.0, init=out) == 12, "that of the model to start from"

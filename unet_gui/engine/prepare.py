@@ -53,9 +53,9 @@ for each, so of more than four classes it is fewer."""
 
 SCAN_SHARE = 0.2
 """Of the time for a training, at most this share goes into looking at the images before it begins."""
-LONG = 180.0
+LONG = 60.0
 """Seconds of a training from which on a wider network is thought of: see docs/accuracy-study.md."""
-MANY_STEPS = 4000
+MANY_STEPS = 2000
 """Forward and backward passes of the narrow network that it must have time for."""
 NARROW, WIDER = 16, 24
 """Channels of a network on a processor, and then."""

@@ -57,7 +57,12 @@ def probabilities(model: Model, image: np.ndarray, **config: object) -> np.ndarr
 
 @pytest.mark.parametrize(
     "arch",
-    [Arch.plain(1, 2, 8, 4), Arch.plain(1, 3, 8, 3, stem=2), Arch(1, 2, (8, 8, 8), (8, 8), (8, 8), up="bilinear")],
+    [
+        Arch.plain(1, 2, 8, 4),
+        Arch.plain(1, 3, 8, 3, stem=2),
+        Arch(1, 2, (8, 8, 8), (8, 8), (8, 8), up="bilinear"),
+        Arch.plain(1, 2, 64, 2, stem=2),  # wide enough for the other way to multiply
+    ],
 )
 def test_tiles_cannot_be_seen(data: Path, arch: Arch) -> None:
     with open_image(data / "isbi2012/test/3.png") as source:

@@ -30,6 +30,7 @@ from unet_gui.engine.recipe import PredictConfig
 from unet_gui.engine.tiles import Tile, plan_tiles
 from unet_gui.engine.unet import Arch, Box, DoubleConv, UNet, pad_to
 from unet_gui.engine.views import turn, turn_back, turn_box, views_of
+from unet_gui.engine.winograd import speed_up
 
 T = TypeVar("T")
 
@@ -103,6 +104,8 @@ class Predictor:
         if self.device.type == "cpu":
             keep_freed_memory()
         net = folded(model.net)
+        if self.device.type == "cpu" and config.precision != "bf16":
+            net = speed_up(net)
         self._layout = layout_of(self.device.type)
         self.net: UNet = net.to(self.device.torch, memory_format=self._layout)  # type: ignore[call-overload]
         offsets = config.offsets or model.offsets

@@ -26,7 +26,7 @@ FEWEST_CHANNELS = 64
 """Of input and output; with fewer the plain convolution is as fast."""
 FEWEST_PRODUCTS = 300e6
 """Of weights and pixels, in a map of one image; for less it is not worth while to begin."""
-BLOCK = 128
+BLOCK = 64
 """Tiles taken through at once."""
 
 G = torch.tensor(
@@ -82,10 +82,10 @@ class WinogradRelu(nn.Module):
         count, _, h, w = x.shape
         if self.conv.weight.numel() * h * w < FEWEST_PRODUCTS:
             return F.relu_(self.conv(x))
-        x = x.permute(0, 2, 3, 1)
+        x = x.permute(0, 2, 3, 1).contiguous()
         out = torch.empty(count, h, w, self.conv.out_channels)
-        columns = min(-(-w // 4), BLOCK)
-        rows = min(BLOCK // columns, -(-h // 4))
+        columns = _even(-(-w // 4), BLOCK)
+        rows = _even(-(-h // 4), BLOCK // columns)
         work = itertools.product(range(count), range(0, h, 4 * rows), range(0, w, 4 * columns))
         lanes = torch.get_num_threads()
         if lanes == 1:
@@ -117,6 +117,11 @@ class WinogradRelu(nn.Module):
                 block.store(out[i, top : top + block.height, left : left + block.width])
 
 
+def _even(count: int, most: int) -> int:
+    """Return the size of parts of at most this size, such that they are alike."""
+    return -(-count // -(-count // most))
+
+
 class _Shared(Iterator[tuple[int, int, int]]):
     """Corners of blocks that several threads take from."""
 
@@ -136,12 +141,8 @@ class _Block:
         rows, columns = shape
         self.height, self.width = 4 * rows, 4 * columns
         wide = self.width + 4  # two more are needed; a multiple of four can be seen as columns of tiles
-        self._pixels = torch.zeros(self.height + 2, wide, inputs)
-        line = wide * inputs
-        self._lines = self._pixels.as_strided((rows, 6, line), (4 * line, line, 1))  # six for each row of tiles
-        half = torch.empty(rows, 6, wide, inputs)
-        self._half = half.view(rows, 6, line)
-        by_tile = half.view(rows, 6, columns + 1, 4, inputs)
+        self._half = torch.empty(rows, 6, wide, inputs)
+        by_tile = self._half.view(rows, 6, columns + 1, 4, inputs)
         self._six = [by_tile[:, :, :columns, j] for j in range(4)] + [by_tile[:, :, 1:, j] for j in range(2)]
         turned = torch.empty(6, 6, rows, columns, inputs)
         self._turned = turned.view(36, rows * columns, inputs)
@@ -152,25 +153,30 @@ class _Block:
         self._back = back.view(4, -1)
         self._back_six = [back[:, j] for j in range(6)]
         self._room_out = [torch.empty(4, rows, columns, outputs) for _ in range(2)]
-        self._b = B_T.expand(rows, 6, 6)
         answer = torch.empty(rows, 4, columns, 4, outputs)
         self._answer = answer.view(self.height, self.width, outputs)
         self._answer_four = [answer[:, :, :, j].transpose(0, 1) for j in range(4)]
 
     def load(self, x: Tensor, top: int, left: int) -> None:
-        """Copy the block's pixels and those around it, zeros where the map ends, from ``(h, w, channels)``."""
+        """Take the block's pixels and those around it from ``(h, w, channels)``, zeros where the map ends.
+
+        They are read as products with `B_T`, which turns them from above to below.
+        """
         h, w = x.shape[:2]
-        first, last = max(top - 1, 0), min(top + self.height + 1, h)
         begin, end = max(left - 1, 0), min(left + self.width + 1, w)
-        rows, columns = (first - top + 1, last - top + 1), (begin - left + 1, end - left + 1)
-        self._pixels[rows[0] : rows[1], columns[0] : columns[1]] = x[first:last, begin:end]
-        self._pixels[: rows[0]].zero_()
-        self._pixels[rows[1] :].zero_()
-        self._pixels[:, : columns[0]].zero_()
-        self._pixels[:, columns[1] :].zero_()
+        half = self._half[:, :, begin - left + 1 : end - left + 1].flatten(2)
+        self._half[:, :, : begin - left + 1].zero_()
+        self._half[:, :, end - left + 1 :].zero_()
+        for y, six in enumerate(half):
+            y = top + 4 * y - 1
+            first, last = max(y, 0), min(y + 6, h)
+            if first < last:
+                torch.mm(B_T[:, first - y : last - y], x[first:last, begin:end].flatten(1), out=six)
+            else:  # below the map
+                six.zero_()
 
     def compute(self, weights: Tensor, bias: Tensor) -> None:
-        torch.bmm(self._b, self._lines, out=self._half)
+        """Turn from left to right, multiply, turn back."""
         _turn(self._six, self._turned_six, self._room_in)
         torch.bmm(self._turned, weights, out=self._products)
         self._products[7].add_(bias)  # this product alone goes into every output, with the factor 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -115,37 +114,6 @@ def open_folder(
             keys = {_meant(dataset, key).key for journal in journals for key in read_journal(journal)}
     found = tuple(journals), tuple(sorted(keys))
     return Opened(dataset, folder, labels, state, read_only, holder, lives, *found, stacks, wanted)
-
-
-class Opener:
-    """Opens one folder after another in a thread; which of them is wanted is known in the window's.
-
-    A folder that was opened and is not wanted any more holds its lock. It is given back before the next one is opened:
-    the same folder, opened twice by two clicks, would be taken for one that another window has open.
-    """
-
-    def __init__(self) -> None:
-        self._untaken: dict[int, Opened] = {}
-        self._giving = threading.RLock()  # the next one waits until a lock that is being given back is free
-
-    def open(self, number: int, work: Callable[[], Opened]) -> Opened:
-        """Open a folder, which gets this number: called in the thread, when none before it is wanted any more."""
-        with self._giving:
-            for earlier in list(self._untaken):
-                self.give_back(earlier)
-        opened = self._untaken[number] = work()
-        return opened
-
-    def take(self, number: int) -> None:
-        """Hear that this folder is the one that is open now."""
-        self._untaken.pop(number, None)
-
-    def give_back(self, number: int) -> None:
-        """Hear that this folder is not wanted."""
-        with self._giving:
-            opened = self._untaken.pop(number, None)
-            if opened is not None and not opened.read_only:
-                opened.dataset.release_lock()
 
 
 def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRef]]:

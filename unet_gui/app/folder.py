@@ -21,10 +21,10 @@ from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.journal import CURRENT, Journal, Unsaved, keep_only, read_journal, refuse, set_aside
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import Encoding
 
-STACK_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 CHUNK = 100
 """Files looked at for pages before the window hears of it."""
 
@@ -95,7 +95,7 @@ def open_folder(
         wanted = next((ref for ref in dataset.images if ref.rel == last.rel), None)
         if wanted is not None and last.page is not None and last in expand(dataset, [wanted]).get(wanted.rel, ()):
             wanted = last
-    stacks = tuple(ref for ref in dataset.images if ref.rel.lower().endswith(STACK_SUFFIXES))
+    stacks = tuple(ref for ref in dataset.images if ref.rel.lower().endswith(TIFF_SUFFIXES))
     holder, read_only = "", dataset.read_only
     try:
         holder = dataset.acquire_lock(anyway=anyway)

@@ -21,6 +21,7 @@ from unet_gui.core.errors import LabelError, ProjectError, UserError
 from unet_gui.core.images import ImageRef, ImageSource, image_info, open_image
 from unet_gui.core.label_files import LabelFiles, Status
 from unet_gui.core.layout import is_mixed
+from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
 from unet_gui.core.places import Places, find_places
@@ -147,7 +148,7 @@ class Dataset:
         ImageError
             The file cannot be read.
         """
-        if ref.page is not None or not ref.rel.lower().endswith(label_stack.SUFFIXES):
+        if ref.page is not None or not ref.rel.lower().endswith(TIFF_SUFFIXES):
             return [ref]
         pages = image_info(self.image_path(ref)).pages
         return [ref] if pages == 1 else [ImageRef(ref.rel, page) for page in range(pages)]

@@ -72,9 +72,9 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
 def _pages_and_channels(path: Path) -> tuple[int, int]:
     """Return how many pages a file has and how many channels, which are four at most where it is no TIFF."""
     from unet_gui.core.images import image_info
-    from unet_gui.core.label_stack import SUFFIXES
+    from unet_gui.core.listing import TIFF_SUFFIXES
 
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in TIFF_SUFFIXES:
         return 1, 1
     try:
         info = image_info(path)

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from unet_gui.app.canvas.document import LabelDocument
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.core.cv import cv2
+from unet_gui.core.geometry import Rect
 from unet_gui.core.images import open_image
 from unet_gui.core.labels import LabelImage
 from unet_gui.core.palette import default_classes
@@ -62,6 +63,12 @@ class Driver:
         """Wait until everything in view has been read and painted."""
         self._qtbot.waitUntil(lambda: self.view.is_complete, timeout=20_000)
         QApplication.processEvents()
+
+    def paint_label(self, rect: Rect, class_id: int = 1) -> None:
+        """Change the label as nobody's gesture does."""
+        assert self.doc.labels is not None
+        with self.doc.labels.edit("test") as edit:
+            self.doc.changed(edit.paint(rect, None, class_id))
 
     def place(self, x: float, y: float) -> QPoint:
         """Return the widget's pixel whose middle is nearest to the middle of image pixel (x, y)."""

@@ -10,12 +10,16 @@ from types import FrameType
 
 import pytest
 from PySide6.QtCore import QObject, QSettings, QThread, QThreadPool, QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QMainWindow
 from pytestqt.qtbot import QtBot
 
+from tests.app.kit import write_folder
 from unet_gui.app import theme
+from unet_gui.app.actions import ActionTable
 from unet_gui.app.main_window import MainWindow
+from unet_gui.app.menus import add_tool_actions
 from unet_gui.app.settings import Settings
+from unet_gui.core.project import Dataset
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +134,7 @@ def open_window(qtbot: QtBot) -> Iterator[Open]:
             window.open_path(folder)
             qtbot.waitUntil(lambda: window.session.document is not None, timeout=20_000)
             qtbot.waitUntil(lambda: window.stage.canvas.is_complete, timeout=20_000)
+            qtbot.waitUntil(lambda: not window.session.reads_prediction, timeout=20_000)
         return window
 
     yield make
@@ -137,3 +142,34 @@ def open_window(qtbot: QtBot) -> Iterator[Open]:
         window.end()
         window.close()
         window.deleteLater()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained for a few steps, without a window."""
+    from unet_gui.engine.recipe import TrainConfig
+    from unet_gui.engine.train import train
+
+    folder = write_folder(tmp_path_factory.mktemp("model") / "x", images=4, labels=4)
+    out = folder / "m.safetensors"
+    list(train(Dataset.open(folder), out, TrainConfig(steps=8, device="cpu", logs=False)))
+    return out
+
+
+@pytest.fixture
+def window(qtbot: QtBot) -> QMainWindow:
+    """A window with nothing in it, to put a panel into."""
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    theme.apply(app, theme.DARK)
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    window.resize(700, 500)
+    return window
+
+
+@pytest.fixture
+def actions(window: QMainWindow) -> ActionTable:
+    table = ActionTable(window)
+    add_tool_actions(table)
+    return table

@@ -34,7 +34,7 @@ class Life:
 
     def __init__(self, folder: Path, seed: int, out: int, rests: bool) -> None:
         self.session = Session()
-        self.session._quiet.setInterval(20 if rests else 600_000)
+        self.session.saving._quiet.setInterval(20 if rests else 600_000)
         self.rests = rests
         self.rng = random.Random(seed)
         self.out = out

@@ -62,14 +62,14 @@ def test_closed_while_a_folder_is_being_opened_it_ends(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "x")
     before = """
 import threading
-from unet_gui.app import session
+from unet_gui.app import reader
 begun, going = threading.Event(), threading.Event()
-real = session.open_folder
+real = reader.open_folder
 def slow(*arguments, **named):
     begun.set()
     assert going.wait(60)
     return real(*arguments, **named)
-session.open_folder = slow
+reader.open_folder = slow
 """
     done = start(repr(str(folder)), "begun.is_set()", "going.set()", tmp_path / "home", before)
     assert done.returncode == 0, done.stderr

@@ -49,7 +49,7 @@ class Seeker:
     def predicted(self, key: str) -> None:
         """Hear that an image has been predicted, and wait until the open one shows what is said of it."""
         self.session.on_predicted(key, fresh=True)
-        self.qtbot.waitUntil(lambda: not self.session._chores.waiting)
+        self.qtbot.waitUntil(lambda: not self.session.reader._chores.waiting)
 
 
 def doubt_at(dataset: Dataset, index: int, x: int | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import drag, go_to, write_folder
-from unet_gui.app import session as session_module
+from unet_gui.app import reader as reader_module
 from unet_gui.app.document import load
 from unet_gui.app.main_window import MainWindow
 
@@ -29,7 +29,7 @@ def test_an_image_that_is_long_in_coming_is_told(
         come.wait()
         return load(*asked)
 
-    monkeypatch.setattr(session_module, "load", slow)
+    monkeypatch.setattr(reader_module, "load", slow)
     window.actions_by_id["next"].trigger()
     try:
         qtbot.waitUntil(lambda: window.status.text.text() == "Opening 1.png …", timeout=LONG)

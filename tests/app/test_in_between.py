@@ -19,7 +19,7 @@ from pytestqt.qtbot import QtBot
 from tests.app.kit import SHAPE, drag, go_to, paint, truth, write_folder
 from tests.app.test_waiting import Long
 from unet_gui.app import folder_desk
-from unet_gui.app import session as session_module
+from unet_gui.app import reader as reader_module
 from unet_gui.app.canvas.layers import ClassLayer
 from unet_gui.app.canvas.viewport import Viewport
 from unet_gui.app.contrast import Contrast
@@ -140,9 +140,9 @@ def test_images_passed_by_are_not_read(
 ) -> None:
     window = open_window(write_folder(tmp_path / "x", images=12))
     read: list[str] = []
-    monkeypatch.setattr(session_module, "load", lambda data, ref, auto: read.append(ref.key) or load(data, ref, auto))
+    monkeypatch.setattr(reader_module, "load", lambda data, ref, auto: read.append(ref.key) or load(data, ref, auto))
     on = threading.Event()
-    window.session._chores.give((-1, "image", None), on.wait)  # an image that takes long
+    window.session.reader._chores.give((-1, "image", None), on.wait)  # an image that takes long
     for _ in range(9):
         QTest.keyClick(window.stage.canvas, Qt.Key.Key_D)
     on.set()

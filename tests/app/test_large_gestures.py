@@ -93,7 +93,7 @@ def test_what_was_painted_before_one_that_fails_is_saved(
     qtbot.waitUntil(lambda: not window.whole.busy, timeout=20_000)
     assert any(message.kind == "error" for message in window.stage.messages.messages)
     assert told, "what was taken back is painted again"
-    assert window.session._quiet.isActive()
+    assert window.session.saving._quiet.isActive()
     saved(qtbot, window.session)
 
 

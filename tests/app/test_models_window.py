@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import write_folder
-from tests.app.test_window_jobs import model, texts
+from tests.app.kit import texts, write_folder
 from unet_gui.app.main_window import MainWindow
 
-__all__ = ["model"]  # the fixture
 Open = Callable[[Path | None], MainWindow]
 
 
@@ -88,3 +88,17 @@ def test_nothing_good_is_told_where_every_image_failed(
     what = "segmented" if job == "segment" else "saved"
     assert said.kind == "error"
     assert said.text.startswith(f"4 images could not be {what}. The first: “0.png”")
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [(0, "no model yet. Paint a little of every class"), (1, "no model yet: train one first (Ctrl+T).")],
+)
+def test_without_a_model_the_person_is_told_what_to_do(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, labels: int, says: str
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=labels))
+    qtbot.waitUntil(lambda: f"{labels}\xa0done" in window.images.footer.text() or not labels)
+    QTest.keyClick(window, Qt.Key.Key_R)
+    assert says in texts(window)
+    assert not window.runner.busy

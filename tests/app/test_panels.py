@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QIcon, QKeySequence
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow
 from pytestqt.qtbot import QtBot
@@ -18,7 +18,6 @@ from unet_gui.app.actions import ActionTable
 from unet_gui.app.canvas.display import ChannelDisplay, Display
 from unet_gui.app.dialogs.forms import EncodingDialog, ModelDialog, SettingsDialog
 from unet_gui.app.dialogs.shortcuts import ShortcutsDialog
-from unet_gui.app.menus import add_tool_actions
 from unet_gui.app.model_facts import Wishes
 from unet_gui.app.panels.classes import HIDDEN, ID, ClassesSection
 from unet_gui.app.panels.curves import Curves
@@ -27,31 +26,10 @@ from unet_gui.app.panels.model import ModelFacts, ModelSection, ProgressSection
 from unet_gui.app.panels.stage import Chips
 from unet_gui.app.panels.status_bar import StatusLine, duration
 from unet_gui.app.settings import Settings
-from unet_gui.app.widgets import Mark
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import ClassInfo, default_classes
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import BINARY, Encoding
-from unet_gui.paths import resource
-
-
-@pytest.fixture
-def window(qtbot: QtBot) -> QMainWindow:
-    app = QApplication.instance()
-    assert isinstance(app, QApplication)
-    theme.apply(app, theme.DARK)
-    window = QMainWindow()
-    qtbot.addWidget(window)
-    window.resize(700, 500)
-    return window
-
-
-@pytest.fixture
-def actions(window: QMainWindow) -> ActionTable:
-    table = ActionTable(window)
-    add_tool_actions(table)
-    return table
-
 
 # --- classes ----------------------------------------------------------------------------------------------------------
 
@@ -318,6 +296,23 @@ def test_chips_tell_class_size_and_rule(qtbot: QtBot, window: QMainWindow) -> No
     assert said == [Over("classes", frozenset({1})), Over.ALL]
 
 
+@pytest.mark.parametrize(
+    "text", ["Labels: binary, 0 = class 0 and 255 = class 1.", "x", "Wörter, die 3 × 4 breit sind …"]
+)
+def test_a_text_that_has_room_is_not_cut(qtbot: QtBot, window: QMainWindow, actions: ActionTable, text: str) -> None:
+    app = QApplication.instance()
+    assert isinstance(app, QApplication)
+    theme.apply(app, theme.DARK)  # the style sheet puts something around texts
+    status = StatusLine(actions["stop"])
+    window.setStatusBar(status)
+    window.resize(1400, 300)
+    window.show()
+    status.set_idle(text)
+    status.layout().activate()  # type: ignore[union-attr]
+    metrics, room = status.text.fontMetrics(), status.text.contentsRect().width()
+    assert metrics.elidedText(text, Qt.TextElideMode.ElideRight, room) == text
+
+
 # --- actions and dialogs ----------------------------------------------------------------------------------------------
 
 
@@ -464,93 +459,3 @@ def test_wishes_survive_strange_files() -> None:
     assert Wishes.from_json(Wishes(minutes=2.5, tta=True).to_json()) == Wishes(minutes=2.5, tta=True)
     assert Wishes.from_json({"minutes": "many", "recipe": 7, "unknown": 1}) == Wishes()
     assert Wishes.from_json([1, 2]) == Wishes()
-
-
-# --- theme ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("colors", [theme.DARK, theme.LIGHT], ids=["dark", "light"])
-def test_text_can_be_read(colors: theme.Theme) -> None:
-    def luminance(color: str) -> float:
-        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    def contrast(a: str, b: str) -> float:
-        high, low = sorted((luminance(a), luminance(b)), reverse=True)
-        return (high + 0.05) / (low + 0.05)
-
-    for ground in (colors.window, colors.panel, colors.field, colors.overlay, colors.raised):
-        assert contrast(colors.text, ground) >= 7
-        assert contrast(colors.muted, ground) >= 4.5
-        assert contrast(colors.accent_text, ground) >= 4.5
-        assert contrast(colors.bad, ground) >= 4.5
-    assert contrast(colors.on_accent, colors.accent) >= 4.5
-
-
-def test_icons_are_sharp_and_follow_the_theme(qtbot: QtBot, window: QMainWindow) -> None:
-    for path in resource("icons").glob("*.svg"):
-        for ratio in (1.0, 1.5, 2.0):
-            picture = theme.icon(path.stem).pixmap(QSize(20, 20), ratio)
-            assert picture.width() == round(20 * ratio)
-            image = picture.toImage()
-            assert any(
-                image.pixelColor(x, y).alpha() for x in range(0, image.width(), 2) for y in range(0, image.height(), 2)
-            ), path.stem
-    app = QApplication.instance()
-    assert isinstance(app, QApplication)
-    icon = theme.icon("stop", "text")
-    dark = _strongest(icon)
-    theme.apply(app, theme.LIGHT)
-    assert _strongest(icon) != dark
-    theme.apply(app, theme.DARK)
-
-
-def test_what_is_only_looked_at_follows_the_theme(qtbot: QtBot, window: QMainWindow) -> None:
-    mark = Mark("logo", "accent", 34)
-    window.setCentralWidget(mark)
-    window.show()
-    app = QApplication.instance()
-    assert isinstance(app, QApplication)
-    theme.apply(app, theme.LIGHT)
-    light = mark.grab().toImage()
-    theme.apply(app, theme.DARK)
-    assert mark.grab().toImage() != light
-    again = Mark("logo", "accent", 34)
-    qtbot.addWidget(again)
-    assert again.grab().toImage().pixelColor(8, 17) == mark.grab().toImage().pixelColor(8, 17)
-
-
-def _strongest(icon: QIcon) -> str:
-    image = icon.pixmap(QSize(20, 20), 1.0).toImage()
-    pixels = [image.pixelColor(x, y) for x in range(20) for y in range(20)]
-    return max(pixels, key=lambda color: color.alpha()).name()
-
-
-def test_the_style_sheet_names_only_known_colours() -> None:
-    import re
-    from dataclasses import asdict
-
-    text = resource("styles", "window.qss").read_text(encoding="utf-8")
-    names = set(re.findall(r"@(\w+)", re.sub(r"/\*.*?\*/", "", text, flags=re.S))) - {"icons"}
-    assert names <= set(asdict(theme.DARK))
-    for name in re.findall(r"@icons/(\w+\.svg)", text):
-        for kind in ("dark", "light"):
-            assert resource("icons", kind, name).is_file()
-
-
-@pytest.mark.parametrize(
-    "text", ["Labels: binary, 0 = class 0 and 255 = class 1.", "x", "Wörter, die 3 × 4 breit sind …"]
-)
-def test_a_text_that_has_room_is_not_cut(qtbot: QtBot, window: QMainWindow, actions: ActionTable, text: str) -> None:
-    app = QApplication.instance()
-    assert isinstance(app, QApplication)
-    theme.apply(app, theme.DARK)  # the style sheet puts something around texts
-    status = StatusLine(actions["stop"])
-    window.setStatusBar(status)
-    window.resize(1400, 300)
-    window.show()
-    status.set_idle(text)
-    status.layout().activate()  # type: ignore[union-attr]
-    metrics, room = status.text.fontMetrics(), status.text.contentsRect().width()
-    assert metrics.elidedText(text, Qt.TextElideMode.ElideRight, room) == text

@@ -14,7 +14,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import SHAPE, go_to, on_disk, open_session, paint, saved, write_folder
-from unet_gui.app import session as session_module
+from unet_gui.app import reader as reader_module
 from unet_gui.app.document import Document
 from unet_gui.app.folder import _Restore
 from unet_gui.app.session import Session
@@ -31,7 +31,6 @@ _DIES = """
 import os, signal, sys
 from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QTimer
-from unet_gui.app import session as session_module
 from unet_gui.app.document import Document
 from unet_gui.app.session import Session
 from unet_gui.core.geometry import Rect
@@ -86,14 +85,14 @@ def test_strokes_that_come_back_while_their_image_is_being_read_are_shown(
     folder = write_folder(tmp_path / "x")
     die(folder)
     back = threading.Event()
-    read = session_module.load
+    read = reader_module.load
 
     def slow(dataset: Dataset, ref: ImageRef, auto: bool) -> Document:
         document = read(dataset, ref, auto)  # the label without the strokes
         assert back.wait(30)
         return document
 
-    monkeypatch.setattr(session_module, "load", slow)
+    monkeypatch.setattr(reader_module, "load", slow)
     session = Session()
     try:
         session.folder_changed.connect(lambda: session.folder and session.folder.recovery.restore())

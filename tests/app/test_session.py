@@ -18,7 +18,8 @@ from pytestqt.qtbot import QtBot
 
 from tests.app.kit import go_to, on_disk, on_disk_of, open_session, paint, saved, truth, write_folder
 from unet_gui.app.class_list import new_class
-from unet_gui.app.folder import Opener, open_folder
+from unet_gui.app.folder import open_folder
+from unet_gui.app.reader import Opener
 from unet_gui.app.session import Session
 from unet_gui.core import png
 from unet_gui.core.geometry import Rect
@@ -428,7 +429,7 @@ def test_a_whole_stack_is_its_first_page_with_what_is_painted(qtbot: QtBot, tmp_
         session.open_image(stack)
         qtbot.waitUntil(lambda: session.document is not None)
         assert session.document is painted
-        assert session.documents().count(painted) == len(session.documents())
+        assert session.saving.documents().count(painted) == len(session.saving.documents())
         paint(session, Rect(20, 0, 10, 10), 0)
         saved(qtbot, session)
         label = Dataset.open(folder).load_label(ImageRef("s.tif", 0))
@@ -458,13 +459,13 @@ def test_a_folder_opened_twice_is_open_for_writing(qtbot: QtBot, tmp_path: Path)
     try:
         for _ in range(3):
             session.open_folder(write_folder(tmp_path / "x"))
-            session._chores._pool.waitForDone()
+            session.reader._chores._pool.waitForDone()
         qtbot.waitUntil(lambda: session.document is not None, timeout=20_000)
         assert session.folder is not None
         assert not session.folder.read_only
         assert session.folder.dataset.has_lock
         session.open_folder(tmp_path / "x")
-        session._chores._pool.waitForDone()
+        session.reader._chores._pool.waitForDone()
     finally:
         session.close()
     assert not list((tmp_path / "x" / ".unet-gui").glob("lock*")), "nor does one that is not wanted keep it"

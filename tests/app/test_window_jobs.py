@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,16 +15,15 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import go_to, paint, picture, truth, write_folder
+from tests.app.kit import go_to, paint, picture, texts, write_folder
 from unet_gui.app.jobs import Job
 from unet_gui.app.main_window import MainWindow
-from unet_gui.app.model_jobs import Events, RelabelJob, TrainJob
+from unet_gui.app.model_jobs import Events, TrainJob
 from unet_gui.app.settings import Settings
-from unet_gui.core import label_stack
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
-from unet_gui.engine.events import TICK, ImageFailed
+from unet_gui.engine.events import TICK
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
 
 SECONDS = 300_000
@@ -51,22 +49,6 @@ def open_window(qtbot: QtBot) -> Iterator[Open]:
         window.end()
         window.close()
         window.deleteLater()
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model trained for a few steps, without a window."""
-    from unet_gui.engine.recipe import TrainConfig
-    from unet_gui.engine.train import train
-
-    folder = write_folder(tmp_path_factory.mktemp("model") / "x", images=4, labels=4)
-    out = folder / "m.safetensors"
-    list(train(Dataset.open(folder), out, TrainConfig(steps=8, device="cpu", logs=False)))
-    return out
-
-
-def texts(window: MainWindow) -> str:
-    return "\n".join(message.text for message in window.stage.messages.messages)
 
 
 def idle(qtbot: QtBot, window: MainWindow) -> None:
@@ -325,20 +307,6 @@ def test_pages_that_the_window_does_not_know_of_yet_are_segmented(
         assert dataset.load_prediction(ImageRef("stack.tif", page)) is not None
 
 
-@pytest.mark.parametrize(
-    ("labels", "says"),
-    [(0, "no model yet. Paint a little of every class"), (1, "no model yet: train one first (Ctrl+T).")],
-)
-def test_without_a_model_the_person_is_told_what_to_do(
-    qtbot: QtBot, open_window: Open, tmp_path: Path, labels: int, says: str
-) -> None:
-    window = open_window(write_folder(tmp_path / "x", labels=labels))
-    qtbot.waitUntil(lambda: f"{labels}\xa0done" in window.images.footer.text() or not labels)
-    QTest.keyClick(window, Qt.Key.Key_R)
-    assert says in texts(window)
-    assert not window.runner.busy
-
-
 def test_training_without_labels_fails_in_plain_words(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     window = open_window(write_folder(tmp_path / "x"))
     window.actions_by_id["train"].trigger()
@@ -467,43 +435,6 @@ def test_a_training_that_is_stopped_before_it_learns_says_so(qtbot: QtBot, open_
     assert not window.model_section.curves.isVisible()
     assert window.model_section.train_button.isVisible()
     assert window.desk.shelf.model is None
-
-
-def test_each_page_of_a_stack_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = np.stack([picture(page) for page in range(3)])
-    tifffile.imwrite(tmp_path / "s.tif", pictures, photometric="minisblack")
-    dataset = Dataset.open(tmp_path)
-    for page, ref in enumerate(dataset.expand(dataset.images[0])):
-        dataset.save_label(ref, truth(page))
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(label_stack, "_write_all", full)
-    events = list(RelabelJob(dataset, tuple(dataset.images), 1, 0, tmp_path / "keep", undoing=False)())
-    failed = [event.page for event in events if isinstance(event, ImageFailed)]
-    assert failed == [0, 1, 2]
-
-
-def test_classes_of_a_stack_are_changed_in_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = np.stack([picture(page) for page in range(4)])
-    tifffile.imwrite(tmp_path / "s.tif", pictures, photometric="minisblack")
-    dataset = Dataset.open(tmp_path)
-    pages = dataset.expand(dataset.images[0])
-    for page, ref in enumerate(pages):
-        dataset.save_label(ref, truth(page))
-    times: list[int] = []
-    plain = label_stack._write_all
-    monkeypatch.setattr(label_stack, "_write_all", lambda *all_of_it: (times.append(1), plain(*all_of_it)))
-    monkeypatch.setattr(label_stack, "_patch", lambda *_: pytest.fail("page by page"))
-    for refs in (dataset.images, pages):  # before the window knows the pages, and after
-        undoing = refs is pages
-        job = RelabelJob(dataset, tuple(refs), 1, 0, tmp_path / "keep", undoing)
-        events = list(job())
-        assert [(event.done, event.total) for event in events] == [(n + 1, 4) for n in range(4)]
-        for page, ref in enumerate(pages):
-            np.testing.assert_array_equal(dataset.load_label(ref), truth(page) * undoing)
-    assert len(times) == 2
 
 
 def test_the_first_steps_know_what_was_done_in_the_folder(

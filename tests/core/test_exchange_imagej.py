@@ -20,7 +20,7 @@ from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 
-from .test_exchange_import import SIZE, folder
+from .exchange_kit import SIZE, folder
 from .test_exchange_names import stack
 
 roifile = pytest.importorskip("roifile")

@@ -6,58 +6,21 @@ import json
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
+from tests.core.exchange_kit import SIZE, coco, folder, mask, square
 from tests.core.files import images, open_folder, without_rights
 from unet_gui.core import png
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.exchange import ExportOptions, ImportOptions, export, import_labels
-from unet_gui.core.exchange_coco import from_run_lengths
 from unet_gui.core.images import ImageRef
 from unet_gui.core.metrics import evaluate_folders
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX, write_label
-
-SIZE = (20, 30)
-
-
-def folder(tmp_path: Path, *names: str) -> Dataset:
-    root = tmp_path / "folder"
-    for name in names or ("a.png", "b.png"):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(png.encode(np.full(SIZE, 7, np.uint8)))
-    return Dataset.open(root)
-
-
-def mask(path: Path, class_id: int = 1, size: tuple[int, int] = SIZE) -> np.ndarray:
-    ids = np.zeros(size, np.uint8)
-    ids[3:8, 4:9] = class_id
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png.encode(ids))
-    return ids
-
-
-def coco(path: Path, annotations: list[dict[str, Any]], size: tuple[int, int] = SIZE) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = {
-        "images": [{"id": 4, "file_name": "some/where/a.png", "height": size[0], "width": size[1]}],
-        "categories": [{"id": 7, "name": "cell"}, {"id": 9, "name": "nucleus"}],
-        "annotations": [{"id": n, "image_id": 4, "iscrowd": 0, **one} for n, one in enumerate(annotations)],
-    }
-    path.write_text(json.dumps(data), "utf-8")
-    return path
-
-
-def square(x: float, y: float, side: float) -> list[float]:
-    return [x, y, x + side, y, x + side, y + side, x, y + side]
 
 
 def test_a_label_is_not_overwritten_unasked(tmp_path: Path) -> None:
@@ -152,31 +115,6 @@ def test_pixels_in_no_object_become_what_was_asked_for(tmp_path: Path) -> None:
     assert any("unlabelled" in note for note in result.notes)
 
 
-@pytest.mark.parametrize("where", ["val", "val/image"])
-@pytest.mark.parametrize("names", [("val/1.png", "train/1.png"), ("train/1.png", "val/1.png")])
-def test_of_two_coco_entries_for_one_image_the_nearer_is_taken(
-    names: tuple[str, str], where: str, tmp_path: Path
-) -> None:
-    mask(tmp_path / where / "1.png")
-    (tmp_path / "val/label").mkdir()
-    dataset = Dataset.open(tmp_path / "val")
-    data = {
-        "images": [{"id": name, "file_name": name, "height": SIZE[0], "width": SIZE[1]} for name in names],
-        "categories": [{"id": 7, "name": "cell"}],
-        "annotations": [
-            {"image_id": "val/1.png", "category_id": 7, "segmentation": [square(2, 2, 4)]},
-            {"image_id": "train/1.png", "category_id": 7, "segmentation": [square(2, 2, 9)]},
-        ],
-    }
-    (tmp_path / "coco.json").write_text(json.dumps(data), "utf-8")
-    result = import_labels(dataset, tmp_path / "coco.json", "coco")
-    assert (result.done, result.failed) == (1, [])
-    label = dataset.load_label(ImageRef("1.png"))
-    assert label is not None
-    assert (label == 1).sum() == 16
-    assert "train/1.png is a second one for 1.png and was left out." in result.notes
-
-
 def test_of_two_files_for_one_image_that_without_other_folders_is_taken(tmp_path: Path) -> None:
     dataset = folder(tmp_path)
     mask(tmp_path / "in/0/a.png", 0)
@@ -185,124 +123,6 @@ def test_of_two_files_for_one_image_that_without_other_folders_is_taken(tmp_path
     result = import_labels(dataset, tmp_path / "in", "index")
     assert (dataset.load_label(ImageRef("a.png")) == ids).all()
     assert {f"{name}/a.png is a second one for a.png and was left out." for name in "0b"} <= set(result.notes)
-
-
-def test_coco_parts_are_added_and_run_lengths_are_read_in_both_ways(tmp_path: Path) -> None:
-    counts = [0, 20, 20 * 30 - 20]  # the first column
-    path = coco(
-        tmp_path / "coco.json",
-        [
-            {"category_id": 7, "segmentation": [square(10, 0, 4), square(12, 0, 4)]},
-            {"category_id": 9, "segmentation": {"size": [20, 30], "counts": counts}},
-        ],
-    )
-    dataset = folder(tmp_path)
-    assert import_labels(dataset, path, "coco").done == 1
-    label = dataset.load_label(ImageRef("a.png"))
-    assert label is not None
-    assert (label[:4, 10:16] == 1).all()
-    assert (label[:, 0] == 2).all()
-    assert (label > 0).sum() == 24 + 20
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        {"category_id": 99, "segmentation": [square(1, 1, 3)]},
-        {"category_id": 7, "segmentation": [[1, 2, 3]]},
-        {"category_id": 7, "segmentation": {"size": [20, 30], "counts": [5, 5]}},
-        {"category_id": 7, "segmentation": {"size": [20, 30], "counts": "oo0"}},
-        {"category_id": 7, "segmentation": {"size": [20, 30], "counts": "P"}},
-        {"category_id": 7, "segmentation": {"size": [20, 99], "counts": [0, 20 * 99]}},
-        {"category_id": 7},
-    ],
-    ids=[
-        "unknown category",
-        "odd coordinates",
-        "counts that do not add up",
-        "damaged text",
-        "text that ends early",
-        "another size",
-        "no outline",
-    ],
-)
-def test_bad_coco_annotations_are_told(annotation: dict[str, Any], tmp_path: Path) -> None:
-    dataset = folder(tmp_path)
-    result = import_labels(dataset, coco(tmp_path / "coco.json", [annotation]), "coco")
-    assert (result.done, len(result.failed)) == (0, 1)
-    assert "coco.json" in result.failed[0][1]
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"images": 3}', "\x00\xff", "[" * 100_000])
-def test_a_file_that_is_no_coco_is_refused(text: str, tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text(text, "utf-8")
-    with pytest.raises(UserError, match=r"x\.json"):
-        import_labels(folder(tmp_path), tmp_path / "x.json", "coco")
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        ("0 0.5 0.5 0.2 0.2", "boxes"),
-        ("0 0.1 0.1 0.5", "understood"),
-        ("cell 0.1 0.1 0.5 0.5 0.3 0.2", "understood"),
-        ("0 nan 0.1 0.5 0.5 0.3 0.2", "understood"),
-    ],
-)
-def test_bad_yolo_lines_are_told(lines: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/a.txt").write_text(lines)
-    (tmp_path / "in/b.txt").write_text("")  # an image without objects is all background
-    dataset = folder(tmp_path)
-    result = import_labels(dataset, tmp_path / "in", "yolo")
-    assert result.done == 1
-    assert said in result.failed[0][1]
-    assert (dataset.load_label(ImageRef("b.png")) == 0).all()
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        'names:\n  0: cell\n  1: "touch: ing"\n',
-        "path: .\nnames: ['cell', 'touch: ing']\nnc: 2\n",
-        "nc: 2\nnames:\n- cell # round\n- 'touch: ing'\n",
-        "names: [cell, # round\n  'touch: ing',\n]\nnc: 2\n",
-        "names:\n  [\n'cell',\n\"touch: ing\"\n]\nnc: 2\n",
-        "names: {0: cell, 1: 'touch: ing'}\n",
-        'names: {\n  "0": "cell", # round\n  "1": "touch: ing"\n}\n',
-    ],
-)
-def test_names_of_a_yolo_folder(table: str, tmp_path: Path) -> None:
-    (tmp_path / "in/labels").mkdir(parents=True)
-    (tmp_path / "in/data.yaml").write_text(table)
-    (tmp_path / "in/labels/a.txt").write_text("1 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
-    dataset = folder(tmp_path)
-    assert import_labels(dataset, tmp_path / "in/labels", "yolo").done == 1
-    assert [info.name for info in dataset.classes] == ["background", "cell", "touch: ing"]
-    label = dataset.load_label(ImageRef("a.png"))
-    assert label is not None
-    assert (label == 2).sum() == 12 * 8
-
-
-@pytest.mark.parametrize(
-    ("table", "names"),
-    [
-        ("names: ['a, b', \"it's\", don't, 'it''s [1]']", ["a, b", "it's", "don't", "it's [1]"]),
-        ("names: [a, '', c]", ["a", "class 1", "c"]),
-        ("names:\n- a\n-\n- c # not #1\n", ["a", "class 1", "c"]),
-    ],
-)
-def test_names_of_a_yolo_folder_keep_their_numbers(table: str, names: list[str], tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/data.yaml").write_text(table)
-    lines = [f"{n} {n / 10} 0 {n / 10 + 0.1} 0 {n / 10 + 0.1} 1 {n / 10} 1\n" for n in range(len(names))]
-    (tmp_path / "in/a.txt").write_text("".join(lines))
-    dataset = folder(tmp_path)
-    assert import_labels(dataset, tmp_path / "in", "yolo").done == 1
-    label = dataset.load_label(ImageRef("a.png"))
-    assert label is not None
-    name_of = {info.id: info.name for info in dataset.classes}
-    assert [name_of[label[5, 3 * n + 1]] for n in range(len(names))] == names
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -354,32 +174,6 @@ def test_a_label_for_an_image_on_its_side_is_refused_with_the_reason(
     turned = orientation > 4 and size == (30, 20)
     assert ("An EXIF entry in a.jpg lets other programs turn it by 90°" in said) == turned
     assert ("that of another image?" in said) == (not turned)
-
-
-def test_a_damaged_yolo_table_is_told(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/data.yaml").write_text('pixels_in_no_object: "backgr\nnames:\n  0: cell\n')
-    (tmp_path / "in/a.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
-    with pytest.raises(LabelError, match=r"data\.yaml: is not a YOLO file"):
-        import_labels(folder(tmp_path), tmp_path / "in", "yolo")
-
-
-@pytest.mark.parametrize(
-    "table",
-    ["", "nc: 2\n", "names: []\n", "names: ['']\n", "names: [a, b\nnc: 2\n", "names: {a: 0}\n", "names: [[a], b]\n"],
-)
-def test_a_yolo_table_without_names_is_told(table: str, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in/data.yaml").write_text(table)
-    (tmp_path / "in/a.txt").write_text("1 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n")
-    dataset = folder(tmp_path)
-    result = import_labels(dataset, tmp_path / "in", "yolo")
-    assert result.done == 1
-    assert [info.name for info in dataset.classes] == ["background", "class 1"]
-    assert any("data.yaml cannot be understood" in note for note in result.notes)
-    (tmp_path / "in/data.yaml").unlink()
-    result = import_labels(dataset, tmp_path / "in", "yolo", ImportOptions(overwrite=True))
-    assert any("There is no data.yaml" in note for note in result.notes)
 
 
 @pytest.mark.parametrize("damage", [b"", b"no zip", b"PK\x03\x04" + bytes(40), b"Iout" + bytes(80)])
@@ -575,23 +369,3 @@ def test_binary_needs_to_know_which_class(tmp_path: Path) -> None:
     values, counts = np.unique(png.cv2.imread(str(tmp_path / "out/a.png"), -1), return_counts=True)
     assert (values.tolist(), counts.tolist()) == ([0, 255], [19 * 30, 30])
     assert any("cannot be told apart" in note for note in result.notes)
-
-
-@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)))
-def test_run_lengths_of_pycocotools_are_read(mask: np.ndarray) -> None:
-    tools = pytest.importorskip("pycocotools.mask")
-    text = tools.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
-    rect, inside = from_run_lengths(text, mask.shape)
-    whole = np.zeros(mask.shape, bool)
-    whole[rect.slices] = inside
-    assert (whole == mask).all()
-
-
-@given(st.one_of(st.text(), st.text(st.characters(min_codepoint=48, max_codepoint=111))))
-def test_damaged_run_lengths_are_refused(text: str) -> None:
-    try:
-        rect, inside = from_run_lengths(text, (20, 30))
-    except ValueError:
-        return
-    assert rect.clip((20, 30)) == rect
-    assert inside.shape == (rect.h, rect.w)

@@ -19,7 +19,7 @@ from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 
-from .test_exchange_import import SIZE, folder, mask, square
+from .exchange_kit import SIZE, folder, mask, square
 
 Form = Literal["NFC", "NFD"]
 

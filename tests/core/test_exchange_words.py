@@ -16,7 +16,7 @@ from unet_gui.core.images import ImageRef
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 
-from .test_exchange_import import SIZE, folder
+from .exchange_kit import SIZE, folder
 
 
 def test_core_knows_no_option_of_the_command_line() -> None:

@@ -13,6 +13,7 @@ from benchmarks.sparse import scribbled
 from unet_gui.core.cv import cv2
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import INDEX
+from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
 from unet_gui.engine.events import Event, TrainStarted
 from unet_gui.engine.model import Model
 from unet_gui.engine.recipe import TrainConfig
@@ -45,6 +46,15 @@ SMALL = {"width": 4, "depth": 2, "crop": 48, "batch": 2, "device": "cpu", "preci
 
 def small(**wishes: object) -> TrainConfig:
     return TrainConfig(**{**SMALL, **wishes})  # type: ignore[arg-type]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    """The weights that a training of this model goes on with."""
+    return load_checkpoint(checkpoint_path(out))["trainer"]["net"]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[k], b[k]) for k in a) and set(a) == set(b)
 
 
 def started(events: list[Event]) -> TrainStarted:

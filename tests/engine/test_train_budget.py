@@ -17,6 +17,7 @@ from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.engine import prepare as prepare_module
 from unet_gui.engine import train as train_module
+from unet_gui.engine import validation_times
 from unet_gui.engine.checkpoint import checkpoint_path
 from unet_gui.engine.events import (
     TICK,
@@ -149,7 +150,7 @@ def test_stopped_early_a_long_training_has_a_score(
     make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its images held back are tried soon, not only after a twelfth of an hour."""
-    monkeypatch.setattr(train_module, "FIRST_VALIDATION", 0.5)
+    monkeypatch.setattr(validation_times, "FIRST_VALIDATION", 0.5)
     out = tmp_path / "m.safetensors"
     job = train(make_folder(), out, small(minutes=60.0))
     first = next(e for e in job if isinstance(e, Validated))
@@ -200,15 +201,15 @@ def test_stops_when_nothing_more_comes(
     make_folder: Callable[..., Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the usual time, by itself; the rate falls first, which takes a few steps more."""
-    monkeypatch.setattr(train_module, "DEFAULT_MINUTES", 0)
-    monkeypatch.setattr(train_module, "PATIENCE", 2)
+    monkeypatch.setattr(validation_times, "DEFAULT_MINUTES", 0)
+    monkeypatch.setattr(validation_times, "PATIENCE", 2)
     folder = make_folder()
     events = list(train(folder, tmp_path / "m.safetensors", small(steps=300, learning_rate=1e-9)))
     (last,) = [e for e in events if isinstance(e, TrainFinished)]
     assert last.steps < 300
     assert last.reason == "The score no longer improved."
     assert any("no longer improves" in e.text for e in events if isinstance(e, Warned))
-    monkeypatch.setattr(train_module, "PATIENCE", 12)  # twelve validations are planned: it could never run out
+    monkeypatch.setattr(validation_times, "PATIENCE", 12)  # twelve validations are planned: it could never run out
 
     def judged(*_: object, **__: object) -> Generator[Event, None, Outcome]:
         yield TICK

@@ -76,7 +76,7 @@ class ClassKeeper(SessionPart):
     def _drop_redo(self) -> None:
         """Let redo bring back no pixels of classes that are no more: their numbers may soon be those of others."""
         self._redo_of_gone = False
-        for document in self._session.documents():
+        for document in self._session.saving.documents():
             document.history.drop_redo()
         for history, _ in self._session.histories.all().values():
             history.drop_redo()

@@ -59,7 +59,7 @@ class Deed:
         if self._alone:
             session.let_go()
             session.held = "The labels are being saved; try again in a moment."
-        self._wanted = [(document, document.seq) for document in session.documents()]
+        self._wanted = [(document, document.seq) for document in session.saving.documents()]
         session.save()
         session.folder.saver.when_idle(self._act, self._give_up)
 

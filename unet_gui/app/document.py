@@ -126,7 +126,6 @@ def load(dataset: Dataset, ref: ImageRef, auto_contrast: bool = False) -> Docume
     for delta in read_undo(undo_path(dataset.state_dir / UNDO_FOLDER, ref.key), document.disk):
         if delta.shape == labels.shape:
             document.history.push(delta)
-    document.history.mark_saved()
     return document
 
 

@@ -41,7 +41,7 @@ class Edits(SessionPart):
         document = self._changeable()
         if document is None:
             return None
-        self._session.put_off_saving()
+        self._session.saving.put_off()
         return document.labels.edit(name, self._session.over)
 
     def _changeable(self) -> Document | None:
@@ -74,7 +74,7 @@ class Edits(SessionPart):
             self.made += 1
             self._after_change()
         elif document.dirty:
-            self._session.save_in_a_moment()
+            self._session.saving.in_a_moment()
 
     def take_in(self, document: Document, rect: Rect, ids: NDArray[np.uint8]) -> None:
         """Put what another program has written in the place of what is painted; undo brings that back."""
@@ -146,4 +146,4 @@ class Edits(SessionPart):
 
     def _after_change(self) -> None:
         self._session.history_changed.emit()
-        self._session.save_in_a_moment()
+        self._session.saving.in_a_moment()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,10 +21,10 @@ from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.journal import CURRENT, Journal, Unsaved, keep_only, read_journal, refuse, set_aside
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import Encoding
 
-STACK_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 CHUNK = 100
 """Files looked at for pages before the window hears of it."""
 
@@ -96,7 +95,7 @@ def open_folder(
         wanted = next((ref for ref in dataset.images if ref.rel == last.rel), None)
         if wanted is not None and last.page is not None and last in expand(dataset, [wanted]).get(wanted.rel, ()):
             wanted = last
-    stacks = tuple(ref for ref in dataset.images if ref.rel.lower().endswith(STACK_SUFFIXES))
+    stacks = tuple(ref for ref in dataset.images if ref.rel.lower().endswith(TIFF_SUFFIXES))
     holder, read_only = "", dataset.read_only
     try:
         holder = dataset.acquire_lock(anyway=anyway)
@@ -115,37 +114,6 @@ def open_folder(
             keys = {_meant(dataset, key).key for journal in journals for key in read_journal(journal)}
     found = tuple(journals), tuple(sorted(keys))
     return Opened(dataset, folder, labels, state, read_only, holder, lives, *found, stacks, wanted)
-
-
-class Opener:
-    """Opens one folder after another in a thread; which of them is wanted is known in the window's.
-
-    A folder that was opened and is not wanted any more holds its lock. It is given back before the next one is opened:
-    the same folder, opened twice by two clicks, would be taken for one that another window has open.
-    """
-
-    def __init__(self) -> None:
-        self._untaken: dict[int, Opened] = {}
-        self._giving = threading.RLock()  # the next one waits until a lock that is being given back is free
-
-    def open(self, number: int, work: Callable[[], Opened]) -> Opened:
-        """Open a folder, which gets this number: called in the thread, when none before it is wanted any more."""
-        with self._giving:
-            for earlier in list(self._untaken):
-                self.give_back(earlier)
-        opened = self._untaken[number] = work()
-        return opened
-
-    def take(self, number: int) -> None:
-        """Hear that this folder is the one that is open now."""
-        self._untaken.pop(number, None)
-
-    def give_back(self, number: int) -> None:
-        """Hear that this folder is not wanted."""
-        with self._giving:
-            opened = self._untaken.pop(number, None)
-            if opened is not None and not opened.read_only:
-                opened.dataset.release_lock()
 
 
 def expand(dataset: Dataset, refs: Sequence[ImageRef]) -> dict[str, list[ImageRef]]:

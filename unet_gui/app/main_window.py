@@ -31,9 +31,9 @@ from unet_gui.app.other_programs import OtherPrograms
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.app.touch_up import TouchUp
+from unet_gui.app.undo_desk import UndoDesk
 from unet_gui.app.waiting import Waiting
 from unet_gui.app.whole_image import WholeImage
-from unet_gui.app.widgets import keyless
 from unet_gui.app.window_frame import WindowFrame
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
@@ -62,6 +62,7 @@ class MainWindow(WindowFrame):
     navigator : Navigator
     dialogs : DialogDesk
     folders : FolderDesk
+    undo_desk : UndoDesk
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -83,6 +84,9 @@ class MainWindow(WindowFrame):
         self.folders = FolderDesk(self.session, self.runner, settings, self.dialogs.ask, self)
         self.class_desk = ClassDesk(
             self.session, self.runner, self.dialogs, self.classes, model.everything, settings, self
+        )
+        self.undo_desk = UndoDesk(
+            self.session, self.stage.canvas, self.whole, self.class_desk.changes, self.actions_by_id, self
         )
         self.others = OtherPrograms(self.session, self)
         self.meter = Meter(self.session, self.progress_section, self)
@@ -113,19 +117,20 @@ class MainWindow(WindowFrame):
         session.folder_changed.connect(self._on_folder)
         session.encoding_changed.connect(self._show_notes)
         session.image_opening.connect(self._on_opening)
-        session.image_changed.connect(self._on_image)
-        session.history_changed.connect(self._on_history)
-        canvas.steps_changed.connect(self._on_history)
-        self.whole.changed.connect(self._on_history)
+        session.image_changed.connect(self._enable)
+        changes = self.class_desk.changes
+        steps = canvas.steps_changed, self.whole.changed, changes.changed
+        for moved in (session.image_changed, session.history_changed, *steps):
+            moved.connect(self.undo_desk.show)
+            moved.connect(self._show_unsaved)
         session.label_changed.connect(self._on_label)
         session.said.connect(self.show_message)
         session.settled.connect(self.stage.messages.settle)
         self.others.said.connect(self.show_message)
         desk.said.connect(self.show_message)
-        self.class_desk.changes.said.connect(self.show_message)
-        self.class_desk.changes.changed.connect(self._on_history)
+        changes.said.connect(self.show_message)
         self.exchange.said.connect(self.show_message)
-        self.exchange.imported.connect(self.class_desk.changes.forget)
+        self.exchange.imported.connect(changes.forget)
         self.dialogs.export_chosen.connect(self.exchange.export)
         self.dialogs.import_chosen.connect(self.exchange.import_labels)
         self.dialogs.encoding_chosen.connect(self.exchange.set_encoding)
@@ -168,8 +173,8 @@ class MainWindow(WindowFrame):
             "labels_elsewhere": dialogs.labels_elsewhere,
             "close_folder": self.folders.close_folder,
             "quit": self.close,
-            "undo": self._undo,
-            "redo": self._redo,
+            "undo": self.undo_desk.undo,
+            "redo": self.undo_desk.redo,
             "settings": dialogs.settings,
             "next": partial(go.step, 1),
             "previous": partial(go.step, -1),
@@ -273,33 +278,8 @@ class MainWindow(WindowFrame):
             self.images.select(ImageRef.parse(key))
 
     @Slot()
-    def _on_image(self) -> None:
-        self._enable()
-        self._on_history()
-
-    @Slot()
-    def _on_history(self) -> None:
-        document = self.session.document
-        first: list[object] = [self.stage.canvas, self.whole, self.class_desk.changes]  # as `_undo` and `_redo` have it
-        for name in ("undo", "redo"):
-            parts = [*first, document.history] if document else first
-            what = next(filter(None, (getattr(part, f"{name}_text") for part in parts)), "")
-            action = self.actions_by_id[name]
-            action.setEnabled(bool(what))
-            action.setText(keyless(f"{name.capitalize()} {what}".strip()))
+    def _show_unsaved(self) -> None:
         self.setWindowModified(bool(self.session.unsaved()))
-
-    def _undo(self) -> None:
-        canvas, whole, changes = self.stage.canvas, self.whole, self.class_desk.changes
-        shape = canvas.undo_text  # nothing else is undone while its picture is being read
-        if not canvas.undo() and not shape:
-            (whole if whole.undo_text else changes if changes.undo_text else self.session).undo()
-
-    def _redo(self) -> None:
-        changes = self.class_desk.changes
-        shape = self.stage.canvas.redo_text
-        if not self.stage.canvas.redo() and not shape:
-            (changes.redo if changes.redo_text else self.session.redo)()
 
     @Slot(object)
     def _on_label(self, _rect: Rect) -> None:

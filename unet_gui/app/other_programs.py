@@ -71,7 +71,7 @@ class OtherPrograms(QObject):
         """Whether the label is still as it was when reading began, and nobody is about to change it."""
         session = self._session
         busy = session.folder is None or session.folder.saver.busy or session.held or document.labels.editing
-        return not busy and document in session.documents() and document.stamp == stamp
+        return not busy and document in session.saving.documents() and document.stamp == stamp
 
     @Slot(object, object)
     def _on_read(
@@ -82,7 +82,7 @@ class OtherPrograms(QObject):
             return
         if self._is_free(document, stamp):
             then(document, theirs)
-        elif then == self._on_taken and document in self._session.documents():
+        elif then == self._on_taken and document in self._session.saving.documents():
             self.ask(document)
 
     def _on_looked(self, document: Document, theirs: Theirs) -> None:
@@ -105,7 +105,7 @@ class OtherPrograms(QObject):
     @Slot(object, object)
     def _on_not_read(self, tag: tuple[Document, Stamp, Callable[[Document, Theirs], object]], error: Exception) -> None:
         document, _, then = tag
-        if then == self._on_taken and document in self._session.documents():
+        if then == self._on_taken and document in self._session.saving.documents():
             self.ask(document)
             self.said.emit(Message.of(error, topic="theirs", image=document.key))
 

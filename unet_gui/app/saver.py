@@ -136,8 +136,6 @@ class Saver(QObject):
     def _on_done(self, document: Document, result: Written) -> None:
         document.saved_seq, document.disk, document.stamp = result.seq, result.crc, result.stamp
         document.replaces = False
-        if not document.dirty:
-            document.history.mark_saved()
         self._failures = 0
         self._failed.pop(document.key, None)
         self.saved.emit(document, result.status)

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.canvas.target import Found
-from unet_gui.app.chores import Chores
 from unet_gui.app.class_keeper import ClassKeeper
 from unet_gui.app.class_list import classes_of, still_active
 from unet_gui.app.deed import Deed, Deeds
-from unet_gui.app.document import Document, first_page, load
+from unet_gui.app.document import Document
 from unet_gui.app.edits import Edits
-from unet_gui.app.folder import Folder, Opened, Opener, open_folder
+from unet_gui.app.folder import Folder, Opened
 from unet_gui.app.histories import Histories
 from unet_gui.app.messages import Message
-from unet_gui.core.errors import LabelChanged, LabelError, UserError
+from unet_gui.app.reader import Reader, Said
+from unet_gui.app.saving import Saving
+from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef, ImageSource
 from unet_gui.core.labels import UNLABELLED, Edit, LabelImage, Over
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.planes import Probabilities
-from unet_gui.core.project import Dataset, Status
+from unet_gui.core.project import Dataset
 from unet_gui.core.whole import Patch
-
-AUTOSAVE_MS = 1500
-"""The quiet moment after which a label is saved."""
 
 
 class Session(QObject):
@@ -50,11 +47,15 @@ class Session(QObject):
         Images of 8 bit are shown with a contrast window of their own, too.
     edits : Edits
         What changes the label.
+    saving : Saving
+        When labels are saved, and what stays in memory until they are.
     deeds : Deeds
         What waits until labels are on disk.
     class_keeper : ClassKeeper
         What the folder's classes and the encoding of its labels are changed by.
     histories : Histories
+    reader : Reader
+        What reads folders and images beside the window.
 
     Signals
     -------
@@ -115,23 +116,19 @@ class Session(QObject):
         self.autosave = True
         self.auto_contrast = False
         self._held = ""
-        self.edits, self.deeds, self.class_keeper = Edits(self), Deeds(self), ClassKeeper(self)
+        self.edits, self.saving = Edits(self), Saving(self)
+        self.deeds, self.class_keeper = Deeds(self), ClassKeeper(self)
         self._active_class = 1
         self._over = Over.ALL
-        self._kept: dict[str, Document] = {}  # changed and not on disk yet
         self.histories = Histories()
-        self._leaving: list[ImageSource] = []
-        self._asked = 0  # number of the last request: an answer to an older one is dropped
-        self._opener = Opener()
-        self._predictions_due = 0  # of the open image, being read
         self._unread = ""  # the image that could not be read: only this one is asked for again
-        self._chores = Chores(1, self)
-        self._chores.done.connect(self._on_read)
-        self._chores.failed.connect(self._on_not_read)
-        self._quiet = QTimer(self)
-        self._quiet.setSingleShot(True)
-        self._quiet.setInterval(AUTOSAVE_MS)
-        self._quiet.timeout.connect(self.save)
+        self.reader = Reader(self)
+        self.reader.folder_opened.connect(self._on_opened)
+        self.reader.folder_not_opened.connect(self._on_not_opened)
+        self.reader.image_read.connect(self._on_image)
+        self.reader.image_not_read.connect(self._on_no_image)
+        self.reader.prediction_read.connect(self._on_prediction)
+        self.reader.prediction_not_read.connect(self._on_no_prediction)
 
     # --- folder ----------------------------------------------------------------------------------------------------
 
@@ -156,9 +153,7 @@ class Session(QObject):
         """
         if not self.close_folder():
             return False
-        self._asked += 1
-        work = partial(open_folder, path, labels, state, anyway=anyway, first=first)
-        self._chores.give((self._asked, "folder", path), partial(self._opener.open, self._asked, work))
+        self.reader.open_folder(path, labels, state, anyway=anyway, first=first)
         return True
 
     def close_folder(self, lose_changes: bool = False) -> bool:
@@ -171,12 +166,10 @@ class Session(QObject):
         unsaved = self.unsaved()
         if unsaved and not lose_changes:
             return False
-        self._asked += 1
+        self.reader.forget()
         self.image_opening.emit("")
         self._put_away()
-        for document in self._kept.values():
-            document.source.close()
-        self._kept.clear()
+        self.saving.forget()
         self.histories.clear()
         self.class_keeper.forget()
         self.held = ""
@@ -185,21 +178,19 @@ class Session(QObject):
         folder.deleteLater()
         self.key = ""
         self.image_changed.emit()
-        self._close_sources()
+        self.saving.close_sources()
         self.folder_changed.emit()
         return True
 
     def close(self) -> None:
         """End all threads."""
         self.close_folder(lose_changes=True)
-        self._asked += 1  # a folder that is being opened is not wanted any more
-        self._chores.close()
+        self.reader.close()
 
-    def _open(self, opened: Opened) -> None:
+    @Slot(object)
+    def _on_opened(self, opened: Opened) -> None:
         self.folder = Folder(opened, self)
-        self.folder.saver.saved.connect(self._on_saved)
-        self.folder.saver.failed.connect(self._on_save_failed)
-        self.folder.saver.replaced.connect(self._on_replaced)
+        self.saving.follow(self.folder)
         self.folder.journal_failed.connect(self._on_journal)
         self.folder.recovery.restored.connect(self._on_restored)
         self._active_class = still_active(self.classes, -1)
@@ -211,6 +202,11 @@ class Session(QObject):
         first = opened.wanted or (opened.dataset.images[0] if opened.dataset.images else None)
         if first is not None:
             self.open_image(first)
+
+    @Slot(object, object)
+    def _on_not_opened(self, path: Path, error: Exception) -> None:
+        self.not_opened.emit(path, error)
+        self.folder_changed.emit()
 
     # --- image -----------------------------------------------------------------------------------------------------
 
@@ -227,18 +223,12 @@ class Session(QObject):
             self.save()
         self._put_away()
         self.key = ref.key
-        self._asked += 1
-        kept = self._kept.get(ref.key)
+        kept = self.saving.kept(ref.key)
         if kept is not None:
+            self.reader.forget()
             self._show(kept)
-            return
-        dataset = self.folder.dataset
-        asked, auto = self._asked, self.auto_contrast
-
-        def read() -> Document | None:  # images passed by while a key is held are not read
-            return load(dataset, first_page(dataset, ref), auto) if asked == self._asked else None
-
-        self._chores.give((asked, "image", ref), read)
+        else:
+            self.reader.read_image(self.folder.dataset, ref, self.auto_contrast)
 
     def on_predicted(self, key: str, fresh: bool) -> None:
         """Hear that an image has a prediction on disk; ``fresh`` when it has just been written."""
@@ -253,16 +243,13 @@ class Session(QObject):
     def reload_prediction(self, key: str) -> None:
         """Read the prediction of an image again, if it is the open one."""
         document = self.document
-        if document is None or document.key != key or self.folder is None:
-            return
-        dataset, ref = self.folder.dataset, document.ref
-        self._predictions_due += 1
-        self._chores.give((self._asked, "prediction", ref), lambda: dataset.load_prediction(ref))
+        if document is not None and document.key == key and self.folder is not None:
+            self.reader.read_prediction(self.folder.dataset, document.ref)
 
     def _show(self, document: Document) -> None:
         self.document = document
         self.image_changed.emit()
-        self._close_sources()
+        self.saving.close_sources()
         if self.folder is not None:
             self.folder.look()  # not before the first image is there: it would be slower
         self.history_changed.emit()
@@ -275,52 +262,15 @@ class Session(QObject):
         self.letting_go.emit()
 
     def _put_away(self) -> None:
-        """Take the image off the canvas; a label that is not on disk stays in memory."""
+        """Take the image off the canvas."""
         document, self.document = self.document, None
-        self._predictions_due = 0
-        if document is None:
-            return
-        self.histories.put(document)
-        if self.folder is not None:
-            self.folder.keep_undo(document)
-        if document.dirty:
-            document.prediction = document.probabilities = None
-            self._kept[document.key] = document
-        else:
-            self._leaving.append(document.source)
+        if document is not None:
+            self.saving.put_away(document)
 
-    def _close_sources(self) -> None:
-        """Close the images that were on the canvas until now."""
-        while self._leaving:
-            self._leaving.pop().close()
-
-    @Slot(object, object)
-    def _on_read(self, tag: tuple[int, str, Any], result: Any) -> None:
-        asked, what, _ = tag
-        if asked != self._asked:
-            if isinstance(result, Document):
-                result.source.close()
-            elif isinstance(result, Opened):
-                self._opener.give_back(asked)
-            return
-        if what == "folder":
-            self._opener.take(asked)
-            self._open(result)
-        elif what == "image":
-            self._on_image(result)
-        elif self.document is not None:
-            self._predictions_due -= 1
-            if result is not None and result[0].shape != self.document.labels.shape:
-                result = None
-                self.said.emit(words.prediction_of_another_size(self.key))
-            self.document.prediction, self.document.probabilities = result or (None, None)
-            if result is not None:
-                self.settled.emit("prediction")
-            self.prediction_changed.emit()
-
+    @Slot(object)
     def _on_image(self, document: Document) -> None:
         self.key = document.key  # the first page, when a whole stack was asked for
-        kept = self._kept.get(document.key)
+        kept = self.saving.kept(document.key)
         if kept is not None:  # which has what is painted and not on disk yet
             document.source.close()
             self._show(kept)
@@ -333,27 +283,33 @@ class Session(QObject):
         self._show(document)
 
     @Slot(object, object)
-    def _on_not_read(self, tag: tuple[int, str, Any], error: Exception) -> None:
-        asked, what, subject = tag
-        if asked != self._asked:
+    def _on_no_image(self, ref: ImageRef, error: Exception) -> None:
+        self._unread = self.key
+        self.image_changed.emit()
+        self.saving.close_sources()
+        said = Message.of(error, topic="image", image=ref.key)
+        self.said.emit(said)
+        if self.folder is not None:
+            if not isinstance(error, LabelError):  # that is seen when labels are looked at
+                self.folder.book.set_damaged(ref.key, said.text)
+            self.folder.look()
+
+    @Slot(object)
+    def _on_prediction(self, said: Said | None) -> None:
+        if self.document is None:
             return
-        if what == "folder":
-            self.not_opened.emit(subject, error)
-            self.folder_changed.emit()
-        elif what == "image":
-            self._unread = self.key
-            self.image_changed.emit()
-            self._close_sources()
-            said = Message.of(error, topic="image", image=subject.key)
-            self.said.emit(said)
-            if self.folder is not None:
-                if not isinstance(error, LabelError):  # that is seen when labels are looked at
-                    self.folder.book.set_damaged(subject.key, said.text)
-                self.folder.look()
-        else:
-            self._predictions_due -= 1
-            self.said.emit(Message.of(error, topic="prediction", image=subject.key))
-            self.prediction_changed.emit()  # for those who wait
+        if said is not None and said[0].shape != self.document.labels.shape:
+            said = None
+            self.said.emit(words.prediction_of_another_size(self.key))
+        self.document.prediction, self.document.probabilities = said or (None, None)
+        if said is not None:
+            self.settled.emit("prediction")
+        self.prediction_changed.emit()
+
+    @Slot(object, object)
+    def _on_no_prediction(self, ref: ImageRef, error: Exception) -> None:
+        self.said.emit(Message.of(error, topic="prediction", image=ref.key))
+        self.prediction_changed.emit()  # for those who wait
 
     # --- EditTarget ------------------------------------------------------------------------------------------------
 
@@ -375,7 +331,7 @@ class Session(QObject):
     @property
     def reads_prediction(self) -> bool:
         """Whether what the model said of the open image is being read."""
-        return self._predictions_due > 0
+        return self.reader.reads_prediction
 
     @property
     def probabilities(self) -> Probabilities | None:
@@ -454,17 +410,12 @@ class Session(QObject):
 
     def unsaved(self) -> list[str]:
         """Return the images whose labels are not on disk as they are."""
-        return sorted({document.key for document in self.documents() if document.dirty})
+        return sorted({document.key for document in self.saving.documents() if document.dirty})
 
     @Slot()
     def save(self) -> None:
         """Begin to save every changed label."""
-        self._quiet.stop()
-        if self.folder is None or self.folder.read_only:
-            return
-        for document in self.documents():
-            if document.dirty:
-                self.folder.saver.save(document)
+        self.saving.save()
 
     @property
     def held(self) -> str:
@@ -487,48 +438,6 @@ class Session(QObject):
     ) -> None:
         """Save what is painted by now, then act on the labels on disk: see `Deed`."""
         Deed(self, act, refused, alone, patient).begin()
-
-    def save_in_a_moment(self) -> None:
-        """Save after a quiet moment, where labels are saved by themselves."""
-        if self.autosave:
-            self._quiet.start()
-
-    def put_off_saving(self) -> None:
-        """Do not save now: something is being painted."""
-        self._quiet.stop()
-
-    def documents(self) -> list[Document]:
-        """Return the image on the canvas and those that are not on disk yet."""
-        return [*self._kept.values()] + ([self.document] if self.document else [])
-
-    @Slot(object, object)
-    def _on_saved(self, document: Document, status: Status) -> None:
-        if self.folder is not None:
-            self.folder.book.set(document.key, status)
-        if not document.dirty and self._kept.pop(document.key, None) is not None and document is not self.document:
-            self.histories.put(document)
-            self._leaving.append(document.source)
-            if self.document is not None:
-                self._close_sources()
-            # else the canvas shows it until the next image is there
-            if self.folder is not None:
-                self.folder.keep_undo(document)
-        if self.folder is not None and not self.folder.saver.refused:
-            self.settled.emit("save")
-        self.settled.emit(words.changed_topic(document.key))
-        self.history_changed.emit()
-
-    @Slot(object, object)
-    def _on_replaced(self, document: Document, copy: Path | None) -> None:
-        self.said.emit(words.label_replaced(document.key, copy))
-
-    @Slot(object, object)
-    def _on_save_failed(self, document: Document, error: Exception) -> None:
-        if isinstance(error, LabelChanged):
-            self.changed_elsewhere.emit(document)
-        else:
-            self.said.emit(words.label_not_saved(document.key, error, self.save))
-        self.history_changed.emit()
 
     @Slot(object)
     def _on_journal(self, error: OSError | None) -> None:

@@ -297,7 +297,24 @@ def _refuse(values: Sequence[int], why: str, *, color: bool = False) -> None:
 
 
 def fitting(ids: np.ndarray, encoding: Encoding) -> tuple[Encoding, np.ndarray, bool]:
-    """Return (encoding, pixels, marked) for writing: the folder's encoding, or marked class ids where it cannot."""
+    """Return what to write: pixels in the folder's encoding, or marked class ids where it cannot hold them.
+
+    Parameters
+    ----------
+    ids : numpy.ndarray
+        uint8 (h, w), class ids and 255.
+    encoding : Encoding
+        The folder's.
+
+    Returns
+    -------
+    encoding : Encoding
+        The one that the pixels are in.
+    pixels : numpy.ndarray
+        uint8 or uint16 (h, w), or uint8 (h, w, 3) for colours.
+    marked : bool
+        The file is to say itself that its values are class ids.
+    """
     try:
         raw = encoding.encode(ids)
     except LabelError:

@@ -199,7 +199,19 @@ class InstancesExporter(Exporter):
 
 
 def write_tiff(path: Path, values: np.ndarray) -> None:
-    """Write a picture of numbers as deflated TIFF, whole or not at all."""
+    """Write a picture of numbers as deflated TIFF, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    values : numpy.ndarray
+        (h, w), kept in its type.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
     import tifffile
 
     with atomic_path(path) as temporary:

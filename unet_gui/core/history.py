@@ -145,11 +145,8 @@ class History:
 
     def __init__(self, cap_bytes: int = 256 * 2**20) -> None:
         self.cap_bytes = cap_bytes
-        self._undo: list[tuple[int, Delta]] = []  # (number of the state after it, change)
-        self._redo: list[tuple[int, Delta]] = []
-        self._states = 0
-        self._base = 0  # number of the state before the oldest entry
-        self._saved: int | None = 0
+        self._undo: list[Delta] = []
+        self._redo: list[Delta] = []
         self._nbytes = 0
 
     @property
@@ -165,41 +162,32 @@ class History:
     @property
     def undo_stack(self) -> tuple[Delta, ...]:
         """All changes that can be taken back, oldest first."""
-        return tuple(delta for _, delta in self._undo)
+        return tuple(self._undo)
 
     @property
     def next_undo(self) -> Delta | None:
         """The change that `undo` would take back, None when there is none; the journal writes it down."""
-        return self._undo[-1][1] if self._undo else None
+        return self._undo[-1] if self._undo else None
 
     @property
     def next_redo(self) -> Delta | None:
         """The change that `redo` would make again, None when there is none."""
-        return self._redo[-1][1] if self._redo else None
+        return self._redo[-1] if self._redo else None
 
     @property
     def undo_text(self) -> str:
         """Name of the change that `undo` would take back, empty when there is none."""
-        return self._undo[-1][1].name if self._undo else ""
+        return self._undo[-1].name if self._undo else ""
 
     @property
     def redo_text(self) -> str:
         """Name of the change that `redo` would make again, empty when there is none."""
-        return self._redo[-1][1].name if self._redo else ""
+        return self._redo[-1].name if self._redo else ""
 
     @property
     def nbytes(self) -> int:
         """Memory of all entries, about."""
         return self._nbytes
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether the label is as it was at the last `mark_saved`, also after undoing back to it."""
-        return self._state == self._saved
-
-    @property
-    def _state(self) -> int:
-        return self._undo[-1][0] if self._undo else self._base
 
     def __len__(self) -> int:
         return len(self._undo) + len(self._redo)
@@ -209,18 +197,16 @@ class History:
         if delta is None:
             return
         self.drop_redo()
-        self._states += 1
-        self._undo.append((self._states, delta))
+        self._undo.append(delta)
         self._nbytes += delta.nbytes
         while self._nbytes > self.cap_bytes:
-            self._base, oldest = self._undo.pop(0)
-            self._nbytes -= oldest.nbytes
+            self._nbytes -= self._undo.pop(0).nbytes
 
     def undo(self, labels: LabelImage) -> Rect:
         """Take the last change back and return the rectangle that changed, `EMPTY` when there is none."""
         if not self._undo:
             return EMPTY
-        rect = self._undo[-1][1].apply(labels)
+        rect = self._undo[-1].apply(labels)
         self._redo.append(self._undo.pop())
         return rect
 
@@ -228,29 +214,17 @@ class History:
         """Make the last undone change again and return the rectangle that changed, `EMPTY` when there is none."""
         if not self._redo:
             return EMPTY
-        rect = self._redo[-1][1].apply(labels)
+        rect = self._redo[-1].apply(labels)
         self._undo.append(self._redo.pop())
         return rect
 
     def drop_redo(self) -> None:
         """Forget what was undone."""
-        self._nbytes -= sum(old.nbytes for _, old in self._redo)
+        self._nbytes -= sum(old.nbytes for old in self._redo)
         self._redo.clear()
 
-    def mark_saved(self) -> None:
-        """Remember that the label is on disk as it is now."""
-        self._saved = self._state
-
-    def mark_unsaved(self) -> None:
-        """Remember that no state of the label is on disk (recovered strokes, a changed file)."""
-        self._saved = None
-
     def clear(self) -> None:
-        """Forget all changes; whether the label is saved stays as it is."""
-        clean = self.is_clean
+        """Forget all changes."""
         self._undo.clear()
         self._redo.clear()
         self._nbytes = 0
-        self._states += 1
-        self._base = self._states
-        self._saved = self._base if clean else None

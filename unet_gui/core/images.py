@@ -27,7 +27,7 @@ from unet_gui.core.errors import ImageError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.headers import open_error, read_bytes, read_size
 from unet_gui.core.levels import LevelCache, level_count, level_shape
-from unet_gui.core.listing import IMAGE_SUFFIXES, LABEL_FOLDERS, list_images, natural_key
+from unet_gui.core.listing import IMAGE_SUFFIXES, LABEL_FOLDERS, TIFF_SUFFIXES, list_images, natural_key
 from unet_gui.core.png_stream import FROM_PIXELS, PngStream, can_stream
 from unet_gui.core.tiff import TiffPage, TiffPages
 
@@ -77,12 +77,9 @@ class ImageRef(NamedTuple):
     def parse(cls, key: str) -> ImageRef:
         """Return the reference that `key` was made from. A ``#`` counts as a page only behind a TIFF suffix."""
         rel, mark, page = key.rpartition("#")
-        if mark and page.isascii() and page.isdigit() and os.path.splitext(rel)[1].lower() in _PAGED:
+        if mark and page.isascii() and page.isdigit() and os.path.splitext(rel)[1].lower() in TIFF_SUFFIXES:
             return cls(rel, int(page))
         return cls(key)
-
-
-_PAGED = (".tif", ".tiff", ".btf", ".tf8")
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from unet_gui.core.atomic import atomic_path, write_error
 from unet_gui.core.encoding import UNLABELLED, Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.geometry import Rect
+from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.tiff import TiffPages, broken
 
-SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 MARKED = "unet-gui-encoding=index"
 PLAIN = "unet-gui-encoding=plain"
 _DEFLATE = 8
@@ -46,7 +46,7 @@ def is_tiff(path: str | os.PathLike[str]) -> bool:
         with open(path, "rb") as file:
             return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     except OSError:
-        return os.fspath(path).lower().endswith(SUFFIXES)
+        return os.fspath(path).lower().endswith(TIFF_SUFFIXES)
 
 
 def page_count(path: str | os.PathLike[str]) -> int:
@@ -59,7 +59,28 @@ def page_count(path: str | os.PathLike[str]) -> int:
 
 
 def read_page(path: str | os.PathLike[str], page: int) -> tuple[np.ndarray, png.Palette, bool]:
-    """Return (pixels as stored, those of one bit as shown, palette, marked) of one page; raises ImageError."""
+    """Return one page as it is stored.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    page : int
+        Counted from 0.
+
+    Returns
+    -------
+    pixels : numpy.ndarray
+        (h, w) or (h, w, c) in the file's type; of a palette picture the indices, of one bit black and white as shown.
+    palette : tuple of (r, g, b)
+        Empty where there is none.
+    marked : bool
+        The page says itself that its values are class ids.
+
+    Raises
+    ------
+    ImageError
+        The file or the page cannot be read.
+    """
     pages = TiffPages(path)
     try:
         return read_open(pages, page)
@@ -68,7 +89,7 @@ def read_page(path: str | os.PathLike[str], page: int) -> tuple[np.ndarray, png.
 
 
 def read_open(pages: TiffPages, index: int) -> tuple[np.ndarray, png.Palette, bool]:
-    """Return what `read_page` does of an open file."""
+    """Return what `read_page` does, of a file that is open already; raises ImageError."""
     page = pages.page(index)
     colormap = page.colormap
     palette = () if colormap is None else tuple((int(r), int(g), int(b)) for r, g, b in colormap[:256])
@@ -100,6 +121,17 @@ def _lines(description: str) -> tuple[str, str]:
 
 def write_page(path: Path, ids: np.ndarray, encoding: Encoding, page: int, pages: int, maker: str = "") -> None:
     """Write one page of a stack of labels, making the stack with unlabelled pages when there is none.
+
+    Parameters
+    ----------
+    path : Path
+    ids : numpy.ndarray
+        uint8 (h, w), class ids and 255.
+    encoding : Encoding
+    page, pages : int
+        Which page, counted from 0, of how many.
+    maker : str
+        As for `store.write_label`.
 
     Raises
     ------

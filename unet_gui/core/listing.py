@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from unet_gui.core.errors import ImageError, UserError
 
-IMAGE_SUFFIXES: frozenset[str] = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".btf", ".tf8"}
-)
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
+"""Files that may have several pages."""
+IMAGE_SUFFIXES: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".webp", *TIFF_SUFFIXES})
 LABEL_FOLDERS: frozenset[str] = frozenset({"label", "labels"})
 
 _DIGITS = re.compile(r"\d+")

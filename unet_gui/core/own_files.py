@@ -7,8 +7,8 @@ from pathlib import Path
 
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
-from unet_gui.core.label_stack import SUFFIXES
 from unet_gui.core.layout import LABEL_SUFFIXES, same_name
+from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.project import Dataset
 
 
@@ -60,7 +60,7 @@ class OwnFiles:
         data = self._dataset
         found = [(same_name(self._place(data.image_path(ref))), "an image") for ref in data.images]
         for ref in data.images:
-            pages = [ref, ImageRef(ref.rel, 0)] if ref.rel.lower().endswith(SUFFIXES) else [ref]
+            pages = [ref, ImageRef(ref.rel, 0)] if ref.rel.lower().endswith(TIFF_SUFFIXES) else [ref]
             stems = {os.path.splitext(same_name(self._place(data.label_path(page))))[0] for page in pages}
             # also of another kind: it would be found there
             found += [(stem + suffix, "the label of an image") for stem in stems for suffix in LABEL_SUFFIXES]

@@ -225,7 +225,19 @@ def encode_ids(array: np.ndarray, *, palette: Palette = (), texts: Mapping[str, 
 def ids_file(
     parts: Iterable[np.ndarray], shape: tuple[int, ...], colors: bytes, texts: Mapping[str, str]
 ) -> Iterator[bytes]:
-    """Yield a PNG file of 8 bits piece by piece, as its rows come; ``colors`` is the chunk of its palette, if any."""
+    """Yield a PNG file of 8 bits piece by piece, as its rows come.
+
+    Parameters
+    ----------
+    parts : iterable of numpy.ndarray
+        uint8 (any number of rows, w), from top to bottom.
+    shape : (int, int)
+        Height and width of the whole.
+    colors : bytes
+        The chunk of its palette, empty for a grey picture.
+    texts : mapping of str to str
+        Text entries.
+    """
     height, width = shape
     packer = ids_packer()
     kind = 3 if colors else 0

@@ -58,6 +58,14 @@ def heirs(gone: Any, known: Collection[int]) -> dict[int, int]:
 def write_prediction(path: Path, prob_path: Path, ids: np.ndarray, prob: Probabilities | None) -> None:
     """Write class ids and, if given, probabilities; old probabilities that would contradict the ids are removed.
 
+    Parameters
+    ----------
+    path, prob_path : Path
+        Where they go; as ``.png`` only the last plane of probabilities is written, that of the second class.
+    ids : numpy.ndarray
+        uint8 (h, w).
+    prob : Probabilities or None
+
     Raises
     ------
     UserError
@@ -78,9 +86,18 @@ def write_prediction(path: Path, prob_path: Path, ids: np.ndarray, prob: Probabi
 def read_prediction(
     path: Path, prob_path: Path, classes: Sequence[int]
 ) -> tuple[np.ndarray, Probabilities | None] | None:
-    """Return (ids, probabilities or None), or None when there is no prediction.
+    """Return what `write_prediction` has written, None when there is nothing.
 
-    ``classes`` are the ids of probabilities in a file that does not name its own.
+    Parameters
+    ----------
+    path, prob_path : Path
+    classes : sequence of int
+        The ids of probabilities in a file that does not name its own.
+
+    Returns
+    -------
+    (ids, prob) or None
+        uint8 (h, w); probabilities, None when they were not kept.
 
     Raises
     ------

@@ -17,21 +17,14 @@ import numpy as np
 from unet_gui.core import label_stack
 from unet_gui.core.cv import cv2
 from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding
-from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
-from unet_gui.core.images import LABEL_FOLDERS, ImageRef, ImageSource, image_info, list_images, open_image
+from unet_gui.core.errors import LabelError, ProjectError, UserError
+from unet_gui.core.images import ImageRef, ImageSource, image_info, open_image
 from unet_gui.core.label_files import LabelFiles, Status
-from unet_gui.core.layout import (
-    STATE_FOLDER,
-    LabelNames,
-    Layout,
-    find_layout,
-    is_mixed,
-    nested_pairs,
-    plain_layout,
-    with_labels,
-)
+from unet_gui.core.layout import is_mixed
+from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.lock import FolderLock
 from unet_gui.core.palette import ClassInfo, color_of, default_classes
+from unet_gui.core.places import Places, find_places
 from unet_gui.core.planes import Probabilities
 from unet_gui.core.predictions import GONE, heirs, read_prediction, with_room, write_prediction
 from unet_gui.core.project_file import ProjectFile
@@ -67,22 +60,23 @@ class Dataset:
         Whatever the window wants to remember about this folder, as JSON can hold it.
     """
 
-    def __init__(self, layout: Layout, state_dir: Path, project: ProjectFile) -> None:
-        self.root, self.image_root, self.label_root = layout
-        self.state_dir = state_dir
-        self.read_only = ""
-        self.notes: list[str] = []
-        self.images: list[ImageRef] = []
+    def __init__(self, places: Places) -> None:
+        self.root, self.image_root, self.label_root = places.root, places.image_root, places.label_roots[0]
+        self.state_dir = places.state_dir
+        self.read_only = places.read_only
+        self.notes = list(places.notes)
+        self.images = [ImageRef(name) for name in places.images]
         self.classes: list[ClassInfo] = []
         self.encoding: Encoding = INDEX
-        self.settings: dict[str, Any] = project.settings
-        self._project = project
-        self._usual_labels: tuple[Path, ...] = ()
-        self._given = False  # the folder of labels, for this time
+        self.settings: dict[str, Any] = places.project.settings
+        self._places = places
+        self._project = places.project
+        self._labels = LabelFiles(places.image_root, places.names, places.label_roots)
         self._chosen = False  # the encoding, for this time
         self._read_at: tuple[int, int] | None = None  # which project file `follow` has read
-        self._nested = False  # labels in folders beside folders of images, further down
-        self._lock = FolderLock(state_dir / "lock")
+        self._lock = FolderLock(places.state_dir / "lock")
+        self._choose_classes()
+        self._note(self._labels.orphans())
 
     @classmethod
     def open(
@@ -111,37 +105,7 @@ class Dataset:
         ProjectError
             The folder is missing, not readable or without pictures, or its project file cannot be understood.
         """
-        path = Path(os.path.abspath(folder))
-        try:
-            layout = find_layout(path)
-        except OSError as error:
-            raise _folder_error(path, error) from error
-        state_dir = Path(os.path.abspath(state)) if state is not None else layout.root / STATE_FOLDER
-        project = ProjectFile.empty(state_dir) if ignore_project else ProjectFile.read(state_dir)
-        if project.whole and layout.image_root != layout.root:
-            layout = plain_layout(path)
-            if state is None and layout.root / STATE_FOLDER != state_dir:
-                state_dir = layout.root / STATE_FOLDER
-                project = ProjectFile.read(state_dir)
-        usual = layout.label_root
-        if labels is not None:
-            layout = with_labels(layout, Path(os.path.abspath(labels)))
-        elif project.labels:
-            layout = with_labels(layout, project.inside(layout.root, project.labels))
-        dataset = cls(layout, state_dir, project)
-        dataset._given = labels is not None
-        dataset._usual_labels = (usual, layout.root, state_dir / "labels")
-        dataset._nested = layout.image_root == layout.root and layout.label_root == usual
-        dataset._list()
-        if dataset._nested:
-            dataset.label_root = dataset.root
-        elif os.path.realpath(layout.label_root) == os.path.realpath(layout.image_root):
-            text = "holds the images: labels among them would be taken for images, or written over them."
-            raise ProjectError(text, layout.label_root, "Choose another folder for labels.")
-        dataset._set_places(other_state=state is not None)
-        dataset._load_project()
-        dataset._note(dataset._labels.orphans())
-        return dataset
+        return cls(find_places(folder, labels, state, ignore_project))
 
     # ------------------------------------------------------------------ opening
 
@@ -154,43 +118,8 @@ class Dataset:
         """How labels are stored, in a sentence; a note may begin with it."""
         return f"Labels: {self.encoding.describe()}."
 
-    def _list(self) -> None:
-        try:
-            names = list_images(self.image_root)
-        except ImageError as error:
-            raise ProjectError(error.message, error.path, error.hint, error.details) from error
-        if self.label_root.parent != self.image_root or self.label_root.name.lower() not in LABEL_FOLDERS:
-            names = _outside(names, self.image_root, self.label_root)
-        if not names:
-            raise ProjectError("holds no pictures that can be opened.", self.root, "Choose the folder they are in.")
-        pairs = nested_pairs(self.image_root, names) if self._nested else {}
-        if self._project.whole:  # the labels at the top are those of all pictures
-            pairs = {place: label for place, label in pairs.items() if "/" in place}
-        self._nested = bool(pairs)
-        self._names = LabelNames(names, pairs)
-        self.images = [ImageRef(name) for name in names]
-
-    def _set_places(self, *, other_state: bool) -> None:
-        labels_problem, state_problem = _no_write(self.label_root), _no_write(self.state_dir)
-        roots = [self.label_root]
-        if labels_problem and other_state and not state_problem:
-            self.label_root = self.state_dir / "labels"
-            roots.insert(0, self.label_root)
-            labels_problem = ""
-            self.notes.append(f"The folder is read-only: labels are saved in {self.label_root}.")
-        roots += self._first_labels(roots[-1])
-        self._labels = LabelFiles(self.image_root, self._names, roots)
-        self.read_only = labels_problem or state_problem
-        self._note(self.read_only)
-
-    def _first_labels(self, label_root: Path) -> list[Path]:
-        """Return where labels lie that were made when there was no folder for them yet: ``labels/images/a.png``."""
-        name = self.image_root.name
-        if self.image_root == self.root or (self.image_root / name).is_dir() or not (label_root / name).is_dir():
-            return []
-        return [label_root / name]
-
-    def _load_project(self) -> None:
+    def _choose_classes(self) -> None:
+        """Take classes and encoding from the project file, or else from the labels."""
         project = self._project
         if project.encoding is not None:
             self.encoding = project.encoding
@@ -219,7 +148,7 @@ class Dataset:
         ImageError
             The file cannot be read.
         """
-        if ref.page is not None or not ref.rel.lower().endswith(label_stack.SUFFIXES):
+        if ref.page is not None or not ref.rel.lower().endswith(TIFF_SUFFIXES):
             return [ref]
         pages = image_info(self.image_path(ref)).pages
         return [ref] if pages == 1 else [ImageRef(ref.rel, page) for page in range(pages)]
@@ -451,9 +380,9 @@ class Dataset:
             It cannot be written.
         """
         self._must_be_ours()
-        elsewhere = self.label_root not in self._usual_labels and self.label_root.is_relative_to(self.root)
+        elsewhere = self.label_root not in self._places.usual_labels and self.label_root.is_relative_to(self.root)
         labels = self.label_root.relative_to(self.root).as_posix() if elsewhere else ""
-        if self._given and not self.label_root.is_relative_to(self.root):
+        if self._places.given and not self.label_root.is_relative_to(self.root):
             labels = self._project.labels  # another folder this time
         with _WRITING:  # what is written last must be what was known last
             whole = self.image_root == self.root and is_mixed(ref.rel for ref in self.images)
@@ -488,32 +417,6 @@ class Dataset:
     def release_lock(self) -> None:
         """Take the note away."""
         self._lock.release()
-
-
-def _folder_error(path: Path, error: OSError) -> ProjectError:
-    if isinstance(error, PermissionError):
-        return ProjectError("may not be read by you.", path, "Ask its owner for permission.", str(error))
-    if path.exists():
-        return ProjectError("is a file, not a folder.", path, "Open the folder it is in.", str(error))
-    return ProjectError("is not there.", path, "It may have been moved, renamed or deleted.", str(error))
-
-
-def _no_write(folder: Path) -> str:
-    """Return why nothing can be written to a folder that may not exist yet, "" when it can."""
-    place = folder
-    while not os.path.exists(place) and place != place.parent:  # False also where nobody may look
-        place = place.parent
-    if os.access(place, os.W_OK | os.X_OK):
-        return ""
-    return f"The folder {place} is read-only: nothing can be saved there. Name another place to work on it."
-
-
-def _outside(names: list[str], root: Path, folder: Path) -> list[str]:
-    """Return the images that are not labels in a folder among them that is called masks, say."""
-    if folder == root or not folder.is_relative_to(root):
-        return names
-    below = folder.relative_to(root).as_posix() + "/"
-    return [name for name in names if not name.startswith(below)]
 
 
 def _found_classes(found: tuple[int, ...]) -> list[ClassInfo]:

@@ -62,7 +62,20 @@ def read_raw(path: str | os.PathLike[str], page: int = 0) -> RawLabel:
 
 
 def meaning_of(label: RawLabel, encoding: Encoding) -> tuple[Encoding, np.ndarray]:
-    """Return the encoding a file really has and the pixels to decode with it."""
+    """Return the encoding a file really has and the pixels to decode with it.
+
+    Parameters
+    ----------
+    label : RawLabel
+    encoding : Encoding
+        The folder's.
+
+    Returns
+    -------
+    encoding : Encoding
+    pixels : numpy.ndarray
+        (h, w), or (h, w, 3 or 4) for colours.
+    """
     if label.marked:
         return INDEX, label.pixels
     if label.palette and encoding.color:  # a palette picture in a folder of colours: what counts is the colour

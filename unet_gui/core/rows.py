@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from unet_gui.core import label_stack, png
 from unet_gui.core.atomic import atomic_path
 from unet_gui.core.encoding import Encoding, fitting
+from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.planes import CLASSES, class_text
 from unet_gui.core.store import MAKER, MARK
 
@@ -118,7 +119,7 @@ def label_rows(path: Path, shape: tuple[int, int], encoding: Encoding, maker: st
     def write(temporary: Path, rows: Rows) -> None:
         coded = (encoding.encode(part) for part in rows)
         _, _, marked = fitting(np.zeros((1, 1), np.uint8), encoding)
-        if path.suffix.lower() in label_stack.SUFFIXES:
+        if path.suffix.lower() in TIFF_SUFFIXES:
             write_tiff(temporary, coded, shape, np.uint8, label_stack.describe(marked, maker))
         else:
             texts = ({MAKER: maker} if maker else {}) | ({MARK: "index"} if marked else {})

@@ -15,6 +15,7 @@ from unet_gui.core.atomic import atomic_write
 from unet_gui.core.detect import Detected, detect_encoding
 from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError, WrongSize
+from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.raw_label import MARK, RawLabel, meaning_of, read_raw
 
 __all__ = [
@@ -124,7 +125,7 @@ def write_label(
     path = Path(path)
     if ids.ndim != 2 or ids.dtype != np.uint8 or ids.size == 0:
         raise LabelError("A label must be whole numbers 0…255 in rows and columns.", path)
-    if path.suffix.lower() in label_stack.SUFFIXES:
+    if path.suffix.lower() in TIFF_SUFFIXES:
         (stack.put if stack else label_stack.write_page)(path, ids, encoding, page or 0, pages or 1, maker)
         return
     used, raw, marked = fitting(ids, encoding)

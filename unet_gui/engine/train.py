@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -40,15 +39,9 @@ from unet_gui.engine.teller import Teller
 from unet_gui.engine.together import Together, join
 from unet_gui.engine.trainer import Trainer
 from unet_gui.engine.validate import Answer, Outcome, decided
+from unet_gui.engine.validation_times import ValidationTimes
 
-VALIDATIONS = 12
-MOST_VALIDATIONS = 30
-VALIDATION_SHARE = 0.08
-FIRST_VALIDATION = 15.0
-"""Seconds after which a run by time tries its images held back at the latest: stopped early, it has a score and an
-operating point."""
 REMEMBER_EVERY = 50
-PATIENCE = 12
 MAX_ROLLBACKS = 6
 COOL_DOWN = 0.85
 
@@ -135,6 +128,8 @@ class Run:
         How far it has come.
     keeper : Keeper
         The best so far.
+    times : ValidationTimes
+        When it validates.
     """
 
     def __init__(
@@ -172,7 +167,8 @@ class Run:
         if self.plan.recipe == "tutorial" and self.keeper.bare.stem == out.stem != "best_model":
             self.notes.append(f"There is a best_model.pth already: the bare weights go to {self.keeper.bare.name}.")
         self.clock = self._clock()
-        self.validations, self.rollbacks = 0, 0
+        self.times = ValidationTimes(self.plan, self.clock, self.keeper, self.maker.steps_per_epoch, config.patience)
+        self.rollbacks = 0
         self._said_lost: set[Entry] = set()
         self.finished = self.gave_up = False
         self._dirty = self._looping = False
@@ -244,7 +240,7 @@ class Run:
             yield Warned(note)
         saved = time.perf_counter()
         self._looping = True
-        if self._due():  # it was stopped in the middle of a validation
+        if self.times.is_due(self.elapsed):  # it was stopped in the middle of a validation
             yield from self._validate(final=False)
         with Prefetcher(self.maker.make, self.clock.step, threaded=self.config.workers > 0) as feed:
             while not self._end_of_run():
@@ -258,9 +254,9 @@ class Run:
                     yield self._roll_back()
                     teller.forget()
                     continue
-                self.clock.advance(time.perf_counter() - begin, self.elapsed, self._reserve())
+                self.clock.advance(time.perf_counter() - begin, self.elapsed, self.times.reserve())
                 yield from teller.step(loss)
-                if self._due():
+                if self.times.is_due(self.elapsed):
                     yield from self._validate(final=False)
                 if self.together.leads and time.perf_counter() - saved > self.config.checkpoint_seconds:
                     if self._behind:
@@ -320,34 +316,11 @@ class Run:
 
     # --- validation
 
-    def _planned_validations(self) -> int:
-        """Return how many validations the run has, so that they take a small share of its time."""
-        if self.plan.recipe == "tutorial" and self.clock.total is not None:
-            return max(1, self.clock.total // self.maker.steps_per_epoch)
-        if self.clock.total is not None or not self.keeper.cost:
-            return VALIDATIONS
-        return int(min(MOST_VALIDATIONS, max(2, VALIDATION_SHARE * self.clock.seconds / self.keeper.cost)))
-
-    def _due(self) -> bool:
-        if not self.keeper.pictures or self.clock.done:
-            return False
-        if self.clock.total is None and not self.keeper.cost and self.elapsed >= FIRST_VALIDATION:
-            return True
-        return self.clock.progress * self._planned_validations() >= self.validations + 1 - 1e-9
-
-    def _reserve(self) -> float:
-        """Return the seconds to keep for validations to come and for writing the model."""
-        if not self.keeper.pictures:
-            return 0.3
-        left = (1 - self.clock.progress) * self._planned_validations()
-        last = 1 + self.plan.views  # the last one, and the choice of the operating point, which looks from all sides
-        return (left + last) * self.keeper.cost + 0.3
-
     def _validate(self, final: bool) -> Generator[Event, None, None]:
         """Try the running average on the images held back; write it if it is the best."""
         keeper = self.keeper
         outcome, is_best, found = yield from keeper.validate(self.trainer.average, final)
-        self.validations = int(self.clock.progress * self._planned_validations() + 1e-6)
+        self.times.validated()
         if is_best and self.plan.keep == "best-score":
             yield from self._keep(self._save_model)
         self._log_validation(outcome, found)
@@ -363,16 +336,8 @@ class Run:
             outcome.dice,
             outcome.offsets,
         )
-        if not final and keeper.stale >= self._patience():
+        if not final and keeper.stale >= self.times.patience(self.elapsed):
             yield from self._give_up()
-
-    def _patience(self) -> float:
-        """Return how many validations without improvement are borne."""
-        wish = self.config.patience
-        if wish is None:  # within the usual time, what is left of it is worth more than an early end
-            patient = self.elapsed < DEFAULT_MINUTES * 60 or self.plan.recipe == "tutorial"
-            return math.inf if patient else min(PATIENCE, max(2, self._planned_validations() // 3))
-        return wish or math.inf
 
     def _give_up(self) -> Generator[Event, None, None]:
         """Begin the end: the rate falls to nothing, which usually brings a last gain."""
@@ -485,7 +450,7 @@ class Run:
             "window": self.maker.at_once,
             "elapsed": self.elapsed,
             "keeper": self.keeper.to_state(),
-            "validations": self.validations,
+            "validations": self.times.passed,
             "held_back": list(self.data.val_keys),
             "learned_from": list(self.data.train_keys),
         }
@@ -516,8 +481,7 @@ class Run:
         self.keeper.from_state(state["keeper"])
         if set(state.get("held_back", self.data.val_keys)) != set(self.data.val_keys):
             self.keeper.forget()
-        passed = int(self.clock.progress * self._planned_validations() + 1e-6)
-        self.validations = min(int(state["validations"]), passed)  # of a longer run there are more, and less has passed
+        self.times.go_on_from(int(state["validations"]))
         if self.clock.done:
             self.notes.append("Nothing was left to do: the budget counts from the beginning. Give more to go on.")
 

@@ -136,10 +136,6 @@ class CanvasSurface(QWidget):
         split, shown = self.layers.split, self.view.screen_rect(rect)
         return split is not None and not shown.empty and shown.x1 <= round(split * self.view.width)
 
-    def refresh_prediction(self, rect: Rect) -> None:
-        """Paint the prediction again where it changed (image pixels)."""
-        self._scene.refresh(self._scene.prediction, rect)
-
     def keep_clear(self, covered: Sequence[QRect]) -> None:
         """Keep minimap and scale bar clear of these parts of the canvas: something lies over them."""
         rects = [QRectF(rect) for rect in covered]

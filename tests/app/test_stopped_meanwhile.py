@@ -16,10 +16,12 @@ from tests.app.test_classes_window import BAND_PIXELS, agree, ids_of, question, 
 from tests.app.test_waiting import LONG, Long, heard, idle, press
 from unet_gui.app.jobs import Job, Turn
 from unet_gui.app.main_window import MainWindow
+from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.relabel import relabel
+from unet_gui.core.store import Encoding
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -109,6 +111,41 @@ def test_an_import_that_is_stopped_while_labels_are_saved_leaves_undo(
     slow_disk.on.set()
     idle(qtbot, window)
     assert window.class_desk.changes.undo_text == before
+
+
+@pytest.mark.parametrize("what", ["count", "relabel", "encoding"])
+def test_what_is_not_changed_as_a_label_cannot_be_saved_is_told(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    window = open_window(three_classes(tmp_path / "x"))
+    if what == "relabel":
+        window.classes.remove_wanted.emit(2)
+        question(qtbot, window)
+        idle(qtbot, window)
+    real = Dataset.save_label
+
+    def full(*_args: Any, **_options: Any) -> None:
+        raise UserError("There is no space left on the disk.")
+
+    monkeypatch.setattr(Dataset, "save_label", full)
+    paint(window.session, Rect(0, 0, 3, 3), 1)
+    if what == "relabel":
+        agree(window, "Remove")
+    elif what == "count":
+        window.classes.remove_wanted.emit(2)
+    else:
+        window.exchange.set_encoding(Encoding("binary"))
+    said = "Labels are stored as before" if what == "encoding" else "Classes and labels are as before"
+    qtbot.waitUntil(lambda: heard(window, said), timeout=LONG)
+    assert heard(window, "no space left")
+    assert 2 in ids_of(window)
+    monkeypatch.setattr(Dataset, "save_label", real)
+    window.classes.remove_wanted.emit(2)
+    question(qtbot, window)
+    idle(qtbot, window)
+    agree(window, "Remove")
+    qtbot.waitUntil(lambda: 2 not in ids_of(window), timeout=LONG)
+    assert not heard(window, "Classes and labels are as before"), "it is over"
 
 
 def test_closing_begins_nothing_that_waited(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.jobs import Job, JobRunner, Turn
 from unet_gui.app.messages import Message, sentence
 from unet_gui.app.session import Session
@@ -165,8 +166,13 @@ class ExchangeDesk(QObject):
         """Store labels in another way, when nothing that reads or writes them is under way any more."""
 
         def prepare(turn: Turn) -> None:
+            def refused() -> None:
+                if self._session.folder is not None and self._session.folder.saver.refused:
+                    self.said.emit(words.left_as_before("Labels are stored", "encoding"))
+                turn.give_up()
+
             if self._session.dataset is dataset:
-                self._session.class_keeper.set_encoding(encoding, turn.go, turn.give_up, lambda: not turn.stop.is_set())
+                self._session.class_keeper.set_encoding(encoding, turn.go, refused, lambda: not turn.stop.is_set())
             else:
                 turn.give_up()
 

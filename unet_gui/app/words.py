@@ -27,6 +27,12 @@ def label_not_saved(key: str, error: Exception, again: Callable[[], object]) -> 
     return Message("error", text, said.details, "save", (Offer("Try again now", again),))
 
 
+def left_as_before(what: str, topic: str) -> Message:
+    """Say that something was not changed, as labels could not be saved first: why has been said of each."""
+    text = f"{what} as before, as labels could not be saved. Once they are saved, do it again."
+    return Message("error", text, topic=topic)
+
+
 def label_changed(key: str, keep: Callable[[], object], take: Callable[[], object]) -> Message:
     """Ask whose label is to stay: nothing is saved before that."""
     offers = Offer("Keep mine", keep), Offer("Take theirs", take)

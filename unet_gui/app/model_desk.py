@@ -339,6 +339,8 @@ class ModelDesk(QObject):
             if not self._progress.has_begun(job):
                 text = "Segmenting was stopped before it began; nothing has changed."
             self.said.emit(Message("info", text, topic="segment", passing=True))
+        elif isinstance(job.start, MasksJob) and job.stop.is_set():  # else it was refused, which has been said
+            self.said.emit(words.stopped(job.title, job.start.so_far, "masks"))
         self._end(job)
 
     def _on_trained(self, job: Job, stopped: bool, topic: str = "train") -> None:

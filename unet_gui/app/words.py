@@ -144,6 +144,12 @@ def images_failed(kind: str, reasons: list[str], image: str, others: bool = True
     return Message("error", text, "\n".join(reasons), f"{kind} images", image=image if kind == "predict" else "")
 
 
+def stopped(title: str, so_far: str, topic: str) -> Message:
+    """Say what is there of something that was stopped; empty when nothing is."""
+    text = f"Stopped: {so_far}" if so_far else f"{title} was stopped; nothing has been written."
+    return Message("info", text, topic=topic, passing=True)
+
+
 def prediction_of_another_size(key: str) -> Message:
     """Say that an image was replaced since it was predicted."""
     text = f"The prediction of “{key}” has another size than the image now has, and is not shown. Predict it again (R)."

@@ -144,6 +144,15 @@ def test_filter_by_status_and_step_through_what_is_shown(qtbot: QtBot, open_wind
     qtbot.waitUntil(lambda: window.session.key == "3.png")
     window.actions_by_id["next"].trigger()
     qtbot.waitUntil(lambda: window.session.key == "4.png")
+    for text, said in {
+        "4": "This is the last image that fits the filter.",
+        "nothing": "No image fits the filter: empty it to see them all.",
+        "": "This is the last image.",
+    }.items():
+        window.session.open_image(window.images.model.everything()[4 if text else 5])
+        window.images.field.setText(text)
+        window.actions_by_id["next"].trigger()
+        assert window.status.text.text() == said
 
 
 def test_next_unfinished_skips_what_is_done(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

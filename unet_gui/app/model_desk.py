@@ -230,6 +230,13 @@ class ModelDesk(QObject):
         self._waiting_to_train = False
         self._runner.cancel()
 
+    @Slot()
+    def stop_training(self) -> None:
+        """Stop the training, or take it out of the queue; what else runs and waits goes on."""
+        self._waiting_to_train = False
+        for job in self._runner.pending("train"):
+            self._runner.cancel(job)
+
     # --- what the worker says --------------------------------------------------------------------------------------
 
     @Slot(object)

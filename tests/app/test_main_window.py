@@ -329,6 +329,8 @@ def test_a_folder_is_opened_without_its_project_file_where_that_is_damaged(
     folder = write_folder(tmp_path / "other", images=2, labels=1)
     (folder / ".unet-gui").mkdir()
     (folder / ".unet-gui" / "project.json").write_text("{")
+    for number in ("", "-2"):
+        (folder / ".unet-gui" / f"project-put-aside{number}.json").write_text(f"earlier{number}")
     window.open_path(folder)
     qtbot.waitUntil(lambda: "“project.json” is damaged" in texts(window))
     stack = window.start.messages if first else window.stage.messages
@@ -339,7 +341,9 @@ def test_a_folder_is_opened_without_its_project_file_where_that_is_damaged(
     labels = window.session.labels
     assert labels is not None
     assert (labels.ids != UNLABELLED).all(), "no label is lost"
-    assert (folder / ".unet-gui" / "project-put-aside.json").read_text() == "{"
+    aside = {path.stem: path.read_text() for path in (folder / ".unet-gui").glob("*aside*")}
+    names = "project-put-aside", "project-put-aside-2", "project-put-aside-3"
+    assert aside == dict(zip(names, ("earlier", "earlier-2", "{"), strict=True)), "what was put aside before stays"
 
 
 def test_nothing_of_a_folder_is_left_in_the_status_line(open_window: Open, tmp_path: Path) -> None:

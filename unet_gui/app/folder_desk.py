@@ -166,8 +166,12 @@ class FolderDesk(QObject):
 
     def _open_without(self, wanted: _Wanted, project: Path) -> None:
         """Open a folder as if for the first time; its project file is put aside, for whoever can mend it."""
+        aside, number = project.with_name(ASIDE), 1
+        while aside.exists():  # one that was put aside before stays
+            number += 1
+            aside = aside.with_stem(f"{Path(ASIDE).stem}-{number}")
         try:
-            project.replace(project.with_name(ASIDE))
+            project.replace(aside)
         except OSError as error:
             self.said.emit(Message.of(error, topic="folder"))
         else:

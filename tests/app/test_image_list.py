@@ -113,7 +113,9 @@ def test_the_footer_counts_what_the_rows_say(panel: ImagesPanel, dataset: Datase
     said = Counter(panel.model.state_text(ref) for ref in dataset.images)
     assert said == {"done": 2, "partial": 1, "predicted": 2, "untouched": 4, "problem": 3}
     text = "2 done · 1 partial · 2 predicted · 4 untouched · 3 problems"
+    said_parts = [part.replace(" ", "\xa0") for part in text.split(" · ")]
     assert panel.footer.text().replace("\xa0", " ") == text
+    assert panel.footer.text().split(" ") == [f"{part}\xa0·" for part in said_parts[:-1]] + said_parts[-1:]
     room = panel.footer.fontMetrics().horizontalAdvance("2 done · 1 partial")
     panel.resize(max(panel.minimumWidth(), room + 30), 400)
     assert panel.footer.width() < panel.footer.fontMetrics().horizontalAdvance(text), "in several lines"

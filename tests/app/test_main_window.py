@@ -41,7 +41,7 @@ def test_opening_shows_image_list_label_and_counts(qtbot: QtBot, open_window: Op
     window = open_window(write_folder(tmp_path / "x", images=5, labels=2))
     assert window.stage.isVisible()
     assert window.images.model.rowCount() == 5
-    qtbot.waitUntil(lambda: window.images.footer.text() == "2\xa0done · 3\xa0untouched")
+    qtbot.waitUntil(lambda: window.images.footer.text() == "2\xa0done\xa0· 3\xa0untouched")
     assert "x" in window.windowTitle()
     assert window.status.image.text() == f"0.png · {SHAPE[1]}×{SHAPE[0]} · 8-bit"
     assert window.settings.recent() == [tmp_path / "x"]

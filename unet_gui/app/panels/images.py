@@ -298,7 +298,7 @@ class ImagesPanel(QWidget):
         if counts.get("problem", 0) > 1:
             counts["problems"] = counts.pop("problem")
         parts = [f"{count:,} {word}".replace(",", " ").replace(" ", "\xa0") for word, count in counts.items()]
-        self.footer.setText(" · ".join(parts))  # a line breaks between them, not in them
+        self.footer.setText("\xa0· ".join(parts))  # a line breaks between them, and none begins with a dot
         self.footer.setToolTip(f"Of all images in this folder; {self._book.predictions} have a prediction")
 
     @Slot(str)

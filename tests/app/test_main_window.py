@@ -20,6 +20,7 @@ from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import ClassInfo
+from unet_gui.core.project import Dataset
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -361,6 +362,30 @@ def test_only_the_last_folder_that_was_asked_for_is_opened(qtbot: QtBot, open_wi
         window.open_path(write_folder(tmp_path / f"{images}", images=images))
     qtbot.waitUntil(lambda: window.images.model.rowCount() == 3 and window.session.document is not None)
     assert window.settings.recent() == [tmp_path / "3", tmp_path / "x"]
+
+
+def test_a_folder_in_the_place_of_another_is_listed_once(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    listed: list[Path] = []
+    real = Dataset.open
+
+    def count(folder: Path, **rest: Path) -> Dataset:
+        listed.append(folder)
+        return real(folder, **rest)
+
+    monkeypatch.setattr(Dataset, "open", count)
+    other = write_folder(tmp_path / "y", images=2)
+    window.open_path(other)
+    qtbot.waitUntil(lambda: window.images.model.rowCount() == 2 and window.session.document is not None)
+    assert listed == [other]
+    paint(window.session, Rect(0, 0, 9, 9), 1)
+    window.open_path(other)
+    qtbot.waitUntil(lambda: len(listed) == 3)
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == 1).any(), "what the same folder writes when it closes is seen"
 
 
 def test_closing_saves_and_the_next_window_shows_it(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

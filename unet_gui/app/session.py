@@ -148,16 +148,17 @@ class Session(QObject):
         *,
         anyway: bool = False,
         first: str = "",
+        listed: Dataset | None = None,
     ) -> bool:
         """Begin to open a folder, with ``anyway`` also for writing when another window has it open.
 
-        ``first`` is the image to show first, if it is there. False when the open folder has labels that cannot be saved
-        (this has been said).
+        ``first`` is the image to show first, if it is there, ``listed`` what is known of the folder. False when the
+        open folder has labels that cannot be saved (this has been said).
         """
         if not self.close_folder():
             return False
         self._asked += 1
-        work = partial(open_folder, path, labels, state, anyway=anyway, first=first)
+        work = partial(open_folder, path, labels, state, anyway=anyway, first=first, listed=listed)
         self._chores.give((self._asked, "folder", path), partial(self._opener.open, self._asked, work))
         return True
 

@@ -38,12 +38,16 @@ class TrainJob:
     config: TrainConfig
 
     def __call__(self) -> Events:
+        # its own view of the folder: what the window does meanwhile does not disturb it
+        dataset = Dataset.open(self.folder, labels=self.labels, state=self.state)
+        if not any(map(dataset.has_label, dataset.images)):  # before torch is there, which takes seconds
+            from unet_gui.engine.data import nothing_labelled
+
+            raise nothing_labelled(dataset)
         import_quietly("unet_gui.engine.train")
         import_quietly(*TRAINING_NEEDS)
         from unet_gui.engine.train import train
 
-        # its own view of the folder: what the window does meanwhile does not disturb it
-        dataset = Dataset.open(self.folder, labels=self.labels, state=self.state)
         return train(dataset, self.out, self.config)
 
 

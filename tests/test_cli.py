@@ -483,6 +483,17 @@ def test_ctrl_c_at_any_moment(command: str, sample: Path, model: Path, tmp_path:
         assert ("stopped" in err) == (run.returncode == 130)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of this kind are unknown there")
+def test_where_nobody_reads_the_output_it_ends_in_silence_and_not_as_if_all_were_done(sample: Path) -> None:
+    words = [sys.executable, "-m", "unet_gui", "info", str(sample), "--json"]
+    run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    run.stdout.close()
+    assert run.stderr is not None
+    assert (run.stderr.read(), run.wait(60)) == ("", 141)
+    run.stderr.close()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are unknown there")
 def test_ctrl_c_when_all_is_done_changes_nothing(sample: Path) -> None:
     run = subprocess.Popen(

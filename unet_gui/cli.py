@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from unet_gui.core.project import Dataset
 
 DONE, SOME_FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+UNHEARD = 141
+"""Nobody reads what is told any more, so the work ended there: what a shell says of a program that SIGPIPE ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +76,7 @@ def _in_words(error: OSError, verbose: bool) -> int:
     """Say that a folder may not be looked into, or that a disk is full."""
     if isinstance(error, BrokenPipeError):  # the reader of our output went away, e.g. `| head`
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - or the interpreter complains once more when it exits
-        return DONE
+        return UNHEARD
     place = f"{error.filename}: " if error.filename else ""
     talk(f"unet-gui: {place}{error.strerror or error}.")
     if verbose:

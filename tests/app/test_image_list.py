@@ -105,6 +105,26 @@ def test_a_later_scan_sees_what_became_of_a_saved_label(qtbot: QtBot, dataset: D
     assert book.status("7.png") == Status.UNTOUCHED
 
 
+def test_nothing_is_said_of_images_that_nobody_has_looked_at(
+    qtbot: QtBot, panel: ImagesPanel, dataset: Dataset
+) -> None:
+    book = StatusBook(dataset)
+    panel.set_folder(dataset, book)
+    book.set_predicted("7.png")
+    rows = [panel.model.index(row) for row in range(panel.model.rowCount())]
+    assert [row.data(STATE) for row in rows] == [""] * 7 + ["predicted"] + [""] * 4
+    assert rows[0].data(Qt.ItemDataRole.ToolTipRole) == "0.png"
+    assert panel.footer.text() == "1\xa0predicted\xa0· …"
+    told: list[tuple[int, int]] = []
+    panel.model.dataChanged.connect(lambda first, last, _roles: told.append((first.row(), last.row())))
+    with qtbot.waitSignal(book.scanned):
+        book.scan(dataset.images)
+    assert [row.data(STATE) for row in rows].count("untouched") == 6
+    assert "6\xa0untouched" in panel.footer.text()
+    assert told[-1] == (0, 11)
+    book.close()
+
+
 def test_the_footer_counts_what_the_rows_say(panel: ImagesPanel, dataset: Dataset, book: StatusBook) -> None:
     book.set_predicted("0.png")  # a label counts for more than a prediction
     book.set_predicted("7.png")
@@ -113,7 +133,9 @@ def test_the_footer_counts_what_the_rows_say(panel: ImagesPanel, dataset: Datase
     said = Counter(panel.model.state_text(ref) for ref in dataset.images)
     assert said == {"done": 2, "partial": 1, "predicted": 2, "untouched": 4, "problem": 3}
     text = "2 done · 1 partial · 2 predicted · 4 untouched · 3 problems"
+    said_parts = [part.replace(" ", "\xa0") for part in text.split(" · ")]
     assert panel.footer.text().replace("\xa0", " ") == text
+    assert panel.footer.text().split(" ") == [f"{part}\xa0·" for part in said_parts[:-1]] + said_parts[-1:]
     room = panel.footer.fontMetrics().horizontalAdvance("2 done · 1 partial")
     panel.resize(max(panel.minimumWidth(), room + 30), 400)
     assert panel.footer.width() < panel.footer.fontMetrics().horizontalAdvance(text), "in several lines"

@@ -34,7 +34,7 @@ def test_opening_shows_image_list_label_and_counts(qtbot: QtBot, open_window: Op
     window = open_window(write_folder(tmp_path / "x", images=5, labels=2))
     assert window.stage.isVisible()
     assert window.images.model.rowCount() == 5
-    qtbot.waitUntil(lambda: window.images.footer.text() == "2\xa0done · 3\xa0untouched")
+    qtbot.waitUntil(lambda: window.images.footer.text() == "2\xa0done\xa0· 3\xa0untouched")
     assert "x" in window.windowTitle()
     assert window.status.image.text() == f"0.png · {SHAPE[1]}×{SHAPE[0]} · 8-bit"
     assert window.settings.recent() == [tmp_path / "x"]
@@ -137,6 +137,15 @@ def test_filter_by_status_and_step_through_what_is_shown(qtbot: QtBot, open_wind
     qtbot.waitUntil(lambda: window.session.key == "3.png")
     window.actions_by_id["next"].trigger()
     qtbot.waitUntil(lambda: window.session.key == "4.png")
+    for text, said in {
+        "4": "This is the last image that fits the filter.",
+        "nothing": "No image fits the filter: empty it to see them all.",
+        "": "This is the last image.",
+    }.items():
+        window.session.open_image(window.images.model.everything()[4 if text else 5])
+        window.images.field.setText(text)
+        window.actions_by_id["next"].trigger()
+        assert window.status.text.text() == said
 
 
 def test_next_unfinished_skips_what_is_done(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

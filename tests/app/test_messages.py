@@ -150,6 +150,24 @@ def test_long_news_and_those_that_offer_something_have_more_time(shown: MessageS
     shown.clear()
 
 
+def test_a_click_at_a_message_that_has_just_gone_paints_nothing(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    stack, handle = window.stage.messages, window.windowHandle()
+    window.stage.canvas.zoom_to(30)  # the image fills the canvas
+    stack.show_message(Message("good", "4 images exported."))
+    qtbot.waitUntil(lambda: stack.height() > 0)
+    place = stack.mapTo(window, stack.rect().center())
+    pass_time(stack)
+    assert texts(stack) == []
+    QTest.mouseClick(handle, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    assert not window.session.unsaved()
+    qtbot.waitUntil(lambda: window.childAt(place) is window.stage.canvas)
+    QTest.mouseClick(handle, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    assert window.session.unsaved(), "the place is free again in a moment"
+
+
 def test_what_is_pointed_at_or_used_stays_for_a_while(shown: MessageStack) -> None:
     shown.show_message(Message("good", "read"))
     shown.show_message(Message("good", "used"))

@@ -133,6 +133,20 @@ def test_a_label_that_was_deleted_is_saved_again_and_that_is_said(qtbot: QtBot, 
         assert len(ear.messages) == heard, "once"
 
 
+def test_theirs_that_is_deleted_before_it_is_taken_leaves_mine(qtbot: QtBot, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", labels=1)
+    with watched(qtbot, folder) as (session, ear):
+        assert session.labels is not None
+        theirs_of(folder)
+        paint(session, MINE, 1)
+        session.save()
+        qtbot.waitUntil(lambda: ear.heard(CHANGED), timeout=LONG)
+        (folder / "labels" / "0.png").unlink()
+        ear.messages[-1].offers[1].act()
+        qtbot.waitUntil(lambda: ear.heard("had been deleted by another program; it was saved again"), timeout=LONG)
+        np.testing.assert_array_equal(on_disk(session, 0), session.labels.ids)
+
+
 def test_a_file_written_again_with_the_same_label_asks_nothing(qtbot: QtBot, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "x", labels=1)
     with watched(qtbot, folder) as (session, ear):

@@ -59,6 +59,20 @@ def test_the_window_gets_as_small_as_a_small_screen(qtbot: QtBot, open_window: O
     assert status.minimumSizeHint().width() <= 720
 
 
+def test_the_end_of_a_name_is_in_sight_where_there_is_no_room_for_all(
+    qtbot: QtBot, open_window: Open, tmp_path: Path
+) -> None:
+    window = busy(tmp_path / "x", open_window)
+    window.resize(900, 600)
+    said = f"Doubtful place 2 of 12 in {LONG}_0390.png"
+    window.status.say(said)
+    text = window.status.text
+    qtbot.waitUntil(lambda: 50 < text.width() < text.sizeHint().width())
+    assert text.shown.startswith("Doub")
+    assert text.shown.endswith(".png")
+    assert text.toolTip() == said
+
+
 def test_the_buttons_of_a_message_are_whole(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     window = busy(tmp_path / "x", open_window)
     shrink(qtbot, window)

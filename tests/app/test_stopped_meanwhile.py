@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import on_disk, paint
+from tests.app.kit import on_disk, paint, write_folder
 from tests.app.test_classes_window import BAND_PIXELS, agree, ids_of, question, three_classes
 from tests.app.test_waiting import LONG, Long, heard, idle, press
 from unet_gui.app.jobs import Job, Turn
 from unet_gui.app.main_window import MainWindow
+from unet_gui.core import exchange
+from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.relabel import relabel
+from unet_gui.core.store import Encoding
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -109,6 +112,84 @@ def test_an_import_that_is_stopped_while_labels_are_saved_leaves_undo(
     slow_disk.on.set()
     idle(qtbot, window)
     assert window.class_desk.changes.undo_text == before
+
+
+@pytest.mark.parametrize("what", ["count", "relabel", "encoding"])
+def test_what_is_not_changed_as_a_label_cannot_be_saved_is_told(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    window = open_window(three_classes(tmp_path / "x"))
+    if what == "relabel":
+        window.classes.remove_wanted.emit(2)
+        question(qtbot, window)
+        idle(qtbot, window)
+    real = Dataset.save_label
+
+    def full(*_args: Any, **_options: Any) -> None:
+        raise UserError("There is no space left on the disk.")
+
+    monkeypatch.setattr(Dataset, "save_label", full)
+    paint(window.session, Rect(0, 0, 3, 3), 1)
+    if what == "relabel":
+        agree(window, "Remove")
+    elif what == "count":
+        window.classes.remove_wanted.emit(2)
+    else:
+        window.exchange.set_encoding(Encoding("binary"))
+    said = "Labels are stored as before" if what == "encoding" else "Classes and labels are as before"
+    qtbot.waitUntil(lambda: heard(window, said), timeout=LONG)
+    assert heard(window, "no space left")
+    assert 2 in ids_of(window)
+    monkeypatch.setattr(Dataset, "save_label", real)
+    window.classes.remove_wanted.emit(2)
+    question(qtbot, window)
+    idle(qtbot, window)
+    agree(window, "Remove")
+    qtbot.waitUntil(lambda: 2 not in ids_of(window), timeout=LONG)
+    assert not heard(window, "Classes and labels are as before"), "it is over"
+
+
+PART = {
+    "index": "Stopped: 2 of 4 images are exported to “{out}”, the rest is not. Export again with “Replace files",
+    "csv": "Exporting was stopped; nothing has been written.",
+    "masks": "Stopped: 2 of 4 masks are in “{out}”, the rest is not.",
+    "import": "Stopped: labels of 2 images are imported, the others are as before.",
+}
+
+
+@pytest.mark.parametrize("what", PART)
+def test_what_there_is_of_something_that_was_stopped_is_told(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder, out = write_folder(tmp_path / "x", images=4, labels=4), tmp_path / "out"
+    if what == "import":
+        folder = write_folder(tmp_path / "y", images=4)
+        out = tmp_path / "x" / "labels"
+    window = open_window(folder)
+    on, began, calls = threading.Event(), threading.Event(), iter(range(9))
+    name = "_import_one" if what == "import" else "mask_of"
+    real = getattr(exchange, name)
+
+    def slowly(*args: Any) -> Any:
+        if next(calls) == 1:
+            began.set()
+            assert on.wait(30)
+        return real(*args)
+
+    monkeypatch.setattr(exchange, name, slowly)
+    if what == "import":
+        window.exchange.import_labels("index", out, {})
+    elif what == "masks":
+        window.desk.save_masks(tuple(window.images.model.everything()), out)
+    else:
+        window.exchange.export(what, out, {})
+    qtbot.waitUntil(began.is_set, timeout=LONG)
+    window.actions_by_id["stop"].trigger()
+    on.set()
+    idle(qtbot, window)
+    assert heard(window, PART[what].format(out=out))
+    if what in ("index", "masks"):
+        assert sorted(path.name for path in out.iterdir()) == ["0.png", "1.png"]
 
 
 def test_closing_begins_nothing_that_waited(

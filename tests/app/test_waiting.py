@@ -265,6 +265,24 @@ def test_segmenting_that_was_stopped_while_it_waited_has_not_begun(
     assert not heard(window, "goes on where it stopped")
 
 
+@pytest.mark.parametrize("behind", [True, False])
+def test_stop_training_stops_nothing_else(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, long: Long, behind: bool
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", labels=1))
+    kinds = {"segment": "Segmenting", "train": "Training"}
+    for kind in kinds if behind else reversed(kinds):
+        long.begin(window, kind, kinds[kind])
+    window.desk.training_changed.emit(True)
+    qtbot.waitUntil(lambda: bool(window.runner.running), timeout=LONG)
+    stop = window.model_section.stop_button
+    assert (stop.text(), "alone" in stop.toolTip()) == ("Stop training", True)
+    stop.click()
+    qtbot.waitUntil(lambda: not window.desk.training, timeout=LONG)
+    assert [job.kind for job in window.runner.pending()] == ["segment"]
+    assert not window.runner.pending()[0].stop.is_set()
+
+
 def test_all_that_is_waited_for_is_named(open_window: Open, tmp_path: Path, long: Long) -> None:
     window = open_window(write_folder(tmp_path / "x"))
     for kind, title in {"train": "Training", "segment": "Segmenting", "masks": "Saving masks"}.items():

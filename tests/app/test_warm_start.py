@@ -42,5 +42,23 @@ def test_no_large_library_is_imported_while_training(tmp_path: Path) -> None:
     assert found["objects"] < 30_000, "the collector of the window goes through these each time"
 
 
+NOTHING = """
+import sys
+from pathlib import Path
+from unet_gui.app.model_jobs import TrainJob
+from unet_gui.core.errors import UserError
+from unet_gui.engine.recipe import TrainConfig
+folder = Path(sys.argv[1])
+try:
+    TrainJob(folder, None, None, folder / "m.safetensors", TrainConfig())()
+except UserError as error:
+    print(error.message, "torch" in sys.modules)
+"""
+
+
+def test_that_nothing_is_painted_is_told_before_torch_is_there(tmp_path: Path) -> None:
+    assert run_python(NOTHING, write_folder(tmp_path / "x")).strip() == "No image has a label yet. False"
+
+
 def test_what_cannot_be_imported_is_left_to_the_import_statement() -> None:
     import_quietly("there_is_no_such_module", "json")

@@ -18,6 +18,7 @@ from tests.app.kit import drag, on_disk_of, paint, saved, texts, write_folder
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.geometry import Rect
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.project import Dataset
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -79,6 +80,8 @@ def test_a_folder_is_opened_without_its_project_file_where_that_is_damaged(
     folder = write_folder(tmp_path / "other", images=2, labels=1)
     (folder / ".unet-gui").mkdir()
     (folder / ".unet-gui" / "project.json").write_text("{")
+    for number in ("", "-2"):
+        (folder / ".unet-gui" / f"project-put-aside{number}.json").write_text(f"earlier{number}")
     window.open_path(folder)
     qtbot.waitUntil(lambda: "“project.json” is damaged" in texts(window))
     stack = window.start.messages if first else window.stage.messages
@@ -89,7 +92,9 @@ def test_a_folder_is_opened_without_its_project_file_where_that_is_damaged(
     labels = window.session.labels
     assert labels is not None
     assert (labels.ids != UNLABELLED).all(), "no label is lost"
-    assert (folder / ".unet-gui" / "project-put-aside.json").read_text() == "{"
+    aside = {path.stem: path.read_text() for path in (folder / ".unet-gui").glob("*aside*")}
+    names = "project-put-aside", "project-put-aside-2", "project-put-aside-3"
+    assert aside == dict(zip(names, ("earlier", "earlier-2", "{"), strict=True)), "what was put aside before stays"
 
 
 def test_nothing_of_a_folder_is_left_in_the_status_line(open_window: Open, tmp_path: Path) -> None:
@@ -107,6 +112,30 @@ def test_only_the_last_folder_that_was_asked_for_is_opened(qtbot: QtBot, open_wi
         window.open_path(write_folder(tmp_path / f"{images}", images=images))
     qtbot.waitUntil(lambda: window.images.model.rowCount() == 3 and window.session.document is not None)
     assert window.settings.recent() == [tmp_path / "3", tmp_path / "x"]
+
+
+def test_a_folder_in_the_place_of_another_is_listed_once(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window(write_folder(tmp_path / "x"))
+    listed: list[Path] = []
+    real = Dataset.open
+
+    def count(folder: Path, **rest: Path) -> Dataset:
+        listed.append(folder)
+        return real(folder, **rest)
+
+    monkeypatch.setattr(Dataset, "open", count)
+    other = write_folder(tmp_path / "y", images=2)
+    window.open_path(other)
+    qtbot.waitUntil(lambda: window.images.model.rowCount() == 2 and window.session.document is not None)
+    assert listed == [other]
+    paint(window.session, Rect(0, 0, 9, 9), 1)
+    window.open_path(other)
+    qtbot.waitUntil(lambda: len(listed) == 3)
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert window.session.labels is not None
+    assert (window.session.labels.ids == 1).any(), "what the same folder writes when it closes is seen"
 
 
 def test_closing_saves_and_the_next_window_shows_it(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

@@ -224,6 +224,29 @@ def test_a_bad_image_is_named_and_the_others_are_done(
     assert "could not be segmented" not in texts(window), "that was about another model"
 
 
+def test_images_that_fail_are_told_apart_where_folders_have_the_same_names(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
+) -> None:
+    for part in ("a", "b"):
+        write_folder(tmp_path / "x" / part, images=2)
+        (tmp_path / "x" / part / "1.png").write_bytes(b"\x89PNG cut off")
+        (tmp_path / "x" / "labels" / part).mkdir(parents=True)
+        (tmp_path / "x" / "labels" / part / "1.png").write_bytes(b"no picture")
+    window = open_window(tmp_path / "x")
+    window.desk.shelf.use(model)
+
+    def told() -> list[str]:
+        idle(qtbot, window)
+        details = next(m for m in window.stage.messages.messages if m.kind == "error").details
+        window.stage.messages.clear()
+        return [line.partition("”")[0] for line in details.splitlines()]
+
+    window.actions_by_id["segment"].trigger()
+    assert told() == ["“a/1.png", "“b/1.png"]
+    window.exchange.export("index", tmp_path / "out", {})
+    assert told() == ["“a/1.png", "“b/1.png"]
+
+
 def test_what_segmenting_cannot_read_is_a_problem_in_the_list(
     qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
 ) -> None:

@@ -17,7 +17,16 @@ import tifffile
 from unet_gui.core import png
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import UserError
-from unet_gui.core.exchange import EXPORTERS, IMPORTERS, ExportOptions, ImportOptions, export, import_labels
+from unet_gui.core.exchange import (
+    EXPORTERS,
+    IMPORTERS,
+    ExchangeResult,
+    ExportOptions,
+    ImportOptions,
+    export,
+    exporting,
+    import_labels,
+)
 from unet_gui.core.images import ImageRef, image_info, open_image
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
@@ -320,6 +329,23 @@ def test_pages_of_a_stack_come_back(tmp_path: Path) -> None:
         assert (result.done, result.failed) == (3, []), kind
         for ref in pages:
             assert (back.load_label(ref) == dataset.load_label(ref)).all(), kind
+
+
+@pytest.mark.parametrize("kind", ["masks", "imagej"])
+def test_one_that_is_stopped_counts_what_is_on_disk(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, pages in {"a.tif": 1, "s.tif": 3, "z.tif": 1}.items():
+        tifffile.imwrite(tmp_path / "in" / name, np.zeros((pages, 12, 14), np.uint8), photometric="minisblack")
+    dataset = Dataset.open(tmp_path / "in")
+    for ref in (page for file in dataset.images for page in dataset.expand(file)):
+        dataset.save_label(ref, np.eye(12, 14, dtype=np.uint8))
+    for told in range(6):
+        out, result = tmp_path / f"{kind} {told}", ExchangeResult()
+        outcomes = exporting(dataset, kind, out, ExportOptions(), result)
+        assert len(list(itertools.islice(outcomes, told))) == told
+        outcomes.close()
+        files = {path.name[0] for path in out.iterdir()} if out.exists() else set()
+        assert result.done == sum({"a": 1, "s": 3, "z": 1}[name] for name in files), told
 
 
 def test_images_of_one_name_come_back_each_to_its_own(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.histories import Kept
 from unet_gui.app.jobs import Job, JobRunner, Turn
 from unet_gui.app.model_jobs import CountJob, Events, RelabelJob
@@ -129,7 +130,12 @@ class LabelWorker(QObject):
                 work.made = work.make() if wanted else None
                 (turn.go if work.made else turn.give_up)()
 
-            self._session.when_saved(saved, turn.give_up, alone=True, patient=True)
+            def not_saved() -> None:
+                if self._session.folder is not None and self._session.folder.saver.refused:
+                    self._session.said.emit(words.left_as_before("Classes and labels are", kind))
+                turn.give_up()
+
+            self._session.when_saved(saved, not_saved, alone=True, patient=True)
 
         # also while a training is under way, once it has read its labels
         urgent = self._runner.has_only("train", "predict")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from unet_gui.app import words
 from unet_gui.app.jobs import Job, JobRunner, Turn
 from unet_gui.app.messages import Message, sentence
 from unet_gui.app.session import Session
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class ExchangeJob:
     """One export or import; its result is an `ExchangeResult`.
 
-    ``options`` are fields of `ExportOptions` or `ImportOptions`.
+    ``options`` are fields of `ExportOptions` or `ImportOptions`; ``begun`` gets the result as soon as it has begun.
     """
 
     dataset: Dataset
@@ -36,11 +37,13 @@ class ExchangeJob:
     place: Path
     importing: bool
     options: dict[str, Any]
+    begun: list[ExchangeResult] = field(default_factory=list)
 
     def __call__(self) -> Generator[Event, None, Any]:
         from unet_gui.core import exchange
 
         result = exchange.ExchangeResult()
+        self.begun.append(result)
         if self.importing:
             wishes = exchange.ImportOptions(**self.options)
             outcomes = exchange.importing(self.dataset, self.place, self.kind, wishes, result)
@@ -65,6 +68,19 @@ def _why(outcome: Outcome) -> str:
         return outcome.reason
     named, ours = (Path(ImageRef.parse(name).rel) for name in (error.path, outcome.key))
     return sentence(error.message, named.name if named.stem != ours.stem else None, error.hint)
+
+
+def _so_far(work: ExchangeJob) -> str:
+    """Return what was done before it was stopped, empty when nothing was."""
+    from unet_gui.core.exchange import EXPORTERS
+
+    done = work.begun[0].done if work.begun else 0
+    if not done or (not work.importing and EXPORTERS[work.kind].at_end):
+        return ""
+    if work.importing:
+        return f"labels of {done} image{'s' * (done != 1)} are imported, the others are as before."
+    again = f"Export again with {work.options['called']['overwrite']} to have all."
+    return f"{done} of {max(done, work.total)} images are exported to “{work.place}”, the rest is not. {again}"
 
 
 def _nothing() -> Generator[Event, None, None]:
@@ -103,8 +119,8 @@ class ExchangeDesk(QObject):
         self._images = images
         self._changing: ExchangeJob | None = None  # an import that has begun
         runner.finished.connect(self._on_finished)
-        for over in (runner.failed, runner.cancelled):
-            over.connect(self._on_over)
+        runner.failed.connect(self._on_over)
+        runner.cancelled.connect(self._on_cancelled)
 
     @Slot(str, object, object)
     def export(self, kind: str, place: Path, options: dict[str, Any]) -> None:
@@ -165,8 +181,13 @@ class ExchangeDesk(QObject):
         """Store labels in another way, when nothing that reads or writes them is under way any more."""
 
         def prepare(turn: Turn) -> None:
+            def refused() -> None:
+                if self._session.folder is not None and self._session.folder.saver.refused:
+                    self.said.emit(words.left_as_before("Labels are stored", "encoding"))
+                turn.give_up()
+
             if self._session.dataset is dataset:
-                self._session.class_keeper.set_encoding(encoding, turn.go, turn.give_up, lambda: not turn.stop.is_set())
+                self._session.class_keeper.set_encoding(encoding, turn.go, refused, lambda: not turn.stop.is_set())
             else:
                 turn.give_up()
 
@@ -191,6 +212,14 @@ class ExchangeDesk(QObject):
         skipped = f" {result.skipped} had nothing to take." if result.skipped and work.importing else ""
         text = " ".join([done + skipped, *result.notes])
         self.said.emit(Message("good" if result.done else "warning", text, topic="exchange"))
+        self._on_over(job)
+
+    @Slot(object)
+    def _on_cancelled(self, job: Job) -> None:
+        """Say what was done by then, but of one that was refused, not stopped: that has been said."""
+        work = job.start
+        if isinstance(work, ExchangeJob) and job.stop.is_set():
+            self.said.emit(words.stopped(job.title, _so_far(work), "exchange"))
         self._on_over(job)
 
     @Slot(object)

@@ -74,11 +74,17 @@ def open_dataset(path: Path, labels: Path | None = None, state: Path | None = No
 
 
 def open_folder(
-    path: Path, labels: Path | None = None, state: Path | None = None, *, anyway: bool = False, first: str = ""
+    path: Path,
+    labels: Path | None = None,
+    state: Path | None = None,
+    *,
+    anyway: bool = False,
+    first: str = "",
+    listed: Dataset | None = None,
 ) -> Opened:
     """Open a folder, or the folder of an image; ``anyway`` also for writing when another window has it open.
 
-    ``first`` is the image to show first, if it is still there.
+    ``first`` is the image to show first, if it is still there; ``listed`` what `open_dataset` has just found.
 
     Raises
     ------
@@ -86,7 +92,7 @@ def open_folder(
         It cannot be opened.
     """
     folder = path.parent if path.is_file() else path
-    dataset = open_dataset(path, labels, state)
+    dataset = listed or open_dataset(path, labels, state)
     if path.is_file():
         name = path.resolve()
         wanted = next((ref for ref in dataset.images if dataset.image_path(ref).resolve() == name), None)

@@ -17,6 +17,7 @@ from unet_gui.app.messages import Message, Offer
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.errors import UserError
+from unet_gui.core.project import Dataset
 from unet_gui.core.project_file import NAME
 from unet_gui.core.text import in_words
 
@@ -139,11 +140,19 @@ class FolderDesk(QObject):
             self._looks.give((self._asked, wanted), work)
 
     @Slot(object, object)
-    def _on_looked(self, tag: tuple[int, _Wanted], _dataset: object) -> None:
+    def _on_looked(self, tag: tuple[int, _Wanted], dataset: Dataset) -> None:
         asked, wanted = tag
         if asked == self._asked:
             self.busy.emit("")
-            self._open(wanted)
+            self._open(wanted, None if self._shares(dataset) else dataset)
+
+    def _shares(self, dataset: Dataset) -> bool:
+        """Whether a folder has something of the open one, which may write more of it before it is closed."""
+        here = self._session.dataset
+        return here is not None and bool(
+            {here.state_dir, here.label_root, here.image_root}
+            & {dataset.state_dir, dataset.label_root, dataset.image_root}
+        )
 
     @Slot(object, object)
     def _on_not_looked(self, tag: tuple[int, _Wanted], error: Exception) -> None:
@@ -166,18 +175,22 @@ class FolderDesk(QObject):
 
     def _open_without(self, wanted: _Wanted, project: Path) -> None:
         """Open a folder as if for the first time; its project file is put aside, for whoever can mend it."""
+        aside, number = project.with_name(ASIDE), 1
+        while aside.exists():  # one that was put aside before stays
+            number += 1
+            aside = aside.with_stem(f"{Path(ASIDE).stem}-{number}")
         try:
-            project.replace(project.with_name(ASIDE))
+            project.replace(aside)
         except OSError as error:
             self.said.emit(Message.of(error, topic="folder"))
         else:
             self._want(wanted)
 
-    def _open(self, wanted: _Wanted) -> None:
+    def _open(self, wanted: _Wanted, listed: Dataset | None = None) -> None:
         path, labels, state, anyway, first = wanted
         if self._runner.busy:
             self._say_running()
-        elif self._session.open_folder(path, labels, state, anyway=anyway, first=first):
+        elif self._session.open_folder(path, labels, state, anyway=anyway, first=first, listed=listed):
             self.busy.emit(f"Opening {path} …")
         else:
             self.ask_to_lose(partial(self._open_anyway, wanted))

@@ -57,6 +57,7 @@ class ImageListModel(QAbstractListModel):
         self.endResetModel()
         if book is not None:
             book.changed.connect(self._on_statuses)
+            book.scanned.connect(self._on_scanned)
 
     def set_pages(self, stacks: dict[str, list[ImageRef]]) -> None:
         """Show these files as groups of their pages."""
@@ -188,12 +189,17 @@ class ImageListModel(QAbstractListModel):
     @Slot(object)
     def _on_statuses(self, keys: list[str]) -> None:
         if len(keys) > 50:
-            self.dataChanged.emit(self.index(0), self.index(len(self._rows) - 1), [STATUS, STATE])
+            self._on_scanned()
             return
         for key in keys:
             index = self.index_of(ImageRef.parse(key))
             if index.isValid():
                 self.dataChanged.emit(index, index, [STATUS, STATE])
+
+    @Slot()
+    def _on_scanned(self) -> None:
+        if self._rows:
+            self.dataChanged.emit(self.index(0), self.index(len(self._rows) - 1), [STATUS, STATE])
 
     @Slot(str)
     def _on_thumbnail(self, key: str) -> None:
@@ -211,7 +217,7 @@ class ImageListModel(QAbstractListModel):
         return self._rows[index.row()]
 
     def state_text(self, ref: ImageRef) -> str:
-        """Return the second line of a row."""
+        """Return the second line of a row, empty while nobody has looked at its label."""
         if self.is_group(ref):
             return f"{len(self._pages[ref.rel])} pages"
         book = self._book
@@ -220,7 +226,9 @@ class ImageListModel(QAbstractListModel):
         if book.problem(ref.key):
             return "problem"
         status = book.status(ref.key)
-        return "predicted" if status == Status.UNTOUCHED and book.predicted(ref.key) else status.value
+        if status == Status.UNTOUCHED and book.predicted(ref.key):
+            return "predicted"
+        return "" if status == Status.UNTOUCHED and not book.looked else status.value
 
     def _problem(self, ref: ImageRef) -> str:
         return self._book.problem(ref.key) if self._book else ""
@@ -249,7 +257,7 @@ class ImageListModel(QAbstractListModel):
         if role == IS_OPEN:
             return ref.rel not in self._folded
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{name_of(ref)}\n{self._problem(ref) or self.state_text(ref)}"
+            return f"{name_of(ref)}\n{self._problem(ref) or self.state_text(ref)}".strip()
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return ", ".join(part for part in (name_of(ref), self.state_text(ref), self._problem(ref)) if part)
         return None

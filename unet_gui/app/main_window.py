@@ -146,6 +146,7 @@ class MainWindow(WindowFrame):
         self.model_section.model_chosen.connect(desk.shelf.use)
         self.model_section.settings_wanted.connect(self.dialogs.model_settings)
         self.model_section.plan_wanted.connect(self._on_plan)
+        self.model_section.stop_wanted.connect(desk.stop_training)
         self.stage.chips.over_chosen.connect(self._on_over)
         self.stage.chips.class_menu_wanted.connect(self.class_desk.choose)
         self.stage.chips.size_menu_wanted.connect(self.class_desk.choose_size)

@@ -74,11 +74,15 @@ class Message:
 
 
 def sentence(text: str, path: str | None, hint: str) -> str:
-    """Join what happened, to which file, and what to do.
+    """Join what happened, to which file, and what to do."""
+    return said_of("" if path is None else Path(path).name or path, text, hint)
+
+
+def said_of(name: str, text: str, hint: str) -> str:
+    """Join what has that name, what happened to it, and what to do.
 
     Messages that begin with a small letter are said of the file: “0.png” and “is damaged or cut off.”
     """
-    if path is not None:
-        name = Path(path).name or path
+    if name:
         text = f"“{name}” {text}" if text[:1].islower() else f"“{name}”: {text}"
     return f"{text} {hint}".strip()

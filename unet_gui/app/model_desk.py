@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from unet_gui.app import cut_training, words
 from unet_gui.app.job_progress import ProgressBook
 from unet_gui.app.jobs import Job, JobError, JobRunner, Turn
-from unet_gui.app.messages import Message, Offer, sentence
+from unet_gui.app.messages import Message, Offer, said_of
 from unet_gui.app.model_facts import SCORE_NAMES, caution_of, count_of
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob
 from unet_gui.app.model_shelf import ModelShelf
@@ -230,6 +230,13 @@ class ModelDesk(QObject):
         self._waiting_to_train = False
         self._runner.cancel()
 
+    @Slot()
+    def stop_training(self) -> None:
+        """Stop the training, or take it out of the queue; what else runs and waits goes on."""
+        self._waiting_to_train = False
+        for job in self._runner.pending("train"):
+            self._runner.cancel(job)
+
     # --- what the worker says --------------------------------------------------------------------------------------
 
     @Slot(object)
@@ -277,11 +284,16 @@ class ModelDesk(QObject):
     def _note_failure(self, job: Job, event: ev.ImageFailed) -> None:
         refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
         key = refs[event.item].key if event.item < len(refs) else ""
-        reason = in_words(sentence(event.message, Path(key).name or event.path.name, event.hint))
+        reason = in_words(said_of(key or self._name_of(event.path), event.message, event.hint))
         if key and event.unreadable and self._session.folder is not None:
             self._session.folder.book.set_damaged(key, reason)  # nobody has had it in sight, perhaps
         self._failures.setdefault(job.id, []).append(reason)
         self._totals[job.id] = event.total
+
+    def _name_of(self, path: Path) -> str:
+        """Return what the list calls an image: another folder may have one of the same name."""
+        root = self._session.dataset.image_root if self._session.dataset else path.parent
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
     # --- ends ------------------------------------------------------------------------------------------------------
 
@@ -339,6 +351,8 @@ class ModelDesk(QObject):
             if not self._progress.has_begun(job):
                 text = "Segmenting was stopped before it began; nothing has changed."
             self.said.emit(Message("info", text, topic="segment", passing=True))
+        elif isinstance(job.start, MasksJob) and job.stop.is_set():  # else it was refused, which has been said
+            self.said.emit(words.stopped(job.title, job.start.so_far, "masks"))
         self._end(job)
 
     def _on_trained(self, job: Job, stopped: bool, topic: str = "train") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -38,12 +38,16 @@ class TrainJob:
     config: TrainConfig
 
     def __call__(self) -> Events:
+        # its own view of the folder: what the window does meanwhile does not disturb it
+        dataset = Dataset.open(self.folder, labels=self.labels, state=self.state)
+        if not any(map(dataset.has_label, dataset.images)):  # before torch is there, which takes seconds
+            from unet_gui.engine.data import nothing_labelled
+
+            raise nothing_labelled(dataset)
         import_quietly("unet_gui.engine.train")
         import_quietly(*TRAINING_NEEDS)
         from unet_gui.engine.train import train
 
-        # its own view of the folder: what the window does meanwhile does not disturb it
-        dataset = Dataset.open(self.folder, labels=self.labels, state=self.state)
         return train(dataset, self.out, self.config)
 
 
@@ -86,6 +90,14 @@ class MasksJob:
     dataset: Dataset
     refs: tuple[ImageRef, ...]
     out: Path
+    tried: list[tuple[ImageRef, bool]] = field(default_factory=list)
+
+    @property
+    def so_far(self) -> str:
+        """What there is when it is stopped, empty when nothing is: a stack is written when all its pages are done."""
+        count = sum(done for ref, done in self.tried if ref.page is None or ref.rel != self.tried[-1][0].rel)
+        total = max(len(self.refs), count)
+        return f"{count} of {total} masks are in “{self.out}”, the rest is not." if count else ""
 
     def __call__(self) -> Events:
         from unet_gui.core.exchange import NoMask, export_masks, nothing_to_write, say_left_out, say_unfilled
@@ -95,8 +107,10 @@ class MasksJob:
 
         def work(ref: ImageRef, stack: StackWriter) -> None:
             nonlocal unfilled, left_out
+            self.tried.append((ref, False))
             try:
                 unfilled += export_masks(self.dataset, ref, self.out, stack, own)
+                self.tried[-1] = ref, True
             except NoMask:
                 left_out += 1
 

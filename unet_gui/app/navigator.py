@@ -38,8 +38,11 @@ class Navigator(QObject):
         ref = self._images.neighbour(self.current, step)
         if ref is not None:
             self._session.open_image(ref)
+        elif self._images.filter.strip() and not self._images.rowCount():
+            self._say("No image fits the filter: empty it to see them all.")
         else:
-            self._say("This is the last image." if step > 0 else "This is the first image.")
+            fits = " that fits the filter" if self._images.filter.strip() else ""
+            self._say(f"This is the {'last' if step > 0 else 'first'} image{fits}.")
 
     def next_unfinished(self) -> ImageRef | None:
         """Return the next image that is not done."""

@@ -79,6 +79,8 @@ class OtherPrograms(QObject):
     ) -> None:
         document, stamp, then = tag
         if theirs is None:
+            if then == self._on_taken:  # there is none any more: ours is saved again, and that is said
+                self._session.save()
             return
         if self._is_free(document, stamp):
             then(document, theirs)

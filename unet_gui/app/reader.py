@@ -97,10 +97,19 @@ class Reader(QObject):
         self._asked += 1
         self._predictions_due = 0
 
-    def open_folder(self, path: Path, labels: Path | None, state: Path | None, *, anyway: bool, first: str) -> None:
+    def open_folder(
+        self,
+        path: Path,
+        labels: Path | None,
+        state: Path | None,
+        *,
+        anyway: bool,
+        first: str,
+        listed: Dataset | None,
+    ) -> None:
         """Open a folder: see `folder.open_folder`."""
         self.forget()
-        work = partial(open_folder, path, labels, state, anyway=anyway, first=first)
+        work = partial(open_folder, path, labels, state, anyway=anyway, first=first, listed=listed)
         self._chores.give((self._asked, "folder", path), partial(self._opener.open, self._asked, work))
 
     def read_image(self, dataset: Dataset, ref: ImageRef, auto_contrast: bool) -> None:

@@ -145,15 +145,16 @@ class Session(QObject):
         *,
         anyway: bool = False,
         first: str = "",
+        listed: Dataset | None = None,
     ) -> bool:
         """Begin to open a folder, with ``anyway`` also for writing when another window has it open.
 
-        ``first`` is the image to show first, if it is there. False when the open folder has labels that cannot be saved
-        (this has been said).
+        ``first`` is the image to show first, if it is there, ``listed`` what is known of the folder. False when the
+        open folder has labels that cannot be saved (this has been said).
         """
         if not self.close_folder():
             return False
-        self.reader.open_folder(path, labels, state, anyway=anyway, first=first)
+        self.reader.open_folder(path, labels, state, anyway=anyway, first=first, listed=listed)
         return True
 
     def close_folder(self, lose_changes: bool = False) -> bool:

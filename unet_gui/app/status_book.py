@@ -24,6 +24,8 @@ class StatusBook(QObject):
 
     Attributes
     ----------
+    looked : bool
+        Every image has been looked at once: what counts as untouched is so.
     problems : dict of str to str
         Images whose label cannot be read, and why.
     damaged : dict of str to str
@@ -43,6 +45,7 @@ class StatusBook(QObject):
     def __init__(self, dataset: Dataset, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._dataset = dataset
+        self.looked = False
         self._known: dict[str, Status] = {}  # untouched ones are left out
         self._predicted: set[str] = set()
         self.problems: dict[str, str] = {}
@@ -78,12 +81,12 @@ class StatusBook(QObject):
         return bool(self._known)
 
     def counts(self, total: int) -> dict[str, int]:
-        """Return of how many images the list says each word; every image is counted once."""
+        """Return of how many images the list says each word: every one once, as far as they have been looked at."""
         problems = self.damaged.keys() | self.problems.keys()
         counted = Counter(status.value for key, status in self._known.items() if key not in problems)
         known = {word: counted[word] for word in (Status.DONE.value, Status.PARTIAL.value)}
         known["predicted"] = len(self._predicted - self._known.keys() - problems)
-        left = total - sum(known.values()) - len(problems)
+        left = total - sum(known.values()) - len(problems) if self.looked else 0
         return {**known, Status.UNTOUCHED.value: left, "problem": len(problems)}
 
     def set(self, key: str, status: Status) -> None:
@@ -130,7 +133,7 @@ class StatusBook(QObject):
         if chunk:
             self._chores.give(chunk, _Look(self._dataset, chunk))
         elif self._refs:
-            self._refs, self._at = (), 0
+            self._refs, self._at, self.looked = (), 0, True
             self.scanned.emit()
 
     def _put(self, key: str, status: Status) -> None:

@@ -291,6 +291,11 @@ class Elided(QLabel):
             self.setToolTip(text)
             self.setText(text)
 
+    @property
+    def shown(self) -> str:
+        """As much of the text as there is room for."""
+        return self.fontMetrics().elidedText(self._text, self._mode, self.contentsRect().width())
+
     def sizeHint(self) -> QSize:
         hint = super().sizeHint()
         around = self.width() - self.contentsRect().width()  # what the style sheet puts around the text
@@ -303,9 +308,7 @@ class Elided(QLabel):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
-        rect = self.contentsRect()
-        text = self.fontMetrics().elidedText(self._text, self._mode, rect.width())
-        painter.drawText(rect, int(self.alignment() | Qt.AlignmentFlag.AlignVCenter), text)
+        painter.drawText(self.contentsRect(), int(self.alignment() | Qt.AlignmentFlag.AlignVCenter), self.shown)
         painter.end()
 
 

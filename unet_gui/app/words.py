@@ -27,6 +27,12 @@ def label_not_saved(key: str, error: Exception, again: Callable[[], object]) -> 
     return Message("error", text, said.details, "save", (Offer("Try again now", again),))
 
 
+def left_as_before(what: str, topic: str) -> Message:
+    """Say that something was not changed, as labels could not be saved first: why has been said of each."""
+    text = f"{what} as before, as labels could not be saved. Once they are saved, do it again."
+    return Message("error", text, topic=topic)
+
+
 def label_changed(key: str, keep: Callable[[], object], take: Callable[[], object]) -> Message:
     """Ask whose label is to stay: nothing is saved before that."""
     offers = Offer("Keep mine", keep), Offer("Take theirs", take)
@@ -136,6 +142,12 @@ def images_failed(kind: str, reasons: list[str], image: str, others: bool = True
     if kind == "predict":
         text = f"The image could not be predicted. {reasons[0]}"
     return Message("error", text, "\n".join(reasons), f"{kind} images", image=image if kind == "predict" else "")
+
+
+def stopped(title: str, so_far: str, topic: str) -> Message:
+    """Say what is there of something that was stopped; empty when nothing is."""
+    text = f"Stopped: {so_far}" if so_far else f"{title} was stopped; nothing has been written."
+    return Message("info", text, topic=topic, passing=True)
 
 
 def prediction_of_another_size(key: str) -> Message:

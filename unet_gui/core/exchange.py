@@ -340,21 +340,27 @@ def _each(
 ) -> Iterator[Outcome]:
     """Do the work on every image and page. What it writes of a stack is written when the last page is done.
 
-    With ``end``, which is called then, too, stacks are begun anew.
+    With ``end``, which is called then, too, stacks are begun anew. Stopped, it leaves what is on disk in the result.
     """
     for file in dataset.images:
         before = result.done
+        late: list[Outcome] = []  # it is told one late: the last page is written by then
         try:
             with StackWriter(anew=end is not None) as stack:
                 for ref in dataset.expand(file):
-                    yield _counted(result, work(ref, stack))
+                    yield from late
+                    late = [_counted(result, work(ref, stack))]
             if end is not None:
                 end()
             if result.done > before and is_turned(dataset.image_path(file)):
                 result.turned.append(file.key)
         except UserError as error:
             result.done = before
-            yield _counted(result, Outcome.of(file.key, error))
+            late.append(_counted(result, Outcome.of(file.key, error)))
+        except GeneratorExit:
+            result.done = before
+            raise
+        yield from late
 
 
 def _export_one(

@@ -172,6 +172,8 @@ class Exporter(ABC):
 
     wholes: ClassVar[tuple[str, ...]] = ()
     """Files that are written once for the whole folder."""
+    at_end: ClassVar[bool] = False
+    """Whether nothing is written before `finish`."""
 
     def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
         self.dataset, self.out, self.options = dataset, out, options

@@ -37,6 +37,7 @@ class CocoExporter(Exporter):
     """Writes ``instances.json``. A category's id is the class's, plus one where class 0 is an object."""
 
     wholes = (NAME,)
+    at_end = True
 
     def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
         super().__init__(dataset, out, options)

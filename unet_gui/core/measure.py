@@ -124,6 +124,7 @@ class CsvExporter(Exporter):
     """Writes ``measurements.csv``: a line for each blob of each image."""
 
     wholes = (NAME,)
+    at_end = True
 
     def __init__(self, dataset: Dataset, out: Path, options: ExportOptions) -> None:
         super().__init__(dataset, out, options)

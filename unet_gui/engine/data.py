@@ -114,6 +114,13 @@ def labelled_images(dataset: Dataset) -> list[ImageRef]:
     return found
 
 
+def nothing_labelled(dataset: Dataset) -> UserError:
+    """Return the error for a folder in which nobody has painted yet."""
+    return UserError(
+        "No image has a label yet.", dataset.root, "Paint a little of every class in one or two images first."
+    )
+
+
 class ClassTable:
     """Class ids to outputs of the network and back."""
 

@@ -33,6 +33,7 @@ from unet_gui.engine.data import (
     evenly,
     histogram,
     labelled_images,
+    nothing_labelled,
     windows_of,
 )
 from unet_gui.engine.device import DeviceChoice, step_seconds
@@ -160,9 +161,7 @@ def prepare(
     if config.only is not None:
         refs = [refs[i] for i in select(refs, config.only)]
     if not refs:
-        raise UserError(
-            "No image has a label yet.", dataset.root, "Paint a little of every class in one or two images first."
-        )
+        raise nothing_labelled(dataset)
     channels = config.channels or (1 if config.recipe == "tutorial" else (yield from effective(dataset, refs)))
     table = ClassTable([c.id for c in dataset.classes])
     pictures = Pictures(dataset, table, channels, config.seed)

@@ -43,7 +43,12 @@ READABLE = "image_0001.png"
 
 
 def paint_status(painter: QPainter, center: QPointF, state: str, status: Status) -> None:
-    """Draw a status: a full, half or empty circle, a triangle for a problem. Shape says it as well as colour."""
+    """Draw a status: a full, half or empty circle, a triangle for a problem. Shape says it as well as colour.
+
+    While it is unknown, that is an empty state, there is nothing to draw.
+    """
+    if not state:
+        return
     colors = theme.current()
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -257,6 +262,7 @@ class ImagesPanel(QWidget):
         self.model.set_images(dataset.images if dataset else [], book)
         if book is not None:
             book.changed.connect(self._on_counts)
+            book.scanned.connect(self._on_counts)
         self._on_counts()
 
     def set_pages(self, stacks: dict[str, list[ImageRef]], current: ImageRef | None) -> None:
@@ -298,7 +304,8 @@ class ImagesPanel(QWidget):
         if counts.get("problem", 0) > 1:
             counts["problems"] = counts.pop("problem")
         parts = [f"{count:,} {word}".replace(",", " ").replace(" ", "\xa0") for word, count in counts.items()]
-        self.footer.setText(" · ".join(parts))  # a line breaks between them, not in them
+        parts += [] if self._book.looked else ["…"]
+        self.footer.setText("\xa0· ".join(parts))  # a line breaks between them, and none begins with a dot
         self.footer.setToolTip(f"Of all images in this folder; {self._book.predictions} have a prediction")
 
     @Slot(str)

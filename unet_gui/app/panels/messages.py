@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import (
     QApplication,
     QBoxLayout,
@@ -26,6 +26,8 @@ OFFERING_MS = 15000
 """Time to decide about what a message offers."""
 LETTER_MS = 40
 """Time to read a letter."""
+SHIELD_MS = 300
+"""Time in which nobody sees that a message has gone, and clicks at it nevertheless."""
 MOST = 4
 """Messages shown at once; older ones make room, errors last."""
 _ICONS = {"info": "info", "good": "check", "warning": "warning", "error": "warning"}
@@ -148,6 +150,18 @@ class Banner(QFrame):
         act()  # type: ignore[operator]
 
 
+class _Shield(QWidget):
+    """Takes the click that was meant for a message that has just gone; what lies below it would be painted on."""
+
+    def __init__(self, banner: Banner, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoMousePropagation)
+        self.setGeometry(QRect(banner.mapTo(parent, QPoint()), banner.size()))
+        self.show()
+        self.raise_()
+        QTimer.singleShot(SHIELD_MS, self, self.deleteLater)
+
+
 class MessageStack(QWidget):
     """The messages that have not been read yet, newest at the bottom."""
 
@@ -223,6 +237,8 @@ class MessageStack(QWidget):
             self._banners.remove(banner)
             self._layout.removeWidget(banner)
             banner.timer.stop()
+            if banner.isVisible() and (below := self.parentWidget()) is not None:
+                _Shield(banner, below)
             banner.hide()
             banner.deleteLater()
             self.setVisible(bool(self._banners))

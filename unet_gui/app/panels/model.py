@@ -79,13 +79,14 @@ class ModelSection(Section):
     -------
     model_chosen(Path)
         Use this model.
-    settings_wanted()
+    settings_wanted(), stop_wanted()
     plan_wanted(str)
         Tell what the training chose by itself, and why.
     """
 
     model_chosen = Signal(object)
     settings_wanted = Signal()
+    stop_wanted = Signal()
     plan_wanted = Signal(str)
 
     def __init__(self, actions: ActionTable, parent: QWidget | None = None) -> None:
@@ -119,7 +120,7 @@ class ModelSection(Section):
         self.curves = Curves()
         self.curves.hide()
         self.train_button = action_button(actions, "train")
-        self.stop_button = action_button(actions, "stop", "Stop training")
+        self.stop_button = button("Stop training", "", "Stop the training alone; the best model so far is kept")
         self.stop_button.hide()
         self.segment_button = action_button(actions, "segment")
         self.body.addWidget(self.combo)
@@ -135,6 +136,7 @@ class ModelSection(Section):
         self.button_bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.button_bar.setLayout(buttons)
         self._settings.clicked.connect(self.settings_wanted)
+        self.stop_button.clicked.connect(self.stop_wanted)
         self.why.clicked.connect(lambda: self.plan_wanted.emit(self._plan))
         self.combo.activated.connect(self._on_chosen)
         self.set_models([], None)

@@ -36,7 +36,7 @@ class StatusLine(QStatusBar):
         self.setAccessibleName("Status")
         self.job = Elided("", "title", least=10)
         self.job.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
-        self.text = Elided("")
+        self.text = Elided(mode=Qt.TextElideMode.ElideMiddle)  # names and times that tell most stand at its end
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)

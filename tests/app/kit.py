@@ -71,13 +71,14 @@ class Ear:
 
 @contextmanager
 def open_session(qtbot: QtBot, path: Path, **places: Path) -> Iterator[tuple[Session, Ear]]:
-    """A session whose first image is open."""
+    """A session whose first image is open, with its prediction."""
     session, ear = Session(), Ear()
     session.said.connect(ear.hear)
     session.not_opened.connect(lambda where, error: ear.hear(words.folder_not_opened(where, error)))
     try:
         session.open_folder(path, **places)
         qtbot.waitUntil(lambda: session.document is not None or bool(ear.messages), timeout=20_000)
+        qtbot.waitUntil(lambda: not session.reads_prediction, timeout=20_000)
         yield session, ear
     finally:
         session.close()

@@ -133,6 +133,7 @@ def open_window(qtbot: QtBot) -> Iterator[Open]:
         if folder is not None:
             window.open_path(folder)
             qtbot.waitUntil(lambda: window.session.document is not None, timeout=20_000)
+            qtbot.waitUntil(lambda: not window.session.reads_prediction, timeout=20_000)
             qtbot.waitUntil(lambda: window.stage.canvas.is_complete, timeout=20_000)
             qtbot.waitUntil(lambda: not window.session.reads_prediction, timeout=20_000)
         return window

@@ -100,6 +100,16 @@ def test_a_damaged_label_is_no_damaged_image(qtbot: QtBot, open_window: Open, tm
     qtbot.waitUntil(lambda: state(window, "1.png")[0] != "problem")
 
 
+def test_a_label_of_another_size_is_no_finished_image(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "x", images=2)
+    (folder / "labels").mkdir()
+    (folder / "labels" / "1.png").write_bytes(png.encode(np.zeros((10, 10), np.uint8)))
+    window = open_window(folder)
+    qtbot.waitUntil(lambda: state(window, "1.png")[0] == "problem")
+    assert "is 10 × 10 pixels, but its image is" in state(window, "1.png")[1]
+    assert window.images.footer.text() == "1\xa0untouched · 1\xa0problem"
+
+
 @pytest.mark.parametrize("place", ["image", "label"])
 def test_what_could_not_be_read_is_tried_again_by_a_click(
     qtbot: QtBot, open_window: Open, tmp_path: Path, place: str

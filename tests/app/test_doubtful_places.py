@@ -98,6 +98,15 @@ def test_an_image_that_is_predicted_again_is_searched_again(qtbot: QtBot, tmp_pa
         assert seek.shown[-1][1].intersect(Rect(200, 60, 50, 50)).area > 0
 
 
+def test_the_model_is_not_said_to_be_sure_of_what_was_taken_over(qtbot: QtBot, tmp_path: Path) -> None:
+    with seeker(qtbot, tmp_path / "x", 50) as seek:
+        seek.touch_up.take_over()
+        seek.touch_up.next_doubtful()
+        qtbot.waitUntil(lambda: seek.ear.heard("No more doubtful places"), timeout=LONG)
+        assert seek.ear.heard("What was taken over counts as labelled.")
+        assert not seek.ear.heard("sure of everything")
+
+
 def test_who_goes_somewhere_else_is_not_led_on_later(qtbot: QtBot, tmp_path: Path) -> None:
     with seeker(qtbot, tmp_path / "x", None, 50) as seek:
         seek.touch_up.next_doubtful()

@@ -19,6 +19,7 @@ from tests.app.kit import SHAPE, go_to, open_session, paint, saved, truth, write
 from unet_gui.app import meter as meter_module
 from unet_gui.app.chores import Chores
 from unet_gui.app.jobs import JobRunner
+from unet_gui.app.messages import Message
 from unet_gui.app.meter import Meter
 from unet_gui.app.model_desk import ModelDesk
 from unet_gui.app.model_jobs import RelabelJob
@@ -179,6 +180,21 @@ def test_names_of_models_do_not_collide(qtbot: QtBot, tmp_path: Path, desk_of) -
         desk.shelf._on_folder()
         assert desk.shelf.new_name() == "membranes-2"
         assert desk.shelf.models[0].problem, "an empty file is listed with its problem"
+
+
+def test_training_is_offered_only_where_something_is_labelled(qtbot: QtBot, tmp_path: Path, desk_of) -> None:
+    folder = write_folder(tmp_path / "x", images=1)
+    with open_session(qtbot, folder) as (session, _):
+        desk = desk_of(session)
+        said: list[Message] = []
+        desk.said.connect(said.append)
+        desk.predict(session.dataset.images[0])
+        assert "Paint a little of every class" in said[0].text
+        assert not said[0].offers, "it could only fail"
+        paint(session, Rect(0, 0, 9, 9), 1)
+        qtbot.waitUntil(lambda: session.folder.book.labelled)
+        desk.predict(session.dataset.images[0])
+        assert [offer.text for offer in said[1].offers] == ["Train now"]
 
 
 def test_training_is_refused_when_a_label_cannot_be_saved(qtbot: QtBot, tmp_path: Path, desk_of) -> None:

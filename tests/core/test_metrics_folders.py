@@ -14,6 +14,7 @@ from PIL import Image
 from unet_gui.core import png
 from unet_gui.core.errors import UserError
 from unet_gui.core.metrics import evaluate_folders
+from unet_gui.core.project import Dataset
 from unet_gui.core.store import BINARY, INDEX, read_label, write_label
 
 HALF = np.zeros((10, 20), np.uint8)
@@ -43,6 +44,27 @@ def test_two_folders(tmp_path: Path) -> None:
     text = result.text()
     assert "2 images" in text
     assert "0.0250" in text
+
+
+@pytest.mark.parametrize("layout", ["image", "."])
+def test_labels_of_a_folder_are_read_as_its_project_file_says(tmp_path: Path, layout: str) -> None:
+    raw = HALF.copy()
+    raw[:, :3] = 11
+    (tmp_path / layout).mkdir(exist_ok=True)
+    Image.fromarray(HALF).save(tmp_path / layout / "a.png")
+    labels = tmp_path / ("label" if layout == "image" else "labels")
+    labels.mkdir()
+    Image.fromarray(raw).save(labels / "a.png")
+    masks = tmp_path / "label_masks"
+    write_label(masks / "a.png", HALF, INDEX)
+    assert evaluate_folders(masks, labels).classes == 12
+    dataset = Dataset.open(tmp_path)
+    dataset.set_encoding(dataset.encoding.with_unlabelled(11))
+    dataset.save()
+    for where in (labels, labels / "a.png"):
+        result = evaluate_folders(masks if where == labels else masks / "a.png", where)
+        assert result.classes == 2
+        assert result.to_json()["pixel_error"] == 0
 
 
 def test_predictions_may_have_something_behind_their_name(tmp_path: Path) -> None:

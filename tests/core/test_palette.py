@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage.color import rgb2lab
 
 from unet_gui.core.palette import OKABE_ITO, TAB20, ClassInfo, color_of, color_table, default_classes, distinct
 
@@ -32,6 +33,13 @@ def test_the_first_colours_are_those_made_for_colour_blind_people() -> None:
     assert tuple(color_of(i) for i in range(len(OKABE_ITO))) == OKABE_ITO
     assert len(OKABE_ITO) == 8
     assert len(set(TAB20)) == 20
+
+
+def test_no_two_of_the_first_classes_look_the_same() -> None:
+    colors = np.array([[info.rgb for info in default_classes(20)]], np.uint8)
+    lab = rgb2lab(colors)[0]
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1)
+    assert apart[~np.eye(20, dtype=bool)].min() > 15, "class 8 was as blue as class 0"
 
 
 def test_a_class_survives_json() -> None:

@@ -418,3 +418,11 @@ def test_a_hundred_thousand_images_stay_light(tmp_path: Path) -> None:
 def test_a_dataset_can_be_sent_to_another_process(isbi: Path) -> None:
     dataset = pickle.loads(pickle.dumps(Dataset.open(isbi)))
     assert dataset.load_label(dataset.images[0]) is not None
+
+
+def test_an_image_with_a_label_of_another_size_has_no_status(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png.encode(np.zeros((20, 30), np.uint8)))
+    write_label(tmp_path / "labels" / "a.png", np.zeros((10, 10), np.uint8), INDEX)
+    dataset = Dataset.open(tmp_path)
+    with pytest.raises(LabelError, match="is 10 × 10 pixels, but its image is 30 × 20"):
+        dataset.status(dataset.images[0])

@@ -195,10 +195,10 @@ class ModelDesk(QObject):
         self._runner.submit(job)
 
     def _say_no_model(self) -> None:
-        text = "There is no model yet. Paint a little of every class, then train (Ctrl+T)."
+        offers: tuple[Offer, ...]
+        text, offers = "There is no model yet. Paint a little of every class, then train (Ctrl+T).", ()
         if self._session.folder is not None and self._session.folder.book.labelled:
-            text = "There is no model yet: train one first (Ctrl+T)."
-        offers: tuple[Offer, ...] = (Offer("Train now", self.train),)
+            text, offers = "There is no model yet: train one first (Ctrl+T).", (Offer("Train now", self.train),)
         if self.training:
             text, offers = "There is no model yet: it is being trained. Stop keeps the best one so far.", ()
         self.said.emit(Message("info", text, topic="no model", offers=offers))

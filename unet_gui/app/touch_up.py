@@ -263,7 +263,7 @@ class TouchUp(QObject):
         if ref is None:
             self._searched.clear()
             self._places_of = ""
-            text = "No more doubtful places: the model is sure of everything it has predicted."
+            text = "No more doubtful places where nothing is labelled. What was taken over counts as labelled."
             self._session.said.emit(Message("good", text, topic="doubt", passing=True))
             return
         self._continue_in = ref.key

@@ -16,8 +16,11 @@ from unet_gui.core.detect import Detected, detect_encoding
 from unet_gui.core.encoding import UNLABELLED, Encoding
 from unet_gui.core.errors import ImageError, LabelError, UserError
 from unet_gui.core.images import IMAGE_SUFFIXES, natural_key
+from unet_gui.core.layout import STATE_FOLDER
 from unet_gui.core.listing import must_be_readable
 from unet_gui.core.overlap import confusion, dice, iou, mean_of, pixel_error
+from unet_gui.core.project import Dataset
+from unet_gui.core.project_file import ProjectFile
 from unet_gui.core.regions import RegionScores, region_scores, thin_net_class
 from unet_gui.core.store import read_label
 
@@ -178,7 +181,7 @@ def evaluate_folders(
     Files are paired by their relative path and stem. A prediction may have something behind it (``0_res.png`` belongs
     to ``0.png``), or a label (``0_mask.png`` to ``0.png``, unless there is another label of ``0``). A pair that cannot
     be compared is listed and the rest goes on; predictions without a label are left aside. The encoding of each folder
-    is found by itself.
+    is found by itself; labels of a folder of images are read as its project file says.
 
     Parameters
     ----------
@@ -205,7 +208,7 @@ def evaluate_folders(
     if not pairs:
         result.apart = _apart(Path(predicted), failed)
         return result
-    truth_coding, coding = _encodings(pairs, unlabelled, result.notes)
+    truth_coding, coding = _encodings(pairs, _said(Path(label)), unlabelled, result.notes)
     result.membrane = _membrane(membrane, pairs, truth_coding)
     for name, truth, guess in _load(pairs, truth_coding, coding, result.failed):
         highest = max(int(ids[ids != UNLABELLED].max(initial=0)) for ids in (truth, guess))
@@ -321,9 +324,23 @@ def _apart(predicted: Path, failed: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _encodings(pairs: Sequence[_Pair], unlabelled: int | None, notes: list[str]) -> tuple[Encoding, Encoding]:
+def _said(label: Path) -> Encoding | None:
+    """Return how labels are read, where they are those of a folder of images and its project file says so."""
+    labels = Path(os.path.abspath(label if label.is_dir() else label.parent))
+    try:
+        if ProjectFile.read(labels.parent / STATE_FOLDER).encoding is None:
+            return None
+        dataset = Dataset.open(labels.parent)
+    except UserError:
+        return None
+    return dataset.encoding if os.path.realpath(dataset.label_root) == os.path.realpath(labels) else None
+
+
+def _encodings(
+    pairs: Sequence[_Pair], said: Encoding | None, unlabelled: int | None, notes: list[str]
+) -> tuple[Encoding, Encoding]:
     """Return the encodings of labels and predictions."""
-    truth = _detect("labels", [label for _, _, label in pairs])
+    truth = Detected(said, (), "") if said else _detect("labels", [label for _, _, label in pairs])
     guess = _detect("predictions", [prediction for _, prediction, _ in pairs])
     notes += [f"Labels: {truth.note}"] if truth.note else []
     coding = guess.encoding

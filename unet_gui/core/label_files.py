@@ -162,13 +162,20 @@ class LabelFiles:
     def _read_status(self, ref: ImageRef, path: Path, encoding: Encoding, former: int | None) -> Status:
         self._check_pages(ref, path)
         if ref.page is not None or not label_stack.is_tiff(path):
-            return _status_of(_read(path, encoding, former, ref.page or 0))
+            return _status_of(_read(path, encoding, former, ref.page or 0, self._shape(ref)))
         try:
             pages = label_stack.page_count(path)
         except ImageError as error:
             raise LabelError(error.message, path, error.hint, error.details) from error
         found = {_status_of(_read(path, encoding, former, page)) for page in range(pages)}
         return found.pop() if len(found) == 1 else Status.PARTIAL
+
+    def _shape(self, ref: ImageRef) -> tuple[int, int] | None:
+        """Return the size that a label must have; None for pages, and where the image cannot be read itself."""
+        try:
+            return None if ref.page is not None else _page_shape(self._image_root / ref.rel, 0)
+        except ImageError:
+            return None
 
     def _listed(self, ref: ImageRef) -> Path | None:
         alike = self._names.alone(ref.rel)

@@ -49,6 +49,28 @@ TAB20: tuple[str, ...] = (
     "#9EDAE5",
 )
 
+FURTHER: tuple[str, ...] = (
+    "#DBDB8D",
+    "#2CA02C",
+    "#8C564B",
+    "#FF9896",
+    "#9467BD",
+    "#D62728",
+    "#FFBB78",
+    "#9EDAE5",
+    "#98DF8A",
+    "#C5B0D5",
+    "#17BECF",
+    "#F7B6D2",
+    "#C49C94",
+    "#C7C7C7",
+    "#AEC7E8",
+    "#E377C2",
+    "#BCBD22",
+    "#FF7F0E",
+)
+"""Of tab20, for the classes after Okabe and Ito's: each the least like all before it; two like those are left out."""
+
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -124,8 +146,8 @@ def color_of(index: int) -> str:
     """Return the default colour of the class with this id, different for each of 255."""
     if index < len(OKABE_ITO):
         return OKABE_ITO[index]
-    if index < len(OKABE_ITO) + len(TAB20):
-        return TAB20[index - len(OKABE_ITO)]
+    if index < len(OKABE_ITO) + len(FURTHER):
+        return FURTHER[index - len(OKABE_ITO)]
     hue = index * 0.618033988749895 % 1.0  # the golden ratio never comes near a former hue soon
     red, green, blue = colorsys.hsv_to_rgb(hue, (0.55, 0.75, 0.95)[index % 3], (0.95, 0.8)[index % 2])
     return f"#{round(red * 255):02X}{round(green * 255):02X}{round(blue * 255):02X}"

@@ -188,7 +188,11 @@ class Run:
         if self.config.resume:
             self.notes.append("There is no earlier training of this name to go on with: a new one begins.")
         if self.config.init is not None:
-            self.notes.append(self.trainer.start_from(Model.load(self.config.init, "cpu"), self.config.init.name))
+            whole, said = self.trainer.start_from(Model.load(self.config.init, "cpu"), self.config.init.name)
+            if whole:
+                self.words += (said,)  # as it was asked for: nothing to warn of
+            else:
+                self.notes.append(said)
         elif self._wants_drawn():
             if self.trainer.start_from_drawn():
                 self.words += ("It begins with what it has learned from pictures that the program draws.",)

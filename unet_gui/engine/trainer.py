@@ -101,17 +101,18 @@ class Trainer:
         self._take(taken)
         return bool(taken)
 
-    def start_from(self, model: Model, name: str) -> str:
-        """Take over what fits of another model; return what of it did, in words."""
+    def start_from(self, model: Model, name: str) -> tuple[bool, str]:
+        """Take over what fits of another model; return whether all of it did, and what did in words."""
         taken = fitting(self.net, model.net.state_dict(), model.arch.in_channels, answer=True)
         self._take(taken)
         left = [key for key, _ in self.net.named_parameters() if key not in taken]
         if not left:
-            return f"Starting from {name}, with all its weights."
+            return True, f"It begins with all weights of {name}."
         if all(key.startswith("outc.") for key in left):
-            return f"Starting from {name}; the layer of the answer begins anew, as the classes are others."
+            return False, f"Starting from {name}; the layer of the answer begins anew, as the classes are others."
         fit = sum(p.numel() for key, p in self.net.named_parameters() if key in taken)
-        return f"Starting from {name}: of this network {percent(fit / count_parameters(self.net))} of the weights fit."
+        share = percent(fit / count_parameters(self.net))
+        return False, f"Starting from {name}: of this network {share} of the weights fit."
 
     def _take(self, weights: Mapping[str, Tensor]) -> None:
         self.net.load_state_dict(weights, strict=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unet_gui.core.errors import ModelError
-from unet_gui.core.headers import open_error
+from unet_gui.core.headers import open_error, open_file
 from unet_gui.core.palette import ClassInfo
 
 METADATA_KEY = "unet-gui"
@@ -168,7 +168,7 @@ def unfinished(path: Path, info: ModelInfo) -> str:
 
 def _read_header(path: Path) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(9)
             _refuse_other(path, start)
@@ -212,7 +212,7 @@ def _refuse_other(path: Path, start: bytes) -> None:
 def looks_like_torch_file(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins like one of ``torch.save`` (a ZIP archive or a pickle); nothing of it is run."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return _torch_like(file.read(9))
     except OSError:
         return False

@@ -17,7 +17,7 @@ import numpy as np
 from unet_gui.core.color_space import JPEG, space_of
 from unet_gui.core.errors import ImageError
 from unet_gui.core.geometry import Rect
-from unet_gui.core.headers import check_size, open_error, print_free
+from unet_gui.core.headers import check_size, must_be_file, open_error, print_free
 
 CACHE_BYTES = 64 * 2**20
 """Decoded tiles or strips kept per open page."""
@@ -131,6 +131,7 @@ class TiffPages:
         self.path = path
         tifffile = _tifffile()
         with in_words(path):
+            must_be_file(path)
             self._tif = tifffile.TiffFile(path)
             self._tif.filehandle.set_lock(True)  # without, its own lock does nothing
         try:

@@ -38,6 +38,7 @@ from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
 from unet_gui.core.headers import explained, is_turned
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.listing import real_path
 from unet_gui.core.measure import CsvExporter
 from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.project import Dataset, Status
@@ -303,7 +304,7 @@ def exporting(
 ) -> Iterator[Outcome]:
     """Do what `export` does, image by image; `result` is filled on the way and complete at the end."""
     for taken in (dataset.label_root, dataset.image_root):
-        if out.resolve() == taken.resolve():
+        if real_path(out) == real_path(taken):
             raise UserError("is where the folder's own pictures or labels are.", out, "Export to another folder.")
     exporter = EXPORTERS[kind](dataset, out, options)
     must_be_folder(out)

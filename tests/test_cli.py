@@ -341,6 +341,24 @@ def test_a_name_that_the_terminal_cannot_show(sample: Path, model: Path, tmp_pat
     assert any("细胞.png" in str(event) for event in done)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes what is said")
+def test_nobody_hears_what_is_said(sample: Path, model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "unet_gui", "segment", str(sample), "--model", str(model), "--out", "o"]
+    done = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert len(list((tmp_path / "o").iterdir())) == 5
+
+
+def test_a_system_that_knows_no_other_letters(sample: Path, model: Path, tmp_path: Path) -> None:
+    image = tmp_path / "细胞.png"
+    image.write_bytes((sample / "image/00.png").read_bytes())
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "unet_gui", "segment", str(image), "--model", str(model), "--out", "o"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "o").iterdir()] == ["细胞.png"]
+
+
 def test_memory_that_runs_out_in_a_training_is_said(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

@@ -349,6 +349,15 @@ def test_nobody_hears_what_is_said(sample: Path, model: Path, tmp_path: Path) ->
     assert len(list((tmp_path / "o").iterdir())) == 5
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_log_that_cannot_be_written_stops_nothing(sample: Path, model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "unet_gui", "segment", str(sample), "--model", str(model), "--out", "o"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=tmp_path, stderr=full, check=False)
+    assert done.returncode == 0
+    assert len(list((tmp_path / "o").iterdir())) == 5
+
+
 def test_a_system_that_knows_no_other_letters(sample: Path, model: Path, tmp_path: Path) -> None:
     image = tmp_path / "细胞.png"
     image.write_bytes((sample / "image/00.png").read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -20,8 +21,11 @@ QUIET_SECONDS = 5.0
 
 
 def talk(text: str) -> None:
-    """Say something to the person, not to the program behind a pipe."""
-    print(in_words(text), file=sys.stderr, flush=True)
+    """Say something to the person, not to the program behind a pipe. Where that cannot be said, the work goes on."""
+    try:
+        print(in_words(text), file=sys.stderr, flush=True)
+    except OSError:  # the disk of a log is full, or its reader has gone
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - what was not written is not tried again at the end
 
 
 class Progress:

@@ -152,6 +152,19 @@ def test_what_no_training_can_do_is_said_before_anything_is_read(
     assert "left out" not in told  # no image was tried
 
 
+@pytest.mark.parametrize(("rank", "said"), [("0", 1), ("1", 0)])
+def test_of_several_processes_one_tells_how_labels_are_stored(
+    rank: str, said: int, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    shutil.copytree(sample / "image", tmp_path / "x/image")
+    shutil.copytree(sample / "label", tmp_path / "x/label")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr("unet_gui.engine.train.train", lambda *_: (event for event in ()))
+    assert main(["train", str(tmp_path / "x"), "--out", str(tmp_path / "m.safetensors")]) == 0
+    assert capsys.readouterr().err.count("Labels: ") == said
+
+
 def test_what_is_named_twice_is_segmented_once(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     names = [str(sample), str(sample / "image"), str(sample / "image" / "00.png")]
     assert main(["segment", *names, "--model", str(model), "--out", str(tmp_path)]) == 0

@@ -140,8 +140,9 @@ def _open_dataset(arguments: argparse.Namespace) -> Dataset:
     dataset = Dataset.open(arguments.folder, labels=arguments.labels)
     if arguments.unlabelled is not None:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
-    for note in dataset.notes:
-        talk(note)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or os.environ.get("RANK", "0") == "0":
+        for note in dataset.notes:  # said once, however many processes of torchrun train together
+            talk(note)
     return dataset
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unet_gui import __version__, interrupt
+from unet_gui import __version__, cli_progress, interrupt
 from unet_gui.cli import main
 from unet_gui.core.cv import cv2
 from unet_gui.core.sample import write_sample
@@ -150,6 +150,17 @@ def test_what_no_training_can_do_is_said_before_anything_is_read(
     assert said in told
     assert "Traceback" not in told
     assert "left out" not in told  # no image was tried
+
+
+def test_a_look_at_many_images_is_told_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert list(cli_progress.looked_through([1, 2, 3])) == [1, 2, 3]
+    assert capsys.readouterr().err == "", "nobody has waited"
+    monkeypatch.setattr(cli_progress, "LONG_SECONDS", -1)
+    assert list(cli_progress.looked_through([1, 2, 3])) == [1, 2, 3]
+    assert capsys.readouterr().err == "Looking at 3 images …\n"
+    monkeypatch.setattr(interrupt, "_heard", True)
+    with pytest.raises(KeyboardInterrupt):
+        list(cli_progress.looked_through([1, 2, 3]))
 
 
 @pytest.mark.parametrize(("rank", "said"), [("0", 1), ("1", 0)])

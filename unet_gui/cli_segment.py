@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unet_gui.cli_progress import talk
+from unet_gui.cli_progress import looked_through, talk
 from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import UserError
 from unet_gui.core.listing import real_path
@@ -33,7 +33,7 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     inputs = _without_results(list(_once(_inputs(arguments.images))), arguments.out)
     precious = _never_written(arguments.images, [path for path, _ in inputs])
     most, among = 1, False
-    for path, relative in inputs:
+    for path, relative in looked_through(inputs):
         pages, channels = _pages_and_channels(path)
         most = max(most, channels)
         # masks of a stack stay together in a stack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import struct
@@ -39,6 +40,7 @@ def _alike(x: float, y: float) -> bool:
     return abs(x - y) <= 0.01 * abs(x)
 
 
+@functools.cache
 def _tifffile() -> Any:
     """Import tifffile when the first TIFF comes; what it would log reaches the person as an `ImageError`."""
     import tifffile
@@ -164,7 +166,8 @@ class TiffPages:
             planes = int(np.prod(stack.shape)) // max(1, int(np.prod(tif.pages[0].shape)))
             if planes > 1 and stack.dataoffset is not None:
                 return _Places(where, numbers, planes)
-        if any(self._at(place, numbers).is_reduced for place in where[1:2] + where[-1:]):  # to look at all takes long
+        ends = where[1:2] + where[-1:] if len(where) > 1 else ()  # to look at all takes long
+        if any(self._at(place, numbers).is_reduced for place in ends):
             full = array("Q", (place for place in where if not self._at(place, numbers).is_reduced))
             where = full or where[:1]
         return _Places(where, numbers)

@@ -444,6 +444,7 @@ def importing(
             return _import_one(dataset, importer, ref, stack)
 
         yield from _each(dataset, take, result)
+        yield from (_counted(result, Outcome.of(*one)) for one in importer.broken)
         # of a stack also pages that it does not have
         importer.unmatched += [
             f"{name} (each page of a stack has one of its own)" if key in stacks else name
@@ -451,11 +452,7 @@ def importing(
             if key not in asked
         ]
         if not result.done and not result.failed:
-            hint = f"Files must be called like the images; say what they have behind that{options.using('suffix')}."
-            if importer.unmatched:
-                hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
-            said = "holds nothing for the images of this folder."
-            raise UserError(said, source, hint, ", ".join(importer.unmatched[:20]))
+            raise _nothing_to_read(dataset, importer)
         if result.done:
             dataset.save()  # what values and names mean must not be guessed the next time
     finally:
@@ -466,6 +463,15 @@ def importing(
         result.notes.append(f"New classes: {_some(importer.book.added)}.")
     if importer.unmatched:
         result.notes.append(f"Not in this folder: {_some(importer.unmatched)}.")
+
+
+def _nothing_to_read(dataset: Dataset, importer: Importer) -> UserError:
+    """Return the error for a source that has nothing for any image."""
+    hint = f"Files must be called like the images; say what they have behind that{importer.options.using('suffix')}."
+    if importer.unmatched:
+        hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
+    unmatched = ", ".join(importer.unmatched[:20])
+    return UserError("holds nothing for the images of this folder.", importer.source, hint, unmatched)
 
 
 def _some(names: Sequence[str]) -> str:

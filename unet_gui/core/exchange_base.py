@@ -318,6 +318,8 @@ class Importer(ABC):
         What the person should know.
     unmatched : list of str
         What the source holds for images that are not in the folder.
+    broken : list of (str, UserError)
+        Parts of the source that cannot be read, and the image that they are for, which may have others.
     names : dict of str to str
         What the source calls the images that it has something for, by `ImageRef.key`.
     known : list of ClassInfo
@@ -330,6 +332,7 @@ class Importer(ABC):
         self.book = ClassBook(dataset, options.background != "none")
         self.notes: list[str] = []
         self.unmatched: list[str] = []
+        self.broken: list[tuple[str, UserError]] = []
         self.names: dict[str, str] = {}
         self._told_rest: int | None = None
 

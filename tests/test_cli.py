@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unet_gui import __version__, interrupt
+from unet_gui import __version__, cli_progress, interrupt
 from unet_gui.cli import main
 from unet_gui.core.cv import cv2
 from unet_gui.core.sample import write_sample
@@ -152,6 +152,30 @@ def test_what_no_training_can_do_is_said_before_anything_is_read(
     assert "left out" not in told  # no image was tried
 
 
+def test_a_look_at_many_images_is_told_and_can_be_stopped(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    assert list(cli_progress.looked_through([1, 2, 3])) == [1, 2, 3]
+    assert capsys.readouterr().err == "", "nobody has waited"
+    monkeypatch.setattr(cli_progress, "LONG_SECONDS", -1)
+    assert list(cli_progress.looked_through([1, 2, 3])) == [1, 2, 3]
+    assert capsys.readouterr().err == "Looking at 3 images …\n"
+    monkeypatch.setattr(interrupt, "_heard", True)
+    with pytest.raises(KeyboardInterrupt):
+        list(cli_progress.looked_through([1, 2, 3]))
+
+
+@pytest.mark.parametrize(("rank", "said"), [("0", 1), ("1", 0)])
+def test_of_several_processes_one_tells_how_labels_are_stored(
+    rank: str, said: int, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    shutil.copytree(sample / "image", tmp_path / "x/image")
+    shutil.copytree(sample / "label", tmp_path / "x/label")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr("unet_gui.engine.train.train", lambda *_: (event for event in ()))
+    assert main(["train", str(tmp_path / "x"), "--out", str(tmp_path / "m.safetensors")]) == 0
+    assert capsys.readouterr().err.count("Labels: ") == said
+
+
 def test_what_is_named_twice_is_segmented_once(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:
     names = [str(sample), str(sample / "image"), str(sample / "image" / "00.png")]
     assert main(["segment", *names, "--model", str(model), "--out", str(tmp_path)]) == 0
@@ -227,10 +251,15 @@ def test_bad_images_are_named_and_the_rest_goes_on(sample: Path, model: Path, tm
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.png").write_text("not a picture")
     (folder / "folder.png").mkdir()
+    odd = []
+    if sys.platform != "win32":  # links need rights there
+        (folder / "loop.png").symlink_to("loop.png")
+        os.mkfifo(folder / "pipe.png")
+        odd = ["loop.png", "pipe.png"]
     assert main(["segment", str(folder), "--model", str(model), "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr()
-    assert said.out.startswith("1 segmented, 0 already up to date, 4 failed")
-    for name in ("short.png", "empty.png", "text.png", "folder.png"):
+    assert said.out.startswith(f"1 segmented, 0 already up to date, {4 + len(odd)} failed")
+    for name in ("short.png", "empty.png", "text.png", "folder.png", *odd):
         assert name in said.err
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.png"]
 
@@ -334,6 +363,33 @@ def test_a_name_that_the_terminal_cannot_show(sample: Path, model: Path, tmp_pat
         assert told.returncode == 0, told.stderr
     done = [json.loads(line) for line in told.stdout.decode("ascii").splitlines()]
     assert any("细胞.png" in str(event) for event in done)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes what is said")
+def test_nobody_hears_what_is_said(sample: Path, model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "unet_gui", "segment", str(sample), "--model", str(model), "--out", "o"]
+    done = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+    assert len(list((tmp_path / "o").iterdir())) == 5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_log_that_cannot_be_written_stops_nothing(sample: Path, model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "unet_gui", "segment", str(sample), "--model", str(model), "--out", "o"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=tmp_path, stderr=full, check=False)
+    assert done.returncode == 0
+    assert len(list((tmp_path / "o").iterdir())) == 5
+
+
+def test_a_system_that_knows_no_other_letters(sample: Path, model: Path, tmp_path: Path) -> None:
+    image = tmp_path / "细胞.png"
+    image.write_bytes((sample / "image/00.png").read_bytes())
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "unet_gui", "segment", str(image), "--model", str(model), "--out", "o"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "o").iterdir()] == ["细胞.png"]
 
 
 def test_memory_that_runs_out_in_a_training_is_said(

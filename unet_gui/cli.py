@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    _fill_streams()
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end the work
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -70,6 +71,16 @@ def _run(argv: Sequence[str] | None) -> int:
         return INTERRUPTED
     except OSError as error:
         return _in_words(error, getattr(arguments, "verbose", False))
+
+
+def _fill_streams() -> None:
+    """Let what is said go nowhere where there is nobody to hear it: closed (``2>&-``), or a system without console.
+
+    The numbers 0 to 2 are taken then, too: else a mask that is written could have one, and be talked into.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 - to the end
 
 
 def _in_words(error: OSError, verbose: bool) -> int:
@@ -131,8 +142,9 @@ def _open_dataset(arguments: argparse.Namespace) -> Dataset:
     dataset = Dataset.open(arguments.folder, labels=arguments.labels)
     if arguments.unlabelled is not None:
         dataset.set_encoding(dataset.encoding.with_unlabelled(arguments.unlabelled))
-    for note in dataset.notes:
-        talk(note)
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or os.environ.get("RANK", "0") == "0":
+        for note in dataset.notes:  # said once, however many processes of torchrun train together
+            talk(note)
     return dataset
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unet_gui import interrupt
 from unet_gui.core.text import in_words
@@ -17,11 +19,32 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 5.0
 """Time between two lines about validation."""
+LONG_SECONDS = 1.0
+"""Time after which somebody wants to know what the program does."""
+
+T = TypeVar("T")
 
 
 def talk(text: str) -> None:
-    """Say something to the person, not to the program behind a pipe."""
-    print(in_words(text), file=sys.stderr, flush=True)
+    """Say something to the person, not to the program behind a pipe. Where that cannot be said, the work goes on."""
+    try:
+        print(in_words(text), file=sys.stderr, flush=True)
+    except OSError:  # the disk of a log is full, or its reader has gone
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - what was not written is not tried again at the end
+
+
+def looked_through(images: Sequence[T]) -> Iterator[T]:
+    """Hand on images one by one; say so where that takes long, and stop at an interrupt."""
+    from tqdm import tqdm
+
+    started, told = time.monotonic(), sys.stderr.isatty()
+    options: dict[str, Any] = {"unit": "image", "dynamic_ncols": True, "leave": False, "disable": not told}
+    for image in tqdm(images, "looking at the images", delay=LONG_SECONDS, **options):
+        interrupt.check()
+        if not told and time.monotonic() - started > LONG_SECONDS:
+            told = True
+            talk(f"Looking at {len(images)} images …")
+        yield image
 
 
 class Progress:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unet_gui.cli_progress import talk
+from unet_gui.cli_progress import looked_through, talk
 from unet_gui.core.atomic import must_be_folder
 from unet_gui.core.errors import UserError
+from unet_gui.core.listing import real_path
 
 if TYPE_CHECKING:
     from unet_gui.engine.recipe import SegmentItem
@@ -32,7 +33,7 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     inputs = _without_results(list(_once(_inputs(arguments.images))), arguments.out)
     precious = _never_written(arguments.images, [path for path, _ in inputs])
     most, among = 1, False
-    for path, relative in inputs:
+    for path, relative in looked_through(inputs):
         pages, channels = _pages_and_channels(path)
         most = max(most, channels)
         # masks of a stack stay together in a stack
@@ -47,10 +48,10 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
                 continue
             if taken.setdefault(_same_file(written), path) is not path:
                 raise UserError("Several results would be one file.", written, "Segment these images one by one.")
-            if written.resolve() in precious:
-                what = precious[written.resolve()]
+            if real_path(written) in precious:
+                what = precious[real_path(written)]
                 raise UserError(f"The result would overwrite {what}.", written, "Choose another folder with --out.")
-        beside = not arguments.suffix and out.parent.resolve() == path.parent.resolve()
+        beside = not arguments.suffix and real_path(out.parent) == real_path(path.parent)
         among = among or (beside and not out.exists())
         if beside and out.exists() and not arguments.overwrite:
             raise UserError(
@@ -131,8 +132,8 @@ def _without_results(inputs: list[tuple[Path, Path]], out: Path) -> list[tuple[P
     """Leave out what an earlier run has written among the images, and say so."""
     from unet_gui.core.store import maker_of
 
-    place = out.resolve()
-    inside = [path for path, _ in inputs if path.resolve().is_relative_to(place)]
+    place = real_path(out)
+    inside = [path for path, _ in inputs if real_path(path).is_relative_to(place)]
     masks = {path for path in inside if maker_of(path)}
     bare = {path.with_suffix("") for path in masks}
     maps = {path for path in inside for end in MAPS if path.with_name(path.name.removesuffix(end)) in bare}
@@ -166,12 +167,12 @@ def _never_written(names: Iterable[str], inputs: Iterable[Path]) -> dict[Path, s
     """Return the files that no result may replace, and what they are: the images, and labels of folders of images."""
     from unet_gui.core.project import Dataset
 
-    precious = {path.resolve(): "an image" for path in inputs}
+    precious = {real_path(path): "an image" for path in inputs}
     for name in names:
         if Path(name).is_dir():
             dataset = Dataset.open(Path(name))
             labels = (dataset.label_path(ref) for ref in dataset.images if dataset.has_label(ref))
-            precious |= {path.resolve(): "a label" for path in labels}
+            precious |= {real_path(path): "a label" for path in labels}
     return precious
 
 

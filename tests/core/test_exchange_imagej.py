@@ -139,6 +139,27 @@ def test_a_damaged_zip_of_a_stack_is_told_once(tmp_path: Path) -> None:
     assert not any("Not in this folder" in note for note in result.notes)
 
 
+def test_a_damaged_roi_is_named_and_the_rest_is_imported(tmp_path: Path) -> None:
+    dataset = stack(tmp_path)
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in/s.zip", "w") as archive:
+        for n, one in enumerate([roi(x=2, position=1), roi(x=9, position=2), roi(x=16, position=3)]):
+            archive.writestr(f"{n}.roi", one.tobytes()[: 30 if n == 1 else None])
+    result = import_labels(dataset, tmp_path / "in", "imagej")
+    assert (result.done, lefts(dataset)) == (2, {0: [2], 2: [16]})
+    ((key, reason),) = result.failed
+    assert (key, "s.zip/1.roi" in reason.replace("\\", "/")) == ("s.tif", True)
+
+
+def test_a_damaged_zip_of_a_stack_leaves_pages_that_have_their_own(tmp_path: Path) -> None:
+    dataset = stack(tmp_path)
+    zipped(tmp_path / "in/s.0001_RoiSet.zip", roi(x=2, position=2))
+    (tmp_path / "in/s_RoiSet.zip").write_bytes(b"no zip")
+    result = import_labels(dataset, tmp_path / "in", "imagej")
+    assert (result.done, lefts(dataset)) == (1, {1: [2]})
+    assert [key for key, _ in result.failed] == ["s.tif"]
+
+
 def test_the_name_that_old_imagej_gave_says_the_slice(tmp_path: Path) -> None:
     dataset = stack(tmp_path)
     zipped(tmp_path / "in/s.zip", roi("0003-0005-0004"), roi("0002-0005-0004-1", 9))

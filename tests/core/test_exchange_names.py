@@ -89,15 +89,19 @@ def test_what_is_for_a_stack_and_none_of_its_pages_is_named(tmp_path: Path, kind
 
 
 @pytest.mark.parametrize("kind", ["index", "instances", "tiff16", "labelme", "yolo", "imagej", "coco", "masks"])
-@pytest.mark.parametrize("name", ["s.0001.png", "S.0001.PNG"])
-def test_a_page_and_an_image_that_is_called_like_it_are_two(tmp_path: Path, kind: str, name: str) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [("s.0001.png",), ("S.0001.PNG",), ("s.0001.png", "s.tif.0001.png"), ("s.png", "s.tif.0001.png", "s.0001.png")],
+)
+def test_a_page_and_an_image_that_is_called_like_it_are_two(tmp_path: Path, kind: str, names: tuple[str, ...]) -> None:
     if kind == "imagej":
         pytest.importorskip("roifile")
     dataset = stack(tmp_path)
-    (dataset.root / name).write_bytes(png.encode(np.full(SIZE, 7, np.uint8)))
+    for name in names:
+        (dataset.root / name).write_bytes(png.encode(np.full(SIZE, 7, np.uint8)))
     dataset = Dataset.open(dataset.root)
     refs = [ref for file in dataset.images for ref in dataset.expand(file)]
-    assert {ref.key for ref in refs} == {name, "s.tif#0", "s.tif#1", "s.tif#2"}
+    assert {ref.key for ref in refs} == {*names, "s.tif#0", "s.tif#1", "s.tif#2"}
     labels = {}
     for n, ref in enumerate(refs):
         labels[ref] = np.zeros(SIZE, np.uint8)
@@ -105,11 +109,11 @@ def test_a_page_and_an_image_that_is_called_like_it_are_two(tmp_path: Path, kind
         dataset.save_label(ref, labels[ref])
     for overwrite in (False, True):
         result = export(dataset, kind, tmp_path / "out", ExportOptions(only_labels=True, overwrite=overwrite))
-        assert (result.done, result.failed) == (4, [])
+        assert (result.done, result.failed) == (len(refs), [])
     for ref in refs:
         dataset.save_label(ref, np.full(SIZE, 255, np.uint8))
     result = import_labels(dataset, tmp_path / "out", kind, ImportOptions(overwrite=True))
-    assert (result.done, result.failed) == (4, [])
+    assert (result.done, result.failed) == (len(refs), [])
     for ref in refs:
         label = dataset.load_label(ref)
         assert label is not None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,6 +99,16 @@ def test_bytes_survive_and_damage_is_noticed():
     for wrong in (b"", data[:30], data[:-1], data + b"x", b"XXXX" + data[4:], data[:200] + b"\0\0\0\0" + data[204:]):
         with pytest.raises(ValueError, match="not a recorded change"):
             Delta.from_bytes(wrong)
+
+
+def test_a_damaged_tile_cannot_fill_the_memory():
+    much = zlib.compress(bytes(200_000_000))
+    head = Delta("", (300, 300), Rect(0, 0, 9, 9), {(0, 0): much}).to_bytes()
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="not a recorded change"):
+        Delta.from_bytes(head)
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
 
 
 def test_undo_of_nothing_changes_nothing():

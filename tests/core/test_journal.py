@@ -162,6 +162,16 @@ def test_a_file_cut_anywhere_is_read_up_to_the_cut(
     shutil.rmtree(folder)
 
 
+def test_a_change_of_another_size_than_its_label_is_no_change(writer: Writer) -> None:
+    small, large = LabelImage.unlabelled((64, 64)), LabelImage.unlabelled((65, 64))
+    before = small.ids.copy()
+    writer.journal.base("a", small.shape, checksum(before))
+    writer.journal.edit("a", 0, paint(small, 0, 0, 9, 9, 1))
+    writer.journal.edit("a", 1, paint(large, 0, 0, 9, 9, 1))
+    writer.journal.flush()
+    np.testing.assert_array_equal(read_journal(writer.journal.path)["a"].apply(before), small.ids)
+
+
 def test_set_aside_keeps_what_is_unsaved(tmp_path: Path) -> None:
     labels = LabelImage.unlabelled((64, 64))
     for n in range(2):

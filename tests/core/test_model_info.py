@@ -116,6 +116,17 @@ def damaged(good: bytes) -> dict[str, bytes]:
         "nested without end": struct.pack("<Q", 200000) + b"[" * 200000,
         "text": b"hello, this is a text and not a model\n" * 5,
         "zeros": bytes(500),
+        **{
+            entry: struct.pack("<Q", len(entry) + 6) + f'{{"w":{entry}}}'.encode() + bytes(100)
+            for entry in (
+                '{"dtype": "F32", "shape": null, "data_offsets": [0, 48]}',
+                '{"dtype": "F32", "data_offsets": [0, 48]}',
+                '{"dtype": "F32", "shape": [3, true], "data_offsets": [0, 48]}',
+                '{"dtype": "F32", "shape": [9999999999, 4], "data_offsets": [0, 48]}',
+                '{"dtype": "F32", "shape": [3, 4], "data_offsets": [0, "48"]}',
+                '{"dtype": "F32", "shape": [3, 4], "data_offsets": [48]}',
+            )
+        },
     }
 
 
@@ -127,7 +138,7 @@ def test_a_damaged_file_is_refused_in_words(tmp_path: Path, kind: str) -> None:
     with pytest.raises(ModelError) as caught:
         read_model_info(path)
     assert caught.value.path == str(path)
-    assert caught.value.message
+    assert "damaged" in caught.value.message or "cut off" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -143,6 +154,9 @@ def test_a_damaged_file_is_refused_in_words(tmp_path: Path, kind: str) -> None:
         ' "offsets": [1, 2, 3]}',
         '{"arch": 5, "classes": [{"id": 0, "name": "", "color": "#000000"}], "channels": 1, "normalisation": {},'
         ' "offsets": []}',
+        INFO.to_metadata()[METADATA_KEY].replace('"channels": 1', '"channels": Infinity'),
+        INFO.to_metadata()[METADATA_KEY].replace('"epochs": 12', '"plan": null'),
+        INFO.to_metadata()[METADATA_KEY].replace('"epochs": 12', '"chosen_on": [["a.png"]]'),
     ],
 )
 def test_a_description_without_sense_is_refused(tmp_path: Path, text: str) -> None:

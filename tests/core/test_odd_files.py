@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -15,19 +16,42 @@ from tests.core.files import images
 from unet_gui.core import journal as journal_module
 from unet_gui.core import png
 from unet_gui.core.encoding import pack_colors
-from unet_gui.core.errors import LabelError, ProjectError, UserError
+from unet_gui.core.errors import ImageError, LabelError, ProjectError, UserError
 from unet_gui.core.exchange import mask_of
-from unet_gui.core.images import ImageRef, image_info, open_image
+from unet_gui.core.images import ImageRef, image_info, open_image, thumbnail
 from unet_gui.core.journal import read_journal
 from unet_gui.core.metrics import evaluate_folders
+from unet_gui.core.model_info import read_model_info
 from unet_gui.core.project import Dataset, Status
-from unet_gui.core.store import BINARY, INDEX, read_label, read_raw, write_label
+from unet_gui.core.store import BINARY, INDEX, maker_of, read_label, read_raw, write_label
 from unet_gui.core.undo_file import read_undo
 
 ONES = np.ones((20, 30), np.uint8)
 
 
 # --- places
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes among the files of Windows")
+def test_a_pipe_with_a_pictures_name_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    root = images(tmp_path / "x", "a.png", "b.png", "c.tif")
+    (root / "labels").mkdir()
+    for name in ("a.png", "c.tif", "labels/a.png", "labels/b.png", "labels/c.tif", "m.safetensors"):
+        (root / name).unlink(missing_ok=True)
+        os.mkfifo(root / name)
+    dataset = Dataset.open(root)
+    for ref in dataset.images:
+        if ref.rel != "b.png":
+            for read in (lambda ref=ref: dataset.open_image(ref), lambda ref=ref: thumbnail(root / ref.rel)):
+                with pytest.raises(ImageError, match="a pipe or a device, not a picture"):
+                    read()
+        for read in (dataset.status, lambda ref: dataset.load_label(ref, (20, 30))):
+            with pytest.raises(LabelError, match="a pipe or a device"):
+                read(ref)
+    with pytest.raises(UserError, match="a pipe or a device, not a model"):
+        read_model_info(root / "m.safetensors")
+    assert maker_of(root / "labels/a.png") == ""
+    assert maker_of(root / "labels/c.tif") == ""
 
 
 def test_labels_never_go_among_the_images(tmp_path: Path) -> None:

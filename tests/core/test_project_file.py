@@ -60,6 +60,8 @@ BAD = {
     "absolute": '{"version": 1, "labels": "/etc"}',
     "drive": '{"version": 1, "labels": "C:\\\\Users"}',
     "share": '{"version": 1, "labels": "\\\\\\\\server\\\\share"}',
+    "too long": '{"version": 1, "labels": "' + "x" * 5000 + '"}',
+    "no text": '{"version": 1, "labels": "\\ud800"}',
     "backslashes": '{"version": 1, "labels": "..\\\\elsewhere"}',
 }
 

@@ -20,7 +20,16 @@ from unet_gui.core.palette import default_classes
 from unet_gui.core.planes import WaitingPlanes
 from unet_gui.core.store import BINARY, INDEX, read_label
 from unet_gui.engine.device import pick_device
-from unet_gui.engine.events import Event, ImageDone, ImageFailed, SegmentFinished, SegmentStarted, TileDone, Warned
+from unet_gui.engine.events import (
+    Event,
+    ImageDone,
+    ImageFailed,
+    SegmentFinished,
+    SegmentStarted,
+    Tick,
+    TileDone,
+    Warned,
+)
 from unet_gui.engine.model import Model
 from unet_gui.engine.normalise import Normalisation
 from unet_gui.engine.predict import Predictor, run
@@ -123,6 +132,17 @@ def test_stopping_leaves_whole_files_and_no_thread(pictures: list[Path], tmp_pat
     last = finish(list(segment(items, config)))
     assert last.done + last.skipped == 4
     assert last.skipped == len(out)
+
+
+def test_a_look_at_many_images_can_be_stopped(
+    pictures: list[Path], tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[SegmentItem] = []
+    monkeypatch.setattr(segment_module, "is_up_to_date", lambda item, *_: looked_at.append(item))
+    events = segment(items_for(pictures, tmp_path / "out"), SegmentConfig(tiny_model, device="cpu"))
+    assert [type(next(events)) for _ in range(3)] == [SegmentStarted, Tick, Tick]
+    events.close()
+    assert len(looked_at) == 2
 
 
 def test_small_images_together_are_as_each_alone(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:

@@ -21,7 +21,7 @@ from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.journal import CURRENT, Journal, Unsaved, keep_only, read_journal, refuse, set_aside
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.listing import TIFF_SUFFIXES
+from unet_gui.core.listing import TIFF_SUFFIXES, real_path
 from unet_gui.core.project import Dataset
 from unet_gui.core.store import Encoding
 
@@ -94,8 +94,8 @@ def open_folder(
     folder = path.parent if path.is_file() else path
     dataset = listed or open_dataset(path, labels, state)
     if path.is_file():
-        name = path.resolve()
-        wanted = next((ref for ref in dataset.images if dataset.image_path(ref).resolve() == name), None)
+        name = real_path(path)
+        wanted = next((ref for ref in dataset.images if real_path(dataset.image_path(ref)) == name), None)
     else:
         last = ImageRef.parse(first)
         wanted = next((ref for ref in dataset.images if ref.rel == last.rel), None)

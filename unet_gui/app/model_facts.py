@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 from unet_gui.app.messages import Message
 from unet_gui.app.panels.model import ModelFacts
 from unet_gui.core.errors import UserError
-from unet_gui.core.model_info import RUNNING, looks_like_torch_file, read_model_info, unfinished
+from unet_gui.core.model_info import RUNNING, looks_like_torch_file, read_model_info, unfinished, weight_count
 
 SCORE_NAMES = {"rand": "Rand F", "dice": "Dice"}
 
@@ -63,12 +61,11 @@ def facts_of(path: Path) -> ModelFacts:
     if path.suffix == ".pth" or (path.suffix != ".safetensors" and looks_like_torch_file(path)):
         return ModelFacts(path, path.name, "tutorial")
     try:
-        info = read_model_info(path)
+        info, weights = read_model_info(path), weight_count(path)
     except UserError as error:
         return ModelFacts(path, name, problem=Message.of(error).text)
     state = unfinished(path, info) if info.trained.get("state") == RUNNING else ""  # who stopped one knows
     kind = info.recipe or "model"
-    weights = _weights(path)
     if weights:
         kind += f" · {weights / 1e6:.2f} M"
     score, images = info.score.get("value"), info.trained.get("chosen_on", ())
@@ -76,7 +73,7 @@ def facts_of(path: Path) -> ModelFacts:
     if "chosen_on" in info.trained:
         caution = caution_of(images, info.trained.get("learned_from", ()), bool(info.trained.get("strokes")))
     plan = tuple(str(line) for line in info.trained.get("plan", ()))
-    if not isinstance(score, (int, float)) or not math.isfinite(score):
+    if not isinstance(score, (int, float)) or not 0 <= score <= 1:
         return ModelFacts(path, name, kind, plan=plan, caution="" if images else caution, state=state)
     score_name = str(info.score.get("name", "score"))
     validation = f"Validation ({count_of(len(images))})" if images else "Validation"
@@ -102,13 +99,6 @@ def caution_of(chosen_on: Sequence[str], learned_from: Sequence[str], strokes: b
     if strokes:
         return f"From strokes of {where}: a rough guide."
     return f"From {where}: a rough guide." if len(chosen_on) == 1 else ""
-
-
-def _weights(path: Path) -> int:
-    """Return the number of weights from the shapes in the file's header."""
-    with open(path, "rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
 
 
 def count_of(count: int) -> str:

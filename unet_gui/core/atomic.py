@@ -128,7 +128,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
 
 def _beside(path: Path) -> Path:
     """Return a new name in the same folder; see `is_half`. Systems count a name's bytes, at most 255 of them."""
-    name = path.name.encode("utf-8", "surrogateescape")[:200].decode("utf-8", "ignore")
+    name = os.fsencode(path.name)[:200].decode(sys.getfilesystemencoding(), "ignore")
     return path.parent / f".{name}.{uuid.uuid4().hex[:8]}.tmp"
 
 

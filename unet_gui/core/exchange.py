@@ -38,6 +38,7 @@ from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
 from unet_gui.core.headers import explained, is_turned
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.listing import real_path
 from unet_gui.core.measure import CsvExporter
 from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.project import Dataset, Status
@@ -303,7 +304,7 @@ def exporting(
 ) -> Iterator[Outcome]:
     """Do what `export` does, image by image; `result` is filled on the way and complete at the end."""
     for taken in (dataset.label_root, dataset.image_root):
-        if out.resolve() == taken.resolve():
+        if real_path(out) == real_path(taken):
             raise UserError("is where the folder's own pictures or labels are.", out, "Export to another folder.")
     exporter = EXPORTERS[kind](dataset, out, options)
     must_be_folder(out)
@@ -449,6 +450,7 @@ def importing(
             return _import_one(dataset, importer, ref, stack)
 
         yield from _each(dataset, take, result)
+        yield from (_counted(result, Outcome.of(*one)) for one in importer.broken)
         # of a stack also pages that it does not have
         importer.unmatched += [
             f"{name} (each page of a stack has one of its own)" if key in stacks else name
@@ -456,11 +458,7 @@ def importing(
             if key not in asked
         ]
         if not result.done and not result.failed:
-            hint = f"Files must be called like the images; say what they have behind that{options.using('suffix')}."
-            if importer.unmatched:
-                hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
-            said = "holds nothing for the images of this folder."
-            raise UserError(said, source, hint, ", ".join(importer.unmatched[:20]))
+            raise _nothing_to_read(dataset, importer)
         if result.done:
             dataset.save()  # what values and names mean must not be guessed the next time
     finally:
@@ -471,6 +469,15 @@ def importing(
         result.notes.append(f"New classes: {_some(importer.book.added)}.")
     if importer.unmatched:
         result.notes.append(f"Not in this folder: {_some(importer.unmatched)}.")
+
+
+def _nothing_to_read(dataset: Dataset, importer: Importer) -> UserError:
+    """Return the error for a source that has nothing for any image."""
+    hint = f"Files must be called like the images; say what they have behind that{importer.options.using('suffix')}."
+    if importer.unmatched:
+        hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
+    unmatched = ", ".join(importer.unmatched[:20])
+    return UserError("holds nothing for the images of this folder.", importer.source, hint, unmatched)
 
 
 def _some(names: Sequence[str]) -> str:

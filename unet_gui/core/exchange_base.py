@@ -31,7 +31,7 @@ from unet_gui.core.listing import must_be_readable, natural_key
 from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, default_classes, distinct, folded
 from unet_gui.core.project import Dataset
-from unet_gui.core.text import utf8
+from unet_gui.core.text import json_lines, utf8
 
 Ids = NDArray[np.uint8]
 
@@ -210,7 +210,9 @@ class Exporter(ABC):
         """Return an image's file: its label's relative path with this suffix, a page with its number if not `whole`."""
         stem, page = self._stem(ref), "" if ref.page is None or whole else f".{ref.page:04d}"
         if page and same_name(stem + page) in self._stems:
-            stem = ref.rel  # s.0001 is an image itself, so page 1 of s.tif is s.tif.0001
+            stem = ref.rel  # s.0001 is an image itself, so page 1 of s.tif is s.tif.0001, or s.tif.00001
+            while same_name(stem + page) in self._stems or (len(page) == 5 and same_name(stem) in self._stems):
+                page = f".0{page[1:]}"
         return self.out / folder / f"{stem}{page}{suffix}"
 
     @cached_property
@@ -235,7 +237,7 @@ class Exporter(ABC):
 
     def write_json(self, path: Path, data: Any) -> None:
         """Write one image's file as JSON, an entry of a list in a line."""
-        self.write(path, utf8(_json_lines(data)))
+        self.write(path, utf8(json_lines(data)))
 
     def lose_unlabelled(self, ids: Ids, becomes: str) -> None:
         """Count unlabelled pixels that the format has no place for; the first time, say what they become."""
@@ -318,6 +320,8 @@ class Importer(ABC):
         What the person should know.
     unmatched : list of str
         What the source holds for images that are not in the folder.
+    broken : list of (str, UserError)
+        Parts of the source that cannot be read, and the image that they are for, which may have others.
     names : dict of str to str
         What the source calls the images that it has something for, by `ImageRef.key`.
     known : list of ClassInfo
@@ -330,6 +334,7 @@ class Importer(ABC):
         self.book = ClassBook(dataset, options.background != "none")
         self.notes: list[str] = []
         self.unmatched: list[str] = []
+        self.broken: list[tuple[str, UserError]] = []
         self.names: dict[str, str] = {}
         self._told_rest: int | None = None
 
@@ -467,19 +472,6 @@ def paint(label: Ids, rings: Sequence[Any], class_id: int) -> int:
     rect, inside = fill(rings, (label.shape[0], label.shape[1]))
     label[rect.slices][inside] = class_id
     return int(inside.sum())
-
-
-def _json_lines(data: dict[str, Any]) -> str:
-    """Return JSON with a line for each entry of its lists: a person can read it, and it is quicker than indented."""
-
-    def text(value: Any) -> str:
-        return json.dumps(value, ensure_ascii=False)
-
-    parts = []
-    for name, value in data.items():
-        lines = ",\n".join(map(text, value)) if isinstance(value, list) else ""
-        parts.append(f"{text(name)}: " + (f"[\n{lines}\n]" if lines else text(value)))
-    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def read_json(path: Path) -> Any:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from unet_gui.core.encoding import UNLABELLED
-from unet_gui.core.errors import LabelError
+from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.exchange_base import (
     REST,
     Exporter,
@@ -177,9 +179,19 @@ def _comment(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             said = json.loads(archive.comment or b"{}")
-    except ValueError:  # somebody else's
+    except (ValueError, zipfile.BadZipFile):  # somebody else's, or damaged
         return {}
     return said if isinstance(said, dict) else {}
+
+
+@contextlib.contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file sets off into words."""
+    try:
+        with understood(path, "ROI"):
+            yield
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
+        raise LabelError("is not a ROI file that can be understood.", path, details=repr(error)) from error
 
 
 class ImagejImporter(Importer):
@@ -215,7 +227,7 @@ class ImagejImporter(Importer):
             self._open_stack(ref)
             rois, said = self._pages[ref.page or 0], self._said
         else:
-            rois, said = self._rois(own), _comment(own)
+            rois, said = self._rois(own, ref.key), _comment(own)
             self._tell_own(ref, own, rois)
         with understood(path, "ROI"):
             found = [(self._class_of(roi.name), self._piece(roi, shape)) for roi in rois]
@@ -227,27 +239,32 @@ class ImagejImporter(Importer):
             label[rect.slices][mask] = ids[name]
         return label
 
-    def _rois(self, path: Path) -> list[Any]:
-        try:
-            with understood(path, "ROI"):
-                return self._in_zip(path) if path.suffix.lower() == ".zip" else [self._roifile.roiread(path)]
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
-            raise LabelError("is not a ROI file that can be understood.", path, details=repr(error)) from error
+    def _rois(self, path: Path, key: str) -> list[Any]:
+        """Return the ROIs of a file; what is damaged in a zip is named as failed for the image of this key."""
+        with _understood(path):
+            return self._in_zip(path, key) if path.suffix.lower() == ".zip" else [self._roifile.roiread(path)]
 
-    def _in_zip(self, path: Path) -> list[Any]:
+    def _in_zip(self, path: Path, key: str) -> list[Any]:
         """Return the ROIs in a zip; old ones have no name of their own, but that of their file."""
-        rois = []
+        rois: list[Any] = []
+        broken: list[tuple[str, UserError]] = []
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 called = PurePosixPath(name)
                 if called.suffix.lower() != ".roi" or called.name.startswith("."):  # macOS adds files to what it packs
                     continue
-                with archive.open(name) as file:
-                    roi = self._roifile.ImagejRoi.frombytes(file.read(_MOST_BYTES))
+                try:
+                    with _understood(path / name), archive.open(name) as file:
+                        roi = self._roifile.ImagejRoi.frombytes(file.read(_MOST_BYTES))
+                        roi.coordinates(multi=True)
+                except LabelError as error:
+                    broken.append((key, error))
+                    continue
                 roi.name = roi.name or called.stem
                 rois.append(roi)
             if archive.namelist() and not rois:
                 raise ValueError("no ROI among its files")
+        self.broken += broken
         return rois
 
     def _open_stack(self, ref: ImageRef) -> None:
@@ -259,7 +276,12 @@ class ImagejImporter(Importer):
         count = len(self.dataset.expand(ImageRef(ref.rel)))
         positions = StackPositions(self.dataset.image_path(ref), count)
         pages: dict[int, list[Any]] = {}
-        for roi in self._rois(path):
+        try:
+            rois = self._rois(path, ref.rel)
+        except LabelError as error:  # pages may have files of their own
+            self.broken.append((ref.rel, error))
+            rois = []
+        for roi in rois:
             position = _position_of(roi)
             meant = positions.pages_of(position)
             if not meant:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -45,11 +46,30 @@ def open_error(path: str | os.PathLike[str], error: OSError, what: str = "pictur
     if os.path.isdir(path):
         hint = "Name the .safetensors file." if what == "model" else "Rename or remove it."
         return ImageError(f"is a folder, not a {what}.", path, hint, details)
+    if isinstance(error, NotAFile):
+        return ImageError(f"is a pipe or a device, not a {what}.", path, "Rename or remove it.", details)
     if isinstance(error, FileNotFoundError):
         return ImageError("is not there.", path, "It may have been moved, renamed or deleted.", details)
     if isinstance(error, PermissionError):
         return ImageError("may not be read by you.", path, "Ask its owner for permission, or copy it.", details)
     return ImageError(f"cannot be read: {error.strerror or error}.", path, "Is the disk still connected?", details)
+
+
+class NotAFile(OSError):
+    """A pipe or a device: to open it may wait forever, and to read it may never end."""
+
+
+def must_be_file(path: str | os.PathLike[str]) -> None:
+    """Raise `NotAFile` for what is neither a file nor a folder, OSError for what is not there."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise NotAFile("a pipe or a device")
+
+
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read from it; raises OSError as `must_be_file` does."""
+    must_be_file(path)
+    return open(path, "rb")
 
 
 def read_bytes(path: str | os.PathLike[str], what: str = "picture") -> bytes:
@@ -61,7 +81,8 @@ def read_bytes(path: str | os.PathLike[str], what: str = "picture") -> bytes:
         The file is missing, a folder, not readable or empty.
     """
     try:
-        data = Path(path).read_bytes()
+        with open_file(path) as file:
+            data = file.read()
     except OSError as error:
         raise open_error(path, error, what) from error
     if not data:
@@ -78,7 +99,7 @@ def read_size(path: str | os.PathLike[str]) -> Size:
         Missing, unreadable, empty, not a supported picture, or a header that claims an impossible size.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             size = _parse(file, path)
     except OSError as error:
         raise open_error(path, error) from error
@@ -191,7 +212,7 @@ def explained(error: WrongSize, image: str | os.PathLike[str]) -> WrongSize:
 def _held(path: str | os.PathLike[str]) -> int:
     """Return how the EXIF entry of a JPEG says that it is held: 1 or 0 upright, from 5 on to 8 on its side."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             if file.read(2) != b"\xff\xd8":
                 return 0
             while True:

@@ -151,7 +151,10 @@ def _take(images: dict[str, Unsaved], kind: bytes, key: str, body: bytes) -> Non
     if one is None:
         return
     if kind == _EDIT:
-        one.edits.append((_SEQ.unpack_from(body)[0], Delta.from_bytes(body[_SEQ.size :])))
+        delta = Delta.from_bytes(body[_SEQ.size :])
+        if delta.shape != one.shape:
+            raise ValueError("a change of a label of another size")
+        one.edits.append((_SEQ.unpack_from(body)[0], delta))
     elif kind == _SAVING:
         one.saving.append(_SAVING_BODY.unpack(body))
     elif kind == _SAVED:

@@ -27,6 +27,7 @@ from unet_gui.core.atomic import atomic_path, write_error
 from unet_gui.core.encoding import UNLABELLED, Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.geometry import Rect
+from unet_gui.core.headers import open_file
 from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.tiff import TiffPages, broken
 
@@ -43,7 +44,7 @@ _BIG = 2**31  # pixels in a file; from there on BigTIFF
 def is_tiff(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins like a TIFF; a file that cannot be read counts by its suffix."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     except OSError:
         return os.fspath(path).lower().endswith(TIFF_SUFFIXES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from unet_gui.core.errors import ImageError, UserError
 
@@ -31,6 +32,11 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Return where a path leads; links in a circle, of which `Path.resolve` makes an error, stay."""
+    return Path(os.path.realpath(path))
 
 
 def list_images(root: str | os.PathLike[str]) -> list[str]:

@@ -8,6 +8,7 @@ object; its entry ``__metadata__`` holds texts. Ours has the text ``unet-gui``, 
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from dataclasses import dataclass, field, fields
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from unet_gui.core.errors import ModelError
-from unet_gui.core.headers import open_error
+from unet_gui.core.headers import open_error, open_file
 from unet_gui.core.palette import ClassInfo
 
 METADATA_KEY = "unet-gui"
@@ -26,6 +27,7 @@ RUNNING, STOPPED, COMPLETE = "running", "stopped", "complete"
 MAX_HEADER = 100 * 10**6
 """Longest header that is read, the limit of the safetensors library."""
 
+_MOST_SIDES = 8
 _ZIP = b"PK\x03\x04"
 _PICKLE = tuple(bytes((0x80, version)) for version in range(2, 6))
 
@@ -101,11 +103,19 @@ class ModelInfo:
                 version=str(data.get("version", "")),
                 extra={name: value for name, value in data.items() if name not in _FIELDS},
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            _check_texts(info.trained)
+        except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
             raise ModelError("has a description that cannot be understood.", details=repr(error)) from error
         if not 1 <= info.channels <= 1024 or not info.classes or len(info.offsets) not in (0, len(info.classes)):
             raise ModelError("has a description that contradicts itself.", details=metadata[METADATA_KEY][:2000])
         return info
+
+
+def _check_texts(trained: dict[str, Any]) -> None:
+    for name in ("chosen_on", "learned_from", "plan"):
+        texts = trained.get(name, [])
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"{name} is no list of texts")
 
 
 _FIELDS = tuple(entry.name for entry in fields(ModelInfo) if entry.name != "extra")
@@ -128,6 +138,11 @@ def read_model_info(path: str | os.PathLike[str]) -> ModelInfo:
         return ModelInfo.from_metadata(metadata)
     except ModelError as error:
         raise ModelError(error.message, path, error.hint, error.details) from error
+
+
+def weight_count(path: Path) -> int:
+    """Return the number of weights in a model file, from the shapes in its header; raises ModelError."""
+    return sum(math.prod(entry["shape"]) for name, entry in _read_header(path).items() if name != "__metadata__")
 
 
 def unfinished(path: Path, info: ModelInfo) -> str:
@@ -153,7 +168,7 @@ def unfinished(path: Path, info: ModelInfo) -> str:
 
 def _read_header(path: Path) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
             start = file.read(9)
             _refuse_other(path, start)
@@ -166,12 +181,21 @@ def _read_header(path: Path) -> dict[str, Any]:
         raise ModelError(plain.message, path, plain.hint, plain.details) from error
     try:
         header = json.loads(text)
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        ends = [_end_of(entry) for name, entry in header.items() if name != "__metadata__"]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ModelError("is damaged or not a model.", path, details=repr(error)) from error
     if max(ends, default=0) > size - 8 - length:
         raise ModelError("is cut off.", path, "Copy it again from where it came from.")
     return header
+
+
+def _end_of(entry: dict[str, Any]) -> int:
+    """Return where a tensor ends; raises ValueError where its shape cannot be that of so many bytes."""
+    (start, end), shape = entry["data_offsets"], entry["shape"]
+    whole = all(type(number) is int and number >= 0 for number in (start, end, *shape))
+    if not whole or len(shape) > _MOST_SIDES or math.prod(shape) > 2 * (end - start):  # half a byte each, at least
+        raise ValueError(f"a tensor of shape {str(shape)[:200]} from byte {start} to {end}")
+    return int(end)
 
 
 def _refuse_other(path: Path, start: bytes) -> None:
@@ -188,7 +212,7 @@ def _refuse_other(path: Path, start: bytes) -> None:
 def looks_like_torch_file(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins like one of ``torch.save`` (a ZIP archive or a pickle); nothing of it is run."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return _torch_like(file.read(9))
     except OSError:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Sequence
@@ -93,14 +94,19 @@ class ProjectFile:
         Raises
         ------
         ProjectError
-            It is absolute, goes up, or leads out by a link.
+            It is absolute, goes up, leads out by a link, or cannot be a path.
         """
         parts = PurePosixPath(relative).parts
         windows = PureWindowsPath(relative)
         outside = ".." in parts or ".." in windows.parts or bool(windows.drive or windows.root) or relative[:1] == "/"
         path = root / relative
-        if outside or "\0" in relative or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-            raise ProjectError(f"names a place outside the folder: {relative}", self.path, _OPEN_ANYWAY)
+        try:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                os.stat(path)
+        except (OSError, ValueError):  # too long, a circle, no text
+            outside = True
+        if outside or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+            raise ProjectError(f"names a place outside the folder: {relative[:200]}", self.path, _OPEN_ANYWAY)
         return path
 
     def write(

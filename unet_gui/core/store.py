@@ -15,6 +15,7 @@ from unet_gui.core.atomic import atomic_write
 from unet_gui.core.detect import Detected, detect_encoding
 from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError, WrongSize
+from unet_gui.core.headers import open_file
 from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.raw_label import MARK, RawLabel, meaning_of, read_raw
 
@@ -156,7 +157,7 @@ def is_marked(path: str | os.PathLike[str]) -> bool:
 
 def _said(path: str | os.PathLike[str], keyword: str) -> str:
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return png.text_of(file.read(_START), keyword) or ""
     except (OSError, png.Damaged):  # the beginning is no whole file
         return ""

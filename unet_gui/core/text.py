@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 _PAGE = re.compile(r"(\.(?:tiff?|btf|tf8))#(\d+)(?!\w)", re.IGNORECASE | re.ASCII)
 
@@ -24,3 +26,16 @@ def percent(part: float, digits: int = 0) -> str:
 def in_words(text: str) -> str:
     """Return a text with pages as people count them: ``s.tif, page 4`` for the key ``s.tif#3``."""
     return _PAGE.sub(lambda found: f"{found[1]}, page {int(found[2]) + 1}", text)
+
+
+def json_lines(data: dict[str, Any]) -> str:
+    """Return JSON with a line for each entry of its lists: a person can read it, and it is quicker than indented."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    parts = []
+    for name, value in data.items():
+        lines = ",\n".join(map(text, value)) if isinstance(value, list) else ""
+        parts.append(f"{text(name)}: " + (f"[\n{lines}\n]" if lines else text(value)))
+    return "{\n" + ",\n".join(parts) + "\n}\n"

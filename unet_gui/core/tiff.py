@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import struct
@@ -17,7 +18,7 @@ import numpy as np
 from unet_gui.core.color_space import JPEG, space_of
 from unet_gui.core.errors import ImageError
 from unet_gui.core.geometry import Rect
-from unet_gui.core.headers import check_size, open_error, print_free
+from unet_gui.core.headers import check_size, must_be_file, open_error, print_free
 
 CACHE_BYTES = 64 * 2**20
 """Decoded tiles or strips kept per open page."""
@@ -39,6 +40,7 @@ def _alike(x: float, y: float) -> bool:
     return abs(x - y) <= 0.01 * abs(x)
 
 
+@functools.cache
 def _tifffile() -> Any:
     """Import tifffile when the first TIFF comes; what it would log reaches the person as an `ImageError`."""
     import tifffile
@@ -131,6 +133,7 @@ class TiffPages:
         self.path = path
         tifffile = _tifffile()
         with in_words(path):
+            must_be_file(path)
             self._tif = tifffile.TiffFile(path)
             self._tif.filehandle.set_lock(True)  # without, its own lock does nothing
         try:
@@ -163,7 +166,8 @@ class TiffPages:
             planes = int(np.prod(stack.shape)) // max(1, int(np.prod(tif.pages[0].shape)))
             if planes > 1 and stack.dataoffset is not None:
                 return _Places(where, numbers, planes)
-        if any(self._at(place, numbers).is_reduced for place in where[1:2] + where[-1:]):  # to look at all takes long
+        ends = where[1:2] + where[-1:] if len(where) > 1 else ()  # to look at all takes long
+        if any(self._at(place, numbers).is_reduced for place in ends):
             full = array("Q", (place for place in where if not self._at(place, numbers).is_reduced))
             where = full or where[:1]
         return _Places(where, numbers)

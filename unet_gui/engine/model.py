@@ -113,8 +113,9 @@ class Model:
         info = read_model_info(path)
         try:
             arch = Arch.from_json(info.arch)
+            _check_numbers(info)
             state = safetensors.torch.load(path.read_bytes())  # a mapped file could not be replaced on Windows
-        except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+        except (SafetensorError, OSError, ValueError, OverflowError, TypeError, KeyError) as error:
             raise ModelError("is damaged or cut off.", path, details=repr(error)) from error
         if arch.classes != len(info.classes) or arch.in_channels != info.channels:
             raise ModelError(
@@ -139,6 +140,16 @@ class Model:
         except (KeyError, ValueError, IndexError) as error:
             raise ModelError(_NOT_OURS, path, _ONLY_WEIGHTS, repr(error)) from error
         return cls(_build(arch, weights, path), tutorial_info(arch))
+
+
+def _check_numbers(info: ModelInfo) -> None:
+    """Raise ValueError or TypeError where a description cannot be computed with."""
+    normal, views = Normalisation.from_json(info.normalisation), info.trained.get("views", 1)
+    needed = info.channels if normal.kind == "dataset" else 0
+    if normal.kind not in ("image", "dataset", "none") or min(len(normal.mean), len(normal.std)) < needed:
+        raise ValueError(f"no normalisation for {info.channels} channels: {normal}")
+    if views not in (1, 2, 4):
+        raise ValueError(f"{views} views")
 
 
 def tutorial_info(arch: Arch) -> ModelInfo:

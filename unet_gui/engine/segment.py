@@ -25,6 +25,7 @@ from unet_gui.core.label_stack import StackWriter
 from unet_gui.core.store import Encoding
 from unet_gui.engine.device import pick_device
 from unet_gui.engine.events import (
+    TICK,
     Event,
     ImageDone,
     ImageFailed,
@@ -141,7 +142,7 @@ def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Ev
 
     Yields
     ------
-    SegmentStarted, TileDone, Warned, ImageDone, ImageFailed, SegmentFinished
+    SegmentStarted, Tick, TileDone, Warned, ImageDone, ImageFailed, SegmentFinished
         An image is announced as done when it is on the disk, whole. Closing the generator stops at the next tile;
         what is not yet written is not there at all, and a second run goes on from there.
 
@@ -196,6 +197,7 @@ class _Run:
                     yield self._done(_Job(number, item, time.perf_counter()), skipped=True)
                 else:
                     todo.append((number, item))
+                    yield TICK  # to look takes long where files are many or the disk is slow
             turns = itertools.count()
             while todo or ahead:
                 while todo and len(ahead) < AHEAD:

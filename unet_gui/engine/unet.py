@@ -66,8 +66,8 @@ class Arch:
         if self.up not in UP_MODES:
             raise ValueError(f"up must be one of {UP_MODES}")
         sizes = (self.in_channels, self.outputs, self.stem, *self.widths, *self.up_widths, *self.up_mids)
-        if min(sizes) < 1 or max(sizes) > 65536 or depth > 12:
-            raise ValueError("sizes must be between 1 and 65536, depth at most 12")
+        if not all(type(size) is int and 1 <= size <= 65536 for size in sizes) or depth > 12:
+            raise ValueError("sizes must be whole numbers between 1 and 65536, depth at most 12")
 
     @classmethod
     def plain(cls, in_channels: int, outputs: int, width: int, depth: int, *, stem: int = 1, widest: int = 512) -> Arch:

@@ -21,6 +21,7 @@ from unet_gui.app.model_facts import Wishes
 from unet_gui.app.session import Session
 from unet_gui.app.settings import Settings
 from unet_gui.core.images import ImageRef
+from unet_gui.core.listing import real_path
 
 OF_A_FOLDER = frozenset(
     {"question", "encoding", "model settings", "export", "import", "colour", "masks", "labels", "class list", "model"}
@@ -157,7 +158,7 @@ class DialogDesk(QObject):
         from unet_gui.core.own_files import OwnFiles
 
         own = OwnFiles(dataset)
-        inside = out.resolve() in (dataset.image_root.resolve(), dataset.label_root.resolve())
+        inside = real_path(out) in (real_path(dataset.image_root), real_path(dataset.label_root))
         if inside or (own.near(out) and any(own.what(mask_path(dataset, ref, out)) for ref in self._images())):
             self.warn("Masks are not written over images or labels. Choose another folder.")
             return

@@ -12,6 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.dialogs.desk import DialogDesk
 from unet_gui.app.jobs import Job, JobRunner
+from unet_gui.app.live import is_round
 from unet_gui.app.session import Session
 from unet_gui.core.text import in_words
 
@@ -45,8 +46,8 @@ def before_closing(
     shapes : sequence of (path, name)
         Shapes in progress, and the images that they are on.
     """
-    stopped = [job for job in running if job.kind in _STOPPED]
-    dropped = [job for job in waiting if job.kind in _STOPPED]
+    stopped = [job for job in running if job.kind in _STOPPED and not is_round(job)]  # of live learning nothing is lost
+    dropped = [job for job in waiting if job.kind in _STOPPED and not is_round(job)]
     text = [f"“{job.title}” is still running." for job in stopped]
     text += [f"“{job.title}” waits for its turn." for job in dropped]
     text += [f"The {name} on “{in_words(Path(image).name)}” is not finished." for image, name in shapes[:_NAMED]]

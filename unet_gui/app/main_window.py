@@ -21,6 +21,7 @@ from unet_gui.app.guide_desk import GuideDesk
 from unet_gui.app.job_progress import Progress
 from unet_gui.app.jobs import JobRunner
 from unet_gui.app.leaving import Leaving
+from unet_gui.app.live import LiveLearning
 from unet_gui.app.memory import Memory
 from unet_gui.app.menus import fill_recent
 from unet_gui.app.messages import Message
@@ -89,6 +90,7 @@ class MainWindow(WindowFrame):
             self.session, self.stage.canvas, self.whole, self.class_desk.changes, self.actions_by_id, self
         )
         self.others = OtherPrograms(self.session, self)
+        self.live = LiveLearning(self.session, self.desk, self.runner, lambda: self.stage.canvas.is_drawing, self)
         self.meter = Meter(self.session, self.progress_section, self)
         self.link = CanvasLink(
             self.session, self.stage, self.classes, self.layers, self.status, self.actions_by_id, self
@@ -142,6 +144,8 @@ class MainWindow(WindowFrame):
         desk.plan_known.connect(self.model_section.set_plan)
         desk.device_known.connect(self._on_device)
         desk.trained.connect(self._on_trained)
+        self.live.changed.connect(self.model_section.set_live)
+        self.live.told.connect(self.model_section.tell_live)
         self.images.chosen.connect(session.open_image)
         self.model_section.model_chosen.connect(desk.shelf.use)
         self.model_section.settings_wanted.connect(self.dialogs.model_settings)
@@ -202,6 +206,7 @@ class MainWindow(WindowFrame):
             "import_classes": self.class_desk.import_list,
             "export_classes": self.class_desk.export_list,
             "train": self.desk.train,
+            "live": self.live.switch,
             "stop": self.desk.stop,
             "predict": self._predict,
             "segment": self._segment,
@@ -369,7 +374,7 @@ class MainWindow(WindowFrame):
 
     @Slot(object)
     def _on_trained(self, _path: Path) -> None:
-        if not self._closing:
+        if not self._closing and not self.live.on:
             self._predict()  # so that there is something to correct at once
 
     # --- around it -------------------------------------------------------------------------------------------------
@@ -386,6 +391,7 @@ class MainWindow(WindowFrame):
             action.setEnabled(folder is not None)
         actions["stop"].setEnabled(self.runner.busy)
         actions["train"].setEnabled(folder is not None and not self.desk.training)
+        actions["live"].setEnabled(folder is not None and (self.live.on or not self.desk.training))
         actions["segment"].setEnabled(folder is not None and not self.runner.pending("segment"))
 
     def show_fault(self, error: BaseException) -> None:
@@ -468,6 +474,7 @@ class MainWindow(WindowFrame):
             return
         if self.runner.busy:  # it stops at its next step or tile, then the window closes by itself
             self._closing = True
+            self.live.stop()
             self.runner.cancel()  # first: what is given up would make room for what waits
             self.session.deeds.drop()
             self.status.set_job("Stopping", "the window closes when the work has come to an end")

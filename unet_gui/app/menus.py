@@ -29,7 +29,7 @@ _MENUS: dict[str, tuple[str, ...]] = {
         "@tools", "@whole", "-", "take_over", "take_over_all", "next_doubtful", "done", "-", "swap",
         "add_class", "class_up", "class_down", "import_classes", "export_classes", "-", "clear",
     ),
-    "&Model": ("train", "stop", "-", "predict", "segment", "-", "load_model", "model_settings"),
+    "&Model": ("train", "live", "stop", "-", "predict", "segment", "-", "load_model", "model_settings"),
     "&Help": ("shortcuts", "guide", "-", "about"),
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from unet_gui.app.model_facts import SCORE_NAMES, caution_of, count_of
 from unet_gui.app.model_jobs import MasksJob, SegmentJob, TrainJob
 from unet_gui.app.model_shelf import ModelShelf
 from unet_gui.app.session import Session
+from unet_gui.core.errors import NothingToLearn
 from unet_gui.core.images import ImageRef
 from unet_gui.core.text import in_words
 from unet_gui.engine import events as ev
@@ -29,6 +30,8 @@ class ModelDesk(QObject):
     ----------
     shelf : ModelShelf
         The models of the folder.
+    live : bool
+        Trainings are rounds of live learning now: see `live.LiveLearning`.
 
     Signals
     -------
@@ -40,6 +43,8 @@ class ModelDesk(QObject):
     said(Message)
     trained(Path)
         A training has ended and left this model.
+    stopping()
+        The person wants no more training.
     """
 
     progressed = Signal(object)
@@ -50,6 +55,7 @@ class ModelDesk(QObject):
     device_known = Signal(str, str)
     said = Signal(object)
     trained = Signal(object)
+    stopping = Signal()
 
     def __init__(self, session: Session, runner: JobRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -63,6 +69,8 @@ class ModelDesk(QObject):
         self._skipped: dict[int, int] = {}
         self._progress = ProgressBook()
         self._waiting_to_train = False
+        self.live = False
+        self._seconds = self._earlier = 0.0  # of the round that runs, and of those before it
         self._rough = False  # the scores of the training that runs say little
         self._warned: dict[str, set[str]] = {}  # topics of what the last job of a kind warned of
         self.training_changed.connect(lambda _on: session.settled.emit("no model"))
@@ -77,19 +85,37 @@ class ModelDesk(QObject):
     @property
     def training(self) -> bool:
         """Whether a training runs or waits."""
-        return bool(self._runner.pending("train")) or self._waiting_to_train
+        return bool(self._runner.pending("train")) or self._waiting_to_train or self.live
+
+    @property
+    def waits_for_labels(self) -> bool:
+        """Whether a training begins as soon as the labels are on disk."""
+        return self._waiting_to_train
+
+    def may_train(self) -> bool:
+        """Return whether models can be kept in the folder; if not, that is said."""
+        folder = self._session.folder
+        if folder is not None and folder.read_only:
+            self._session.say_read_only()
+        return folder is not None and not folder.read_only
 
     def train(self) -> None:
         """Save the labels, then train on what is on disk."""
-        folder = self._session.folder
-        if folder is None or self.training:
-            return
-        if folder.read_only:
-            self._session.say_read_only()
-            return
-        self._train_when_saved(self._submit_training)
+        if not self.training and self.may_train():
+            self._train_when_saved(self._submit_training)
 
-    def _train_when_saved(self, submit: Callable[[], object]) -> None:
+    def set_live(self, on: bool) -> None:
+        """Take trainings for rounds of live learning from now on, or no longer."""
+        self.live, self._seconds, self._earlier = on, 0.0, 0.0
+        self.training_changed.emit(self.training)
+
+    def learn(self, out: Path, seconds: float, init: Path | None) -> None:
+        """Save the labels, then train a round of live learning."""
+        wishes = self.shelf.wishes
+        config = TrainConfig(minutes=seconds / 60, device=wishes.device, score=wishes.score, init=init, logs=False)
+        self._train_when_saved(lambda: self._begin_training(out, config), patient=True)
+
+    def _train_when_saved(self, submit: Callable[[], object], patient: bool = False) -> None:
         """Begin a training when every label is on disk, unless it is stopped before that."""
 
         def saved() -> None:
@@ -99,7 +125,7 @@ class ModelDesk(QObject):
 
         self._waiting_to_train = True
         self._session.settled.emit(words.CUT)
-        self._session.when_saved(saved, self._on_labels_refused)
+        self._session.when_saved(saved, self._on_labels_refused, patient=patient)
 
     def _on_labels_refused(self) -> None:
         self._waiting_to_train = False
@@ -149,11 +175,14 @@ class ModelDesk(QObject):
         opened = self._session.folder.opened if self._session.folder else None
         if opened is None or self._session.dataset is None:
             return
-        start = TrainJob(opened.folder, opened.labels, opened.state, out, config)
+        start = TrainJob(opened.folder, opened.labels, opened.state, out, config, self.live)
+        job = Job("train", "Learning" if self.live else "Training", start, reading=True)
+        self._refs[job.id] = ()
+        if self.live:
+            self._runner.submit(job)
+            return
         cut_training.note(self._session.dataset, out, config, minutes)
         self._session.settings_to_disk()
-        job = Job("train", "Training", start, reading=True)
-        self._refs[job.id] = ()
         for topic in ("segment", "segment images", "predict", "predict images"):  # of a model that gets better now
             self._session.settled.emit(topic)
         self.plan_known.emit("")
@@ -227,12 +256,14 @@ class ModelDesk(QObject):
 
     def stop(self) -> None:
         """Stop what runs and what waits."""
+        self.stopping.emit()
         self._waiting_to_train = False
         self._runner.cancel()
 
     @Slot()
     def stop_training(self) -> None:
         """Stop the training, or take it out of the queue; what else runs and waits goes on."""
+        self.stopping.emit()
         self._waiting_to_train = False
         for job in self._runner.pending("train"):
             self._runner.cancel(job)
@@ -241,7 +272,8 @@ class ModelDesk(QObject):
 
     @Slot(object)
     def _on_started(self, job: Job) -> None:
-        warned = self._warned.pop(job.kind, ())
+        again = self.live and self._earlier > 0  # what the first round has warned of stays
+        warned = () if again else self._warned.pop(job.kind, ())
         for topic in (job.kind, f"{job.kind} images", *warned):  # how it went the last time
             self._session.settled.emit(topic)
         self._progress.begin(job)
@@ -256,16 +288,15 @@ class ModelDesk(QObject):
             self._rough = bool(caution_of(event.val_images, event.train_images, event.strokes))
             self._progress.say(job, f"learning from {count_of(len(event.train_images))}")
         elif isinstance(event, ev.StepDone):
-            self.loss_known.emit(event.seconds, event.loss)
+            self._seconds = event.seconds
+            self.loss_known.emit(self._earlier + event.seconds, event.loss)
             self._progress.step(job, event)
         elif isinstance(event, ev.Validated):
             name = "rough " * self._rough + SCORE_NAMES.get(event.score_name, event.score_name)
-            self.score_known.emit(event.seconds, event.score, name)
+            self.score_known.emit(self._earlier + event.seconds, event.score, name)
             self._progress.say(job, f"{name} {event.score:.3f}")
         elif isinstance(event, ev.Warned):
-            topic = f"{job.kind} {event.text[:40]}"
-            self._warned.setdefault(job.kind, set()).add(topic)
-            self.said.emit(Message("warning", event.text, topic=topic))
+            self._warn(job.kind, event.text)
         elif isinstance(event, ev.TileDone):
             self._progress.tile(job, event, self._refs.get(job.id, ()))
         elif isinstance(event, ev.ImageDone):
@@ -280,6 +311,12 @@ class ModelDesk(QObject):
         elif isinstance(event, ev.CheckpointSaved) and event.final:
             self.shelf.refresh()
         self._show(job)
+
+    def _warn(self, kind: str, text: str) -> None:
+        topic = f"{kind} {text[:40]}"
+        if not (self.live and topic in self._warned.get(kind, ())):  # not again in each round
+            self._warned.setdefault(kind, set()).add(topic)
+            self.said.emit(Message("warning", text, topic=topic))
 
     def _note_failure(self, job: Job, event: ev.ImageFailed) -> None:
         refs = self._refs.get(job.id, ()) if job.kind in ("segment", "predict") else ()
@@ -332,7 +369,8 @@ class ModelDesk(QObject):
     @Slot(object, object)
     def _on_failed(self, job: Job, error: JobError) -> None:
         self._say_failures(job)
-        self.said.emit(Message.of(error, topic=job.kind, image=job.image if job.kind == "predict" else ""))
+        if not (self.live and error.type == NothingToLearn.__name__):  # it waits for that to be painted
+            self.said.emit(Message.of(error, topic=job.kind, image=job.image if job.kind == "predict" else ""))
         if job.kind == "train":
             self._on_trained(job, stopped=True, topic="kept model")  # beside why, not in its place
         self._end(job)
@@ -341,9 +379,7 @@ class ModelDesk(QObject):
     def _on_cancelled(self, job: Job) -> None:
         self._say_failures(job)
         if isinstance(job.start, TrainJob) and not (job.start.out.exists() and self._progress.has_begun(job)):
-            self.training_changed.emit(False)
-            text = "Training was stopped before it began to learn; nothing has changed."
-            self.said.emit(Message("info", text, topic="train", passing=True))
+            self._on_training_over("Training was stopped before it began to learn; nothing has changed.", "info")
         elif job.kind == "train":
             self._on_trained(job, stopped=True)
         elif job.kind == "segment":
@@ -357,9 +393,9 @@ class ModelDesk(QObject):
 
     def _on_trained(self, job: Job, stopped: bool, topic: str = "train") -> None:
         """Use the model that a training has left, also one that was stopped."""
-        self.training_changed.emit(False)
         out = job.start.out if isinstance(job.start, TrainJob) else None
         if out is None or self._session.folder is None or not out.exists():
+            self._on_training_over()
             return
         facts = self.shelf.facts_of(out)
         if stopped and not facts.score and self.shelf.model not in (None, out):
@@ -367,14 +403,25 @@ class ModelDesk(QObject):
             text = (
                 f"Training stopped before it could be judged: the model in use stays. What it learned is {facts.name}."
             )
-            self.said.emit(Message("info", text, topic=topic, passing=True))
+            self._on_training_over(text, "info", topic)
             return
         self.shelf.use(out)
         score = f" {facts.validation}: {facts.score}." if facts.score else ""
         score += f" {facts.caution}" if facts.caution else ""
         text = f"Training stopped; the best model so far is kept as {facts.name}." if stopped else "Training is done."
-        self.said.emit(Message("good", text + score, topic=topic, passing=True))
+        self._on_training_over(text + score, "good", topic)
         self.trained.emit(out)
+
+    def _on_training_over(self, text: str = "", kind: str = "", topic: str = "train") -> None:
+        """Tell that a training has ended; of a round of live learning, which others follow, nothing is told."""
+        self._earlier += self._seconds
+        self._seconds = 0.0
+        if self.live:
+            return
+        self._earlier = 0.0
+        self.training_changed.emit(False)
+        if text:
+            self.said.emit(Message(kind, text, topic=topic, passing=True))
 
     def _say_failures(self, job: Job, others: bool = False) -> None:
         reasons = self._failures.get(job.id)

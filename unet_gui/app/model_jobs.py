@@ -29,13 +29,20 @@ are first used, and not by two threads at once."""
 
 @dataclass(frozen=True)
 class TrainJob:
-    """Train on the labels on disk."""
+    """Train on the labels on disk.
+
+    Attributes
+    ----------
+    live : bool
+        A round of live learning, of which nothing is told but by how it goes.
+    """
 
     folder: Path
     labels: Path | None
     state: Path | None
     out: Path
     config: TrainConfig
+    live: bool = False
 
     def __call__(self) -> Events:
         # its own view of the folder: what the window does meanwhile does not disturb it

@@ -108,14 +108,19 @@ class ModelShelf(QObject):
         self.wishes = wishes
         self._session.keep_setting("model", wishes.to_json())
 
-    def new_name(self) -> str:
-        """Return a name for the next model, after the folder."""
-        dataset, folder = self._session.dataset, self.folder
+    def base_name(self) -> str:
+        """Return what models are called, after the folder."""
+        dataset = self._session.dataset
         assert dataset is not None
-        assert folder is not None
         name = dataset.root.name
         if name.lower() in ("train", "images", "image", "data", "") and dataset.root.parent.name:
             name = dataset.root.parent.name
+        return name
+
+    def new_name(self) -> str:
+        """Return a name for the next model."""
+        name, folder = self.base_name(), self.folder
+        assert folder is not None
         number = 1
         while (folder / f"{name}-{number}.safetensors").exists():
             number += 1

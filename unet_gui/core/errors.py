@@ -68,6 +68,10 @@ class LabelChanged(LabelError):
     """Another program has written a label since it was read here."""
 
 
+class NothingToLearn(UserError):
+    """Too little is painted for a training."""
+
+
 class ModelError(UserError):
     """A model file that cannot be used."""
 

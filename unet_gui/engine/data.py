@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.errors import UserError
+from unet_gui.core.errors import NothingToLearn, UserError
 from unet_gui.core.geometry import Rect, middle_of
 from unet_gui.core.images import ImageRef, effective_channels
 from unet_gui.core.project import Dataset
@@ -114,9 +114,9 @@ def labelled_images(dataset: Dataset) -> list[ImageRef]:
     return found
 
 
-def nothing_labelled(dataset: Dataset) -> UserError:
+def nothing_labelled(dataset: Dataset) -> NothingToLearn:
     """Return the error for a folder in which nobody has painted yet."""
-    return UserError(
+    return NothingToLearn(
         "No image has a label yet.", dataset.root, "Paint a little of every class in one or two images first."
     )
 

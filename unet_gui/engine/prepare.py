@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.errors import UserError, is_out_of_memory
+from unet_gui.core.errors import NothingToLearn, UserError, is_out_of_memory
 from unet_gui.core.images import ImageRef, channels_beyond, image_info
 from unet_gui.core.project import Dataset
 from unet_gui.core.regions import nets_of, voted
@@ -156,7 +156,9 @@ def prepare(
     if config.score not in SCORES:
         raise UserError(f"There is no score called “{config.score}”.", hint=f"Use {', '.join(SCORES)}.")
     if len(dataset.classes) < 2:
-        raise UserError("There must be at least two classes to tell apart.", hint="Add a class, e.g. for background.")
+        raise NothingToLearn(
+            "There must be at least two classes to tell apart.", hint="Add a class, e.g. for background."
+        )
     refs = labelled_images(dataset)
     if config.only is not None:
         refs = [refs[i] for i in select(refs, config.only)]
@@ -249,7 +251,7 @@ def _scan(
     if not usable:
         if last is not None:
             raise last
-        raise UserError(
+        raise NothingToLearn(
             "The labels are empty: nothing is painted yet.", hint="Paint a little of every class in one or two images."
         )
     return [(entry, traits) for _, entry, traits in sorted(usable, key=lambda found: found[0])]
@@ -346,12 +348,14 @@ def _check_classes(dataset: Dataset, train: list[Traits], everything: list[Trait
     names = [c.name for c in dataset.classes]
     if (all_counts > 0).sum() < 2:
         only = names[int(all_counts.argmax())]
-        raise UserError(
+        raise NothingToLearn(
             f"Only one class is labelled ({only}): there is nothing to tell it from.",
             hint="Paint a little of another class too.",
         )
     if (counts > 0).sum() < 2:
-        raise UserError("The images to learn from show only one class.", hint="Label more, or hold other images back.")
+        raise NothingToLearn(
+            "The images to learn from show only one class.", hint="Label more, or hold other images back."
+        )
     for i, (name, count, total) in enumerate(zip(names, counts, all_counts, strict=True)):
         if not total:
             yield Warned(f"Nothing is labelled as “{name}”: the model will not know it.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QWidget
 
 from unet_gui.app.actions import ActionTable
 from unet_gui.app.panels.curves import Curves
@@ -17,6 +17,7 @@ from unet_gui.app.widgets import (
     button,
     deaf_for_a_moment,
     explain,
+    follow,
     label,
     row,
     unwheeled,
@@ -123,9 +124,16 @@ class ModelSection(Section):
         self.stop_button = button("Stop training", "", "Stop the training alone; the best model so far is kept")
         self.stop_button.hide()
         self.segment_button = action_button(actions, "segment")
+        self.live_box = QCheckBox(actions["live"].text())
+        self.live_box.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        follow(self.live_box, actions["live"])
+        self._live_state = label("", "muted", wrap=True)
+        self._live_state.hide()
         self.body.addWidget(self.combo)
         self.body.addLayout(facts)
         self.body.addWidget(self._hint)
+        self.body.addWidget(self.live_box)
+        self.body.addWidget(self._live_state)
         self.body.addWidget(self.curves)
         buttons = row(self.train_button, self.stop_button, self.segment_button)
         buttons.setContentsMargins(12, 10, 12, 10)
@@ -135,6 +143,8 @@ class ModelSection(Section):
         self.button_bar.setProperty("role", "bar")
         self.button_bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.button_bar.setLayout(buttons)
+        self._live_action = actions["live"]
+        self.live_box.clicked.connect(self._live_action.trigger)
         self._settings.clicked.connect(self.settings_wanted)
         self.stop_button.clicked.connect(self.stop_wanted)
         self.why.clicked.connect(lambda: self.plan_wanted.emit(self._plan))
@@ -165,6 +175,19 @@ class ModelSection(Section):
         if not training:
             self.curves.end()
         self.curves.setVisible(training or bool(self.curves.loss))
+
+    @Slot(bool)
+    def set_live(self, on: bool) -> None:
+        """Show whether it learns while somebody paints."""
+        self._live_action.setChecked(on)
+        self.live_box.setChecked(on)
+        self.stop_button.setText("Stop learning" if on else "Stop training")
+
+    @Slot(str)
+    def tell_live(self, text: str) -> None:
+        """Show what it does meanwhile."""
+        self._live_state.setText(text)
+        self._live_state.setVisible(bool(text))
 
     def _show_hint(self) -> None:
         """Show what to do, but not to somebody who is doing it."""

@@ -128,7 +128,7 @@ class LiveLearning(QObject):
         if self._drawing():  # saving the labels would end the stroke
             self._later.start(SOON_MS)
             return
-        self._fresh = False
+        self._fresh = self._cut = False
         self._begun, self._learning = time.monotonic(), 0.0
         self.told.emit("Learning what you painted…")
         self._desk.learn(self._out, self._seconds, self._init if self._init != Path() else None)

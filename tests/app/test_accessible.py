@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
     QApplication,
+    QCheckBox,
     QComboBox,
     QDialog,
     QHBoxLayout,
@@ -43,6 +44,7 @@ CONTROLS = (
     QAbstractButton,
     QAbstractItemView,
     QAbstractSlider,
+    QCheckBox,
     QAbstractSpinBox,
     QComboBox,
     QLineEdit,
@@ -235,5 +237,6 @@ def test_the_edge_of_a_button_says_where_the_focus_is_and_nothing_covers_its_tex
             whole, inner = look(button)
             name = button.accessibleName() or button.text()
             assert whole != without[0], f"nothing shows that {name} has the focus"
-            assert inner == without[1], name
+            if not isinstance(button, QCheckBox):  # whose own edge, inside, says so
+                assert inner == without[1], name
     box.close()

@@ -107,7 +107,7 @@ def test_a_label_of_another_size_is_no_finished_image(qtbot: QtBot, open_window:
     window = open_window(folder)
     qtbot.waitUntil(lambda: state(window, "1.png")[0] == "problem")
     assert "is 10 × 10 pixels, but its image is" in state(window, "1.png")[1]
-    assert window.images.footer.text() == "1\xa0untouched · 1\xa0problem"
+    assert window.images.footer.text() == "1\xa0untouched\xa0· 1\xa0problem"
 
 
 @pytest.mark.parametrize("place", ["image", "label"])

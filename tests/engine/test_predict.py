@@ -49,8 +49,7 @@ def probabilities(model: Model, image: np.ndarray, **config: object) -> np.ndarr
     arch = predictor.arch
     out = np.full((arch.classes, *image.shape[:2]), np.nan, np.float32)
     for tile in plan_tiles(image.shape[:2], predictor.tile, arch.halo, arch.align):
-        for part, logits in predictor.answers(image, [tile], stats):
-            out[(slice(None), *part.core.slices)] = logits.softmax(0).numpy()
+        out[(slice(None), *tile.core.slices)] = predictor.answer(image, tile, stats).softmax(0).numpy()
     assert not np.isnan(out).any()
     return out
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.geometry import Rect
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.strokes import NOTHING, Mask, Shape
-
-UNLABELLED = 255
 
 Ids = NDArray[np.uint8]
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unet_gui.core import label_stack, png
-from unet_gui.core.encoding import BINARY, UNLABELLED, Encoding, Raw, pack_colors, present
+from unet_gui.core.encoding import BINARY, Encoding, Raw, pack_colors, present
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.images import image_info
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.raw_label import read_raw
 
 _PIXELS = 2**22

@@ -14,8 +14,7 @@ import numpy as np
 from unet_gui.core import png
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import LabelError
-
-UNLABELLED = 255
+from unet_gui.core.labels import UNLABELLED
 
 _ROWS = 2**22  # pixels handled at a time, so that a very large label needs little besides itself
 

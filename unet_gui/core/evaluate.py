@@ -13,9 +13,10 @@ import numpy as np
 
 from unet_gui.core import label_stack
 from unet_gui.core.detect import Detected, detect_encoding
-from unet_gui.core.encoding import UNLABELLED, Encoding
+from unet_gui.core.encoding import Encoding
 from unet_gui.core.errors import ImageError, LabelError, UserError
 from unet_gui.core.images import IMAGE_SUFFIXES, natural_key
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.layout import STATE_FOLDER
 from unet_gui.core.listing import must_be_readable
 from unet_gui.core.overlap import confusion, dice, iou, mean_of, pixel_error

@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.atomic import atomic_write
-from unet_gui.core.encoding import UNLABELLED, present
+from unet_gui.core.encoding import present
 from unet_gui.core.errors import LabelError, ProjectError, UserError, WrongSize
 from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_rings import fill
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.layout import same_name
 from unet_gui.core.listing import must_be_readable, natural_key
 from unet_gui.core.own_files import OwnFiles

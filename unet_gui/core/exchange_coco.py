@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from unet_gui.core.encoding import UNLABELLED
 from unet_gui.core.errors import LabelError
 from unet_gui.core.exchange_base import (
     REST,
@@ -25,6 +24,7 @@ from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_rings import Blob, blobs_of, joined, signed_area
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
 from unet_gui.core.strokes import NOTHING, Shape
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from unet_gui.core.encoding import UNLABELLED
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.exchange_base import (
     REST,
@@ -30,6 +29,7 @@ from unet_gui.core.exchange_base import (
 from unet_gui.core.exchange_positions import Position, StackPositions
 from unet_gui.core.exchange_rings import Blob, Ring, blobs_of, fill
 from unet_gui.core.images import ImageRef
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
 from unet_gui.core.strokes import Shape
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_gui.core.encoding import UNLABELLED, present
+from unet_gui.core.encoding import present
 from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.exchange_base import (
     REST,
@@ -33,6 +33,7 @@ from unet_gui.core.exchange_base import (
 from unet_gui.core.exchange_rings import Blob, Ring, blobs_of, fill, inset
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.images import ImageRef, decode
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
 from unet_gui.core.strokes import Shape
 
@@ -51,16 +52,14 @@ class LabelmeExporter(Exporter):
     def add(self, ref: ImageRef, ids: Ids) -> None:
         """Write one image's polygons."""
         path = self.target(ref, ".json")
-        blobs = [blob for blob in blobs_of(ids, present(ids).tolist())]
+        drawn = self._drawn(list(blobs_of(ids, present(ids).tolist())))
         height, width = ids.shape
         self.write_json(
             path,
             {
                 "version": VERSION,
                 "flags": {},
-                "shapes": [
-                    shape for n, blob in enumerate(self._drawn(blobs, ids), 1) for shape in self._shapes(blob, n)
-                ],
+                "shapes": [shape for n, blob in enumerate(drawn, 1) for shape in self._shapes(blob, n)],
                 "imagePath": _relative(self.dataset.image_path(ref), path.parent),
                 "imageData": None,
                 "imageHeight": height,
@@ -69,7 +68,7 @@ class LabelmeExporter(Exporter):
             },
         )
 
-    def _drawn(self, blobs: list[Blob], ids: Ids) -> list[Blob]:
+    def _drawn(self, blobs: list[Blob]) -> list[Blob]:
         """Return the blobs to write, the outermost first."""
         unsaid = {self.rest, UNLABELLED} if self.rest == UNLABELLED else {self.rest}
         boxes = [_box(hole) for blob in blobs if blob.class_id not in unsaid for hole in blob.holes]

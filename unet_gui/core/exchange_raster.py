@@ -10,7 +10,7 @@ import numpy as np
 
 from unet_gui.core import png
 from unet_gui.core.atomic import atomic_path
-from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, Raw
+from unet_gui.core.encoding import BINARY, INDEX, Encoding, Raw
 from unet_gui.core.errors import LabelError, UserError
 from unet_gui.core.exchange_base import (
     Exporter,
@@ -25,6 +25,7 @@ from unet_gui.core.exchange_names import NameFinder
 from unet_gui.core.exchange_table import TABLE, UNLABELLED_COLOR, Row, read_table, rows_of, to_csv
 from unet_gui.core.images import ImageRef
 from unet_gui.core.instances import TOUCHING, classes_from_objects, objects_from_classes
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 from unet_gui.core.raw_label import read_raw

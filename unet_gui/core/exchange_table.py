@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from unet_gui.core.encoding import UNLABELLED, Encoding, Raw
+from unet_gui.core.encoding import Encoding, Raw
 from unet_gui.core.errors import LabelError
 from unet_gui.core.exchange_base import understood
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import ClassInfo, color_of
 
 TABLE = "classes.csv"

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.atomic import atomic_path
-from unet_gui.core.encoding import UNLABELLED
 from unet_gui.core.errors import LabelError
 from unet_gui.core.exchange_base import (
     REST,
@@ -25,6 +24,7 @@ from unet_gui.core.exchange_base import (
 )
 from unet_gui.core.exchange_rings import blobs_of, joined, signed_area
 from unet_gui.core.images import ImageRef
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
 
 TABLE = "data.yaml"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.encoding import UNLABELLED
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import ClassInfo
 
 TOUCHING = "touching border"

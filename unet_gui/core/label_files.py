@@ -12,10 +12,11 @@ import numpy as np
 
 from unet_gui.core import label_stack
 from unet_gui.core.atomic import atomic_path
-from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding, present
+from unet_gui.core.encoding import INDEX, Encoding, present
 from unet_gui.core.errors import ImageError, LabelError, WrongSize
 from unet_gui.core.headers import explained
 from unet_gui.core.images import ImageRef, image_info, open_image
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.layout import LabelIndex, LabelNames
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.store import is_marked, read_label, read_raw, write_label

@@ -24,10 +24,11 @@ import numpy as np
 
 from unet_gui.core import png
 from unet_gui.core.atomic import atomic_path, write_error
-from unet_gui.core.encoding import UNLABELLED, Encoding, fitting
+from unet_gui.core.encoding import Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.headers import open_file
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.tiff import TiffPages, broken
 

@@ -13,6 +13,7 @@ from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.history import TILE, Delta, encode_tile
 
 UNLABELLED = 255
+"""Nobody has said what the pixel is. No class."""
 
 Ids = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.encoding import UNLABELLED
+from unet_gui.core.labels import UNLABELLED
 
 _PIXELS = 2**22
 

@@ -6,11 +6,13 @@ import colorsys
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from unet_gui.core.labels import UNLABELLED
 
 MAX_CLASSES = 255
 
@@ -173,6 +175,13 @@ def default_classes(n: int = 2) -> list[ClassInfo]:
     """Return `n` classes: background and object, or background, class 1, class 2 …"""
     names = ["background", "object"] if n == 2 else ["background", *(f"class {i}" for i in range(1, n))]
     return [ClassInfo(i, names[i], color_of(i)) for i in range(n)]
+
+
+def name_of(classes: Iterable[ClassInfo], class_id: int) -> str:
+    """Return what the person calls a class id; 255 is unlabelled, and an id without a class has a name, too."""
+    if class_id == UNLABELLED:
+        return "unlabelled"
+    return next((info.name for info in classes if info.id == class_id), f"class {class_id}")
 
 
 def color_table(

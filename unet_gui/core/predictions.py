@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from unet_gui.core.atomic import write_error
-from unet_gui.core.encoding import INDEX, UNLABELLED
+from unet_gui.core.encoding import INDEX
 from unet_gui.core.errors import LabelError
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.planes import Probabilities, read_probabilities, write_planes
 from unet_gui.core.store import read_label, write_label
 

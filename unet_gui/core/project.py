@@ -16,10 +16,11 @@ import numpy as np
 
 from unet_gui.core import label_stack
 from unet_gui.core.cv import cv2
-from unet_gui.core.encoding import INDEX, UNLABELLED, Encoding
+from unet_gui.core.encoding import INDEX, Encoding
 from unet_gui.core.errors import LabelError, ProjectError, UserError
 from unet_gui.core.images import ImageRef, ImageSource, image_info, open_image
 from unet_gui.core.label_files import LabelFiles, Status
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.layout import is_mixed
 from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.lock import FolderLock

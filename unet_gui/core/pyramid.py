@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.labels import UNLABELLED
 
 TILE = 256
-UNLABELLED = 255
 MEND_AT_ONCE = 4 * 2**20
 """Pixels of a change above which the levels are not mended at once, so that no change holds up the next event."""
 

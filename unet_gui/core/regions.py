@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from unet_gui.core.cv import cv2
-from unet_gui.core.encoding import UNLABELLED, present
+from unet_gui.core.encoding import present
 from unet_gui.core.geometry import middle_of
+from unet_gui.core.labels import UNLABELLED
 
 _SPECK = 20  # smaller regions do not show that a net separates something
 _CLOSED = 0.95  # of a net's middle line: membranes of ISBI 2012 and of the built-in sample have 0.988 and more

@@ -13,9 +13,10 @@ import numpy as np
 from unet_gui.core import label_stack, png
 from unet_gui.core.atomic import atomic_write
 from unet_gui.core.detect import Detected, detect_encoding
-from unet_gui.core.encoding import BINARY, INDEX, UNLABELLED, Encoding, fitting
+from unet_gui.core.encoding import BINARY, INDEX, Encoding, fitting
 from unet_gui.core.errors import ImageError, LabelError, WrongSize
 from unet_gui.core.headers import open_file
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.listing import TIFF_SUFFIXES
 from unet_gui.core.raw_label import MARK, RawLabel, meaning_of, read_raw
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-
-UNLABELLED = 255
+from unet_gui.core.labels import UNLABELLED
 
 
 @dataclass(frozen=True)

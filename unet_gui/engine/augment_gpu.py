@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unet_gui.engine.augment import UNLABELLED, Colours, Geometry
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.engine.augment import Colours, Geometry
 from unet_gui.engine.normalise import LIMIT
 
 BLUR_REACH = 4

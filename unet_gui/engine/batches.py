@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unet_gui.core.errors import UserError
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.engine.augment import cut, cut_plain, draw_colours, draw_geometry, recolour, window_side
 from unet_gui.engine.augment_gpu import Windows
-from unet_gui.engine.data import UNLABELLED, Entry, Picture, Pictures
+from unet_gui.engine.data import Entry, Picture, Pictures
 from unet_gui.engine.plan import Plan
 
 TRIES = 16
 """Places compared to find one with many strokes around it."""
 CROWDED = 0.75
 """Share of the crops that are cut where strokes are many, at first."""
+CROWDED_SAMPLES = 12_000
+"""Samples after which it is half of that."""
 PER_READ = 32
 """Crops cut from an image until it is given away, where memory does not hold all: to read one may take a second."""
 FIRST_WINDOW, GROWTH = 16, 8
@@ -31,8 +34,6 @@ AGAIN = 1000
 """Samples after which an image that could not be read is tried again."""
 SELDOM = 0.1
 """A class that fewer of the images show is looked for in this share of the crops."""
-CROWDED_SAMPLES = 12_000
-"""Samples after which it is half of that."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,6 @@ class BatchMaker:
         self._again: dict[Entry, int] = {}
         repeats = repeats or [1] * len(self.entries)
         self.cards = np.repeat(np.arange(len(self.entries)), repeats)
-        weights = np.array([1.0] * plan.arch.classes)
-        self.class_chance = weights / weights.sum()
 
     @property
     def per_step(self) -> int:
@@ -254,10 +253,10 @@ class BatchMaker:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Draw pixels of a class, each that the image shows with equal chances; return columns and rows."""
         h, w = picture.label.shape
-        chance = self.class_chance * [n > 0 for n in picture.counts]
-        if not chance.sum():
+        shown = np.array([n > 0 for n in picture.counts], float)
+        if not shown.any():
             return np.full(count, w / 2), np.full(count, h / 2)
-        c = wanted if wanted is not None else rng.choice(len(chance), p=chance / chance.sum())
+        c = wanted if wanted is not None else rng.choice(len(shown), p=shown / shown.sum())
         places = rng.choice(picture.points[c], count)
         return (places % w).astype(float), (places // w).astype(float)
 

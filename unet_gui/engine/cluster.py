@@ -259,13 +259,13 @@ def _work(model: bytes, config: SegmentConfig, items: Sequence[SegmentItem], ren
 def _one(model: bytes, config: SegmentConfig, item: SegmentItem, renew: bool) -> _Result:
     from unet_gui.core.images import open_image
     from unet_gui.core.store import Encoding
-    from unet_gui.engine.outputs import maker_text, replace_outputs, write_item
+    from unet_gui.engine.outputs import config_for, maker_text, write_item
     from unet_gui.engine.predict import run
 
     start = time.perf_counter()
     try:
         with _LOCK:  # one image at a time in a process: the network already uses all of its threads
-            predictor = _predictor(model, replace_outputs(config, [item]))
+            predictor = _predictor(model, config_for([item], config))
             with open_image(item.path, item.page) as source:
                 prediction = run(predictor.predict(source))
             if renew:

@@ -16,12 +16,12 @@ from unet_gui.core.cv import cv2
 from unet_gui.core.errors import NothingToLearn, UserError
 from unet_gui.core.geometry import Rect, middle_of
 from unet_gui.core.images import ImageRef, effective_channels
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
 from unet_gui.engine.events import TICK, Event
 from unet_gui.engine.memory import physical_memory, processes_here
 from unet_gui.engine.normalise import Stats, finite, measure, sample, to_channels
 
-UNLABELLED = 255
 SCANNED = 2000
 """Labelled images looked at before training; of a larger folder an even choice."""
 SPARSE = 0.5

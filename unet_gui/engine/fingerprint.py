@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.engine import distinct
-from unet_gui.engine.data import UNLABELLED, Picture, histogram, middle
+from unet_gui.engine.data import Picture, histogram, middle
 from unet_gui.engine.normalise import Stats
 
 
@@ -30,8 +31,6 @@ class Fingerprint:
         Share of pixels with a label.
     shares : tuple of float
         Share of each class among the labelled pixels.
-    images_with : tuple of int
-        For each class, the number of images that show it.
     thickness : tuple of float
         For each class, how thick its parts typically are, in pixels (0: unknown).
     upright : bool
@@ -60,7 +59,6 @@ class Fingerprint:
     median_side: int
     labelled: float
     shares: tuple[float, ...]
-    images_with: tuple[int, ...]
     thickness: tuple[float, ...]
     upright: bool
     handed: bool
@@ -148,7 +146,6 @@ def fingerprint(traits: Sequence[Traits], channels: int) -> Fingerprint:
         median_side=round(float(sides[len(sides) // 2])),
         labelled=float(total.sum() / max(sum(t.size for t in traits), 1)),
         shares=tuple(float(v) for v in total / max(total.sum(), 1)),
-        images_with=tuple(int(v) for v in (counts > 0).sum(0)),
         thickness=tuple(_median(column) for column in thick.T),
         upright=_differ([t.vertical for t in traits]),
         handed=_differ([t.horizontal for t in traits]),

@@ -21,7 +21,7 @@ from unet_gui.engine.plan import Plan
 from unet_gui.engine.predict import Predictor
 from unet_gui.engine.recipe import PredictConfig
 from unet_gui.engine.unet import UNet
-from unet_gui.engine.validate import AS_GOOD, Answer, Judge, Outcome, answers
+from unet_gui.engine.validate import AS_GOOD, Answer, Judge, Outcome, answer
 
 BEST_MODEL = "best_model.pth"
 NOTHING = Outcome(math.nan, (), math.nan, ())
@@ -114,13 +114,13 @@ class Keeper:
         count = min((predictor.lanes(picture.label.shape) for picture in self.pictures), default=1)
         if count == 1 or len(self.pictures) < count:
             for picture in self.pictures:
-                found.extend(answers(predictor, [picture]))
+                found.append(answer(predictor, picture))
                 yield TICK
             return found
         lanes = Lanes(count)  # each core computes an image of its own: up to twice as fast
         try:
-            for coming in [lanes.submit(answers, predictor, [picture]) for picture in self.pictures]:
-                found.extend(coming.result())
+            for coming in [lanes.submit(answer, predictor, picture) for picture in self.pictures]:
+                found.append(coming.result())
                 yield TICK
         finally:
             lanes.close()

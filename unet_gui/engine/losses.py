@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-UNLABELLED = 255
+from unet_gui.core.labels import UNLABELLED
 
 
 def two_logits(logits: Tensor) -> Tensor:

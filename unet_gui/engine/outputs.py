@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import image_info
 from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.planes import WaitingPlanes, write_planes
 from unet_gui.core.rows import RowsFile, label_rows, map_rows
-from unet_gui.core.store import INDEX, UNLABELLED, Encoding, maker_of, read_label, write_label
+from unet_gui.core.store import INDEX, Encoding, maker_of, read_label, write_label
 from unet_gui.engine.model import Model
 from unet_gui.engine.prediction import Prediction
 from unet_gui.engine.recipe import SegmentConfig, SegmentItem
@@ -31,8 +32,8 @@ def maker_text(model: bytes, config: SegmentConfig) -> str:
     return hashlib.sha256(model).hexdigest()[:16] + asked
 
 
-def replace_outputs(config: SegmentConfig, items: Sequence[SegmentItem]) -> SegmentConfig:
-    """Ask the predictor for what some item wants written."""
+def config_for(items: Sequence[SegmentItem], config: SegmentConfig) -> SegmentConfig:
+    """Return the config that asks for every map that some item wants written, too."""
     return dataclasses.replace(
         config,
         probabilities=config.probabilities or any(i.out_prob for i in items),
@@ -211,6 +212,7 @@ class Files:
         self.files: dict[int, RowsFile | WaitingPlanes] = {}
 
     def start(self, shape: tuple[int, int], classes: int) -> None:
+        """Begin the files, or begin them anew."""
         self.abort()
         for i, path in enumerate(self.outputs):
             if i == 0:
@@ -221,6 +223,7 @@ class Files:
                 self.files[i] = map_rows(path, shape, self.kind, self.classes if i == 1 else ())
 
     def put(self, rows: Prediction) -> None:
+        """Write the next rows."""
         for i, values in enumerate((rows.ids, *maps_of(rows))):
             if i in self.files and values is not None:
                 self.files[i].put(values)
@@ -235,6 +238,7 @@ class Files:
             raise
 
     def abort(self) -> None:
+        """Leave nothing of them behind."""
         for file in self.files.values():
             file.abort()
         self.files = {}

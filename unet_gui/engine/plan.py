@@ -24,6 +24,24 @@ SYMMETRIES = ("", "mirror", "flips", "turns")
 LARGE = 128.0
 """Thickness in pixels of all areas from which on crops are larger: a usual one might show nothing of any edge."""
 
+NO_CHANGE = Augmentation(
+    flip_x=False,
+    flip_y=False,
+    turn=False,
+    warp=0,
+    rotate=0,
+    scale=1,
+    bend=0,
+    elastic=0,
+    brightness=0,
+    contrast=0,
+    gamma=0,
+    noise=0,
+    blur=0,
+    coarse=0,
+)
+"""Crops as they are; the tutorial only flips them."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -31,6 +49,7 @@ class Plan:
 
     Attributes
     ----------
+    recipe : {"fast", "tutorial"}
     arch : Arch
         The network.
     normalisation : Normalisation
@@ -58,6 +77,8 @@ class Plan:
     augmentation : Augmentation
     symmetries : str
         See `Model.symmetries`.
+    averaged : int
+        Views of a picture that a prediction is the average of: see `views`.
     score : {"dice", "rand"}
     net : int
         For ``"rand"``: the separating class.
@@ -215,24 +236,6 @@ def _tutorial(config: TrainConfig, prints: Fingerprint, score: str, net: int) ->
         f"RMSprop with rate {plan.learning_rate:g}; the weights with the lowest training loss are kept.",
     )
     return plan, words
-
-
-NO_CHANGE = Augmentation(
-    flip_x=False,
-    flip_y=False,
-    turn=False,
-    warp=0,
-    rotate=0,
-    scale=1,
-    bend=0,
-    elastic=0,
-    brightness=0,
-    contrast=0,
-    gamma=0,
-    noise=0,
-    blur=0,
-    coarse=0,
-)
 
 
 def _fast(config: TrainConfig, prints: Fingerprint, score: str, net: int, device: str) -> tuple[Plan, tuple[str, ...]]:

@@ -34,14 +34,13 @@ from unet_gui.engine.winograd import speed_up
 
 T = TypeVar("T")
 
-SMALLEST_TILE = 64
+SMALLEST_TILE, LARGEST_TILE = 64, 4096
 VIEWED_PIXELS = 4_000_000
 """Larger images are seen from one side only, unless test-time augmentation is asked for: they would take too long."""
 CPU_TILE_BYTES = 400 << 20
 TOGETHER_PIXELS = 512 * 512
 """Small images are computed together up to so many pixels on a processor, 16 times as many on a graphics card."""
 GPU_SHARE = 0.5
-LARGEST_TILE = 4096
 
 
 def folded(net: UNet) -> UNet:
@@ -202,6 +201,28 @@ class Predictor:
         """Predict images of one size, each not larger than a tile, at once: as `predict` of each, in less time.
 
         Every layer of the network costs some time however small the picture is.
+
+        Parameters
+        ----------
+        sources : sequence of ndarray
+            ``(h, w)`` or ``(h, w, c)``.
+        items : sequence of int
+            Numbers to put into the events.
+        stats : sequence of Stats
+            From `measure`.
+
+        Yields
+        ------
+        TileDone, Warned
+
+        Returns
+        -------
+        list of Prediction
+
+        Raises
+        ------
+        UserError
+            As `predict`.
         """
         if len(sources) == 1:
             return [(yield from self.predict(sources[0], items[0], stats[0]))]
@@ -229,12 +250,8 @@ class Predictor:
         each = [self._load(source, tiles, s) for source, s in zip(sources, stats, strict=True)]
         with torch.cuda.stream(self._side) if self._side is not None else nullcontext():  # where they are on their way
             batch = torch.cat(each)
-        core, views, count = _core(tiles[0]), self._views_of(sources[0]), len(sources)
-        spread: Tensor | None = None
-        if self.config.disagreement:
-            logits, spread = self.compare(batch, core, views)
-        else:
-            logits = self.logits(batch, core, views)
+        logits, spread = self._answer(batch, _core(tiles[0]), self._views_of(sources[0]))
+        count = len(sources)
         whole = Prediction.blank((count * h, w), self.arch.classes, self.config)  # one below the other
         self._store((slice(None), slice(None)), logits.transpose(0, 1).reshape(-1, count * h, w), whole)
         if spread is not None and whole.disagreement is not None:
@@ -313,12 +330,7 @@ class Predictor:
         self, source: ImageSource | NDArray, tiles: list[Tile], batch: Tensor, part: Prediction, top: int
     ) -> None:
         """Put the answer for some tiles into the part of the image that begins at row ``top``."""
-        core, views = _core(tiles[0]), self._views_of(source)
-        spread: Tensor | None = None
-        if self.config.disagreement:
-            logits, spread = self.compare(batch, core, views)
-        else:
-            logits = self.logits(batch, core, views)
+        logits, spread = self._answer(batch, _core(tiles[0]), self._views_of(source))
         for i, tile in enumerate(tiles):
             rows, columns = tile.core.slices
             box = (slice(rows.start - top, rows.stop - top), columns)
@@ -330,10 +342,9 @@ class Predictor:
         large = source.shape[0] * source.shape[1] > VIEWED_PIXELS and not self.config.tta
         return self.views[:1] if large else self.views
 
-    def answers(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Iterator[tuple[Tile, Tensor]]:
-        """Yield each tile with its logits ``(classes, h, w)``, without the margin. The tiles must lie alike."""
-        batch = self._load(source, tiles, stats)
-        yield from zip(tiles, self.logits(batch, _core(tiles[0]), self._views_of(source)), strict=True)
+    def answer(self, source: ImageSource | NDArray, tile: Tile, stats: Stats) -> Tensor:
+        """Return the logits of one tile, ``(classes, h, w)`` without the margin."""
+        return self.logits(self._load(source, [tile], stats), _core(tile), self._views_of(source))[0]
 
     def _load(self, source: ImageSource | NDArray, tiles: list[Tile], stats: Stats) -> Tensor:
         """Return the tiles as the network's input, ``(n, c, h, w)``; on its way to a graphics card, if there is one."""
@@ -352,6 +363,12 @@ class Predictor:
             raw, less, times = (v.to(self.device.torch, non_blocking=True) for v in (batch.pin_memory(), shift, scale))
             floats = (raw.float() - less[:, None, None]) * times[:, None, None]
             return pad_to(floats.clamp_(-self.normalisation.limit, self.normalisation.limit), self.arch.align)
+
+    def _answer(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> tuple[Tensor, Tensor | None]:
+        """Return the logits, and how far the views lie apart where that is asked for."""
+        if self.config.disagreement:
+            return self.compare(batch, core, views)
+        return self.logits(batch, core, views), None
 
     def logits(self, batch: Tensor, core: Box, views: Sequence[tuple[int, bool]]) -> Tensor:
         """Return the ``core`` of the logits of an aligned batch, or of log-probabilities over several views.

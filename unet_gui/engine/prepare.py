@@ -13,18 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
 from unet_gui.core.errors import NothingToLearn, UserError, is_out_of_memory
 from unet_gui.core.images import ImageRef, channels_beyond, image_info
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
 from unet_gui.core.regions import nets_of, voted
 from unet_gui.core.text import percent
 from unet_gui.engine.batches import repeats_for, seldom_classes
 from unet_gui.engine.data import (
     SCANNED,
-    UNLABELLED,
     ClassTable,
     Entry,
     Picture,
@@ -50,8 +49,6 @@ from unet_gui.engine.unet import Arch, UNet
 VAL_PIXELS = {"cpu": 8_000_000, "mps": 30_000_000, "cuda": 80_000_000}
 """Pixels looked at in one validation; of more, an even choice of the images. The probabilities of all classes are kept
 for each, so of more than four classes it is fewer."""
-
-
 SCAN_SHARE = 0.2
 """Of the time for a training, at most this share goes into looking at the images before it begins."""
 LONG = 60.0
@@ -179,12 +176,8 @@ def prepare(
     plan, words = make_plan(config, prints, score, net, device.type)
     pixels = VAL_PIXELS[device.type] * 4 // max(4, len(table))
     shown = _some_of(val, sum(sizes[e.ref] for e in val), pixels)
-    held_back: list[Picture] = []
-    for entry in shown:
-        held_back += windows_of(pictures.load(entry), entry.only, pixels // len(shown))
-        yield TICK
+    held_back = yield from _held_back(dataset, pictures, shown, pixels)
     strokes = are_strokes([picture.label for picture in held_back])
-    yield from _check_held_back(dataset, [picture.label for picture in held_back])
     return Prepared(
         pictures,
         tuple(train),
@@ -364,12 +357,20 @@ def _check_classes(dataset: Dataset, train: list[Traits], everything: list[Trait
             yield Warned(f"“{name}” is labelled only in images that are held back ({held}).")
 
 
-def _check_held_back(dataset: Dataset, labels: list[NDArray[np.uint8]]) -> Generator[Event, None, None]:
-    """Tell when the score will say nothing, as may be where somebody chose what is held back."""
+def _held_back(
+    dataset: Dataset, pictures: Pictures, shown: list[Entry], pixels: int
+) -> Generator[Event, None, list[Picture]]:
+    """Return the pictures of a validation, which has so many ``pixels``; tell when its score will say nothing."""
+    held_back: list[Picture] = []
+    for entry in shown:
+        held_back += windows_of(pictures.load(entry), entry.only, pixels // len(shown))
+        yield TICK
+    labels = [picture.label for picture in held_back]
     counts = np.sum([histogram(label)[:UNLABELLED] for label in labels], axis=0) if labels else np.zeros(1)
-    if np.count_nonzero(counts) == 1:
+    if np.count_nonzero(counts) == 1:  # as may be where somebody chose what is held back
         only = dataset.classes[int(counts.argmax())].name
         yield Warned(f"What is held back shows only “{only}”: the score says nothing about the model.")
+    return held_back
 
 
 def _score(

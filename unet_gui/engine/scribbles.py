@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
-from unet_gui.engine.data import SPARSE, UNLABELLED
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.engine.data import SPARSE
 
 RINGS = (0.5, 2.5)
 """Distances in pixels to the next border of the answer that divide an image into rings."""

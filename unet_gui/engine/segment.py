@@ -39,10 +39,10 @@ from unet_gui.engine.outputs import (
     Files,
     StacksBehind,
     check_encoding,
+    config_for,
     is_stale_stack,
     is_up_to_date,
     maker_text,
-    replace_outputs,
     write_item,
 )
 from unet_gui.engine.predict import Predictor, told
@@ -154,8 +154,8 @@ def segment(items: Sequence[SegmentItem], config: SegmentConfig) -> Generator[Ev
     device = pick_device(config.device)
     model = Model.load(config.model, device)
     check_encoding(model, config)
-    wants = replace_outputs(config, items)
-    predictor = Predictor(model, wants, device)
+    config = config_for(items, config)
+    predictor = Predictor(model, config, device)
     yield SegmentStarted(len(items), device.name, device.note)
     yield from _Run(items, config, predictor, maker_text(read_bytes(config.model, "model"), config)).events()
 
@@ -164,8 +164,7 @@ class _Run:
     """One run over the items: counts, threads and the order of things."""
 
     def __init__(self, items: Sequence[SegmentItem], config: SegmentConfig, predictor: Predictor, maker: str) -> None:
-        self.items, self.predictor, self.maker = items, predictor, maker
-        self.config = replace_outputs(config, items)
+        self.items, self.config, self.predictor, self.maker = items, config, predictor, maker
         self.encoding = Encoding(config.encoding)
         self.classes = [c.id for c in predictor.info.classes]
         self.written = self.skipped = self.failed = 0

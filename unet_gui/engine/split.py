@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from unet_gui.core.errors import UserError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
-from unet_gui.engine.data import UNLABELLED, histogram
+from unet_gui.core.labels import UNLABELLED
+from unet_gui.engine.data import histogram
 
 AUTO_FRACTION = 0.2
 FEW = 4

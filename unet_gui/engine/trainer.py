@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.text import percent
 from unet_gui.engine.augment_gpu import Windows
 from unet_gui.engine.batches import Batch
-from unet_gui.engine.data import UNLABELLED
 from unet_gui.engine.device import DeviceChoice, layout_of
 from unet_gui.engine.first_weights import drawn_weights, fitting
 from unet_gui.engine.inpaint import draw_hidden, guess_loss, hide, make_head

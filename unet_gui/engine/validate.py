@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from unet_gui.core.cv import cv2
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.regions import grow
-from unet_gui.engine.data import UNLABELLED, Picture, histogram
+from unet_gui.engine.data import Picture, histogram
 from unet_gui.engine.events import TICK, Event
 from unet_gui.engine.predict import Predictor
 from unet_gui.engine.scribbles import are_strokes, stand_for
@@ -77,18 +78,13 @@ class Answer:
         return None if self.weight is None else self.weight.ravel()[at]
 
 
-def answers(predictor: Predictor, pictures: Sequence[Picture]) -> list[Answer]:
-    """Predict the validation images."""
-    found = []
-    arch = predictor.arch
-    for picture in pictures:
-        h, w = picture.label.shape
-        logits = np.empty((arch.classes, h, w), np.float32)
-        for tile in plan_tiles((h, w), predictor.tile, arch.halo, arch.align):
-            for part, answer in predictor.answers(picture.pixels, [tile], picture.stats):
-                logits[(slice(None), *part.core.slices)] = answer.cpu().numpy()
-        found.append(Answer(logits, picture.label))
-    return found
+def answer(predictor: Predictor, picture: Picture) -> Answer:
+    """Predict a validation image."""
+    arch, (h, w) = predictor.arch, picture.label.shape
+    logits = np.empty((arch.classes, h, w), np.float32)
+    for tile in plan_tiles((h, w), predictor.tile, arch.halo, arch.align):
+        logits[(slice(None), *tile.core.slices)] = predictor.answer(picture.pixels, tile, picture.stats).cpu().numpy()
+    return Answer(logits, picture.label)
 
 
 class Judge:

@@ -12,11 +12,11 @@ from PySide6.QtGui import QImage, QPainter
 from unet_gui.app.canvas.viewport import Viewport, sample_positions
 from unet_gui.core.cv import cv2
 from unet_gui.core.geometry import EMPTY, Rect
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.palette import ClassInfo, color_table
 from unet_gui.core.pyramid import TILE, LabelPyramid
 
 Ids = NDArray[np.uint8]
-UNLABELLED = 255
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from unet_gui.app.model_facts import Wishes
 from unet_gui.app.settings import Settings
 from unet_gui.app.widgets import indent, label, row
 from unet_gui.core.errors import UserError
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
-from unet_gui.core.store import BINARY, INDEX, UNLABELLED, Encoding
+from unet_gui.core.store import BINARY, INDEX, Encoding
 
 
 class Form(QDialog):

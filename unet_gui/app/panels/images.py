@@ -226,6 +226,7 @@ class ImagesPanel(QWidget):
         self.none_fits = label("", "muted", wrap=True)
         self.clear_filter = button("Show all images", "link", "Clear the filter")
         self.footer = label("", "footer", wrap=True)
+        self.footer.setIndent(0)  # else its border would move the text away from what stands above
         self.count = label("", "muted")
         top = QVBoxLayout()
         top.setContentsMargins(_MARGIN, 2, _MARGIN, 8)

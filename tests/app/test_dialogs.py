@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLabel, QToolButton
+from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QLabel, QMessageBox, QToolButton
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
@@ -229,3 +229,13 @@ def test_why_there_is_no_answer_yet_is_said(qtbot: QtBot) -> None:
         assert dialog.height() == height, "nothing jumps under the pointer"
         dialog.path.setText("  ")
         assert dialog.missing.text() == f"Choose a {what} first."
+
+
+def test_the_logo_stands_beside_what_the_program_is(open_window: Open) -> None:
+    window = open_window(None)
+    window.dialogs.about()
+    box = window.dialogs._open["about"]
+    assert isinstance(box, QMessageBox)
+    logo = box.iconPixmap()
+    assert logo.deviceIndependentSize().toTuple() == (48, 48)
+    box.close()

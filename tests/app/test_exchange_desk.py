@@ -98,6 +98,7 @@ def test_dialogs_ask_for_a_place(qtbot: QtBot, tmp_path: Path) -> None:
     qtbot.addWidget(export)
     ok = export.buttons.button(QDialogButtonBox.StandardButton.Ok)
     assert not ok.isEnabled()
+    assert ok.text() == "Export"
     export.path.setText(str(tmp_path / "out"))
     export.only_labels.setChecked(True)
     with qtbot.waitSignal(export.chosen) as said:

@@ -111,6 +111,7 @@ def test_the_ticks_of_the_guide_follow_the_theme(qtbot: QtBot, open_window: Open
         tick = mark.findChild(Mark)
         assert tick is not None
         qtbot.waitUntil(tick.isVisible)
+        assert tick.geometry().center() == mark.rect().center()
         return mark
 
     dark = ticked().grab().toImage()

@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from tests.app.kit import write_folder
 from unet_gui.app import thumbnails as thumbnails_module
 from unet_gui.app.image_list import STATE, THUMBNAIL, ImageListModel
-from unet_gui.app.panels.images import ImagesPanel
+from unet_gui.app.panels.images import READABLE, ImagesPanel, shortened
 from unet_gui.app.status_book import StatusBook
 from unet_gui.app.thumbnails import Thumbnails
 from unet_gui.core import images as images_module
@@ -160,6 +160,17 @@ def test_the_footer_counts_what_the_rows_say(panel: ImagesPanel, dataset: Datase
 def test_filter_by_name_and_status(panel: ImagesPanel, text: str, rows: int) -> None:
     panel.field.setText(text)
     assert panel.model.rowCount() == rows
+
+
+def test_names_without_room_for_all_of_them_are_told_apart(panel: ImagesPanel) -> None:
+    metrics = panel.list.fontMetrics()
+    room = metrics.horizontalAdvance(READABLE)
+    names = [f"0001TP_00{number}.png" for number in (6690, 6930, 7190, 7290)]
+    shown = [shortened(name, metrics, room) for name in names]
+    assert len(set(shown)) == 4
+    assert all(metrics.horizontalAdvance(each) <= room for each in shown)
+    assert shown[0].startswith("000…")
+    assert shortened("0.png", metrics, room) == "0.png"
 
 
 def test_the_model_keeps_qt_s_rules(qtbot: QtBot, panel: ImagesPanel) -> None:

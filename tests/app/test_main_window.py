@@ -35,6 +35,10 @@ def test_opening_shows_image_list_label_and_counts(qtbot: QtBot, open_window: Op
     assert window.stage.isVisible()
     assert window.images.model.rowCount() == 5
     qtbot.waitUntil(lambda: window.images.footer.text() == "2\xa0done\xa0· 3\xa0untouched")
+    shown = window.images.footer.grab().toImage()
+    middle = shown.height() // 2
+    text = [x for x in range(shown.width()) for y in (middle - 3, middle) if shown.pixel(x, y) != shown.pixel(1, y)]
+    assert 12 <= min(text) <= 14, "right below the list and the filter"
     assert "x" in window.windowTitle()
     assert window.status.image.text() == f"0.png · {SHAPE[1]}×{SHAPE[0]} · 8-bit"
     assert window.settings.recent() == [tmp_path / "x"]

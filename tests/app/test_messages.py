@@ -66,6 +66,20 @@ def test_details_are_one_click_away_and_offers_act(qtbot: QtBot, stack: MessageS
     assert stack.messages == []
 
 
+def test_icon_text_and_cross_stand_in_one_line(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
+    stack = open_window(write_folder(tmp_path / "x")).stage.messages
+    for _ in range(3):
+        stack.show_message(Message("info", "One line."))
+
+    def middles() -> list[set[int]]:
+        """The height of the middle of what each message has."""
+        parts = [[*banner.findChildren(QToolButton), banner._text] for banner in stack._banners]
+        return [{part.geometry().center().y() for part in each} for each in parts]
+
+    qtbot.waitUntil(lambda: all(banner._text.height() > 20 for banner in stack._banners))
+    assert [len(each) for each in middles()] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

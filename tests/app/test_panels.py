@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow
+from PySide6.QtWidgets import QApplication, QLineEdit, QMainWindow, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import write_folder
@@ -119,13 +119,18 @@ def test_opacity_and_contrast(qtbot: QtBot, window: QMainWindow, actions: Action
 
 
 def test_channels_can_be_hidden_and_recoloured(qtbot: QtBot, window: QMainWindow, actions: ActionTable) -> None:
-    layers = LayersSection(actions)
-    window.setCentralWidget(layers)
+    layers, after = LayersSection(actions), QPushButton("after")
+    both = QWidget()
+    column = QVBoxLayout(both)
+    column.addWidget(layers)
+    column.addWidget(after)
+    window.setCentralWidget(both)
     layers.set_display(Display((ChannelDisplay(),)), (0, 255))
     assert layers._channels == [], "a grey picture has no choice"
     three = tuple(ChannelDisplay(color=color) for color in ("#ff0000", "#00ff00", "#0000ff"))
     layers.set_display(Display(three), (0, 255))
     assert len(layers._channels) == 3
+    assert layers._gamma[0].nextInFocusChain() is layers._channels[0], "by Tab, too, they come where they stand"
     said: list[Display] = []
     layers.display_changed.connect(said.append)
     layers._channels[1].click()

@@ -406,7 +406,8 @@ def test_closing_while_training_stops_it_and_keeps_the_model(qtbot: QtBot, open_
 
 def begin_long_training(qtbot: QtBot, window: MainWindow, model: Path) -> None:
     """Train for an hour, with a model in use; return when it has begun to learn."""
-    window.desk.shelf.use(model)
+    if window.desk.shelf.model != model:
+        window.desk.shelf.use(model)
     window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, minutes=60.0, device="cpu"))
     window.actions_by_id["train"].trigger()
     qtbot.waitUntil(lambda: bool(window.model_section.curves.loss), timeout=SECONDS)
@@ -432,12 +433,21 @@ def test_predicting_one_image_does_not_wait_for_a_training(
 def test_a_training_that_is_stopped_at_once_takes_no_good_model_away(
     qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path
 ) -> None:
-    window = open_window(write_folder(tmp_path / "x", images=4, labels=4))
-    begin_long_training(qtbot, window, model)
+    folder = write_folder(tmp_path / "x", images=4, labels=4)
+    old = folder / ".unet-gui" / "models" / "old.safetensors"
+    old.parent.mkdir(parents=True)
+    shutil.copy(model, old)
+    window = open_window(folder)
+    begin_long_training(qtbot, window, old)
     window.actions_by_id["stop"].trigger()
     idle(qtbot, window)
-    assert window.desk.shelf.model == model
+    assert window.desk.shelf.model == old
     assert any("before it could be judged" in message.text for message in window.stage.messages.messages)
+    window.open_path(folder)
+    qtbot.waitUntil(lambda: window.session.document is None)
+    qtbot.waitUntil(lambda: window.session.document is not None)
+    assert [facts.name for facts in window.desk.shelf.models] == ["x-1", "old"]
+    assert window.desk.shelf.model == old, "nor when the folder is opened again"
 
 
 def test_a_training_that_is_stopped_before_it_learns_says_so(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

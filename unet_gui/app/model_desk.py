@@ -398,8 +398,9 @@ class ModelDesk(QObject):
             self._on_training_over()
             return
         facts = self.shelf.facts_of(out)
-        if stopped and not facts.score and self.shelf.model not in (None, out):
-            self.shelf.refresh()
+        stays = self.shelf.model
+        if stopped and not facts.score and stays is not None and stays != out:
+            self.shelf.use(stays)  # which is noted: the next start would take the newest
             text = (
                 f"Training stopped before it could be judged: the model in use stays. What it learned is {facts.name}."
             )

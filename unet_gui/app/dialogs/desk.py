@@ -297,7 +297,13 @@ class DialogDesk(QObject):
             f"unet-gui {__version__}\n\nPaint a little, let a U-Net learn it, correct, segment the folder.\n\n"
             "MIT licence. Nothing leaves this computer."
         )
-        self._show("about", lambda: self._box(QMessageBox.Icon.NoIcon, text))
+
+        def make() -> QDialog:
+            box = self._box(QMessageBox.Icon.NoIcon, text)
+            box.setIconPixmap(theme.icon("logo", "accent").pixmap(48))
+            return box
+
+        self._show("about", make)
 
     # --- questions -------------------------------------------------------------------------------------------------
 

@@ -107,6 +107,7 @@ class _ExchangeDialog(Form):
         self.overwrite: QCheckBox = self.check(replace, False)
         box = QDialogButtonBox.StandardButton
         self.buttons.setStandardButtons(box.Ok | box.Cancel)
+        self.buttons.button(box.Ok).setText(title.partition(" ")[0])
         self.buttons.accepted.connect(self._on_ok)
         self.path.textChanged.connect(self._on_path)
         self.format.currentIndexChanged.connect(self._on_format)

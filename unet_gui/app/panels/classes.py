@@ -422,8 +422,8 @@ class ClassesSection(Section):
     def _on_more(self) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction("Import a list of classes…").triggered.connect(lambda: self.import_wanted.emit())
-        menu.addAction("Save the list of classes…").triggered.connect(lambda: self.export_wanted.emit())
+        menu.addAction("Import classes…").triggered.connect(lambda: self.import_wanted.emit())
+        menu.addAction("Save list of classes…").triggered.connect(lambda: self.export_wanted.emit())
         menu.addSeparator()
         for name in PALETTES:
             action = menu.addAction(f"Colours of {name}")

@@ -72,5 +72,8 @@ class Guide(QFrame):
             self._done.add(step)
             mark = self._marks[step]
             mark.setText("")
-            mark.setLayout(row(Mark("check", "good", 14)))
+            tick = Mark("check", "good", 14)
+            tick.setParent(mark)
+            tick.move((mark.width() - tick.width()) // 2, (mark.height() - tick.height()) // 2)
+            tick.show()
             mark.setAccessibleName("done")

@@ -42,6 +42,16 @@ READABLE = "image_0001.png"
 """A name that has room in the narrowest panel, where there is none for pictures."""
 
 
+def shortened(name: str, metrics: QFontMetrics, room: int) -> str:
+    """Return as much of a name as there is room for: how it begins, and most of its end, where it is told apart."""
+    if metrics.horizontalAdvance(name) <= room:
+        return name
+    begin = name[:3]
+    return begin + metrics.elidedText(
+        name[3:], Qt.TextElideMode.ElideLeft, max(0, room - metrics.horizontalAdvance(begin))
+    )
+
+
 def paint_status(painter: QPainter, center: QPointF, state: str, status: Status) -> None:
     """Draw a status: a full, half or empty circle, a triangle for a problem. Shape says it as well as colour.
 
@@ -139,8 +149,7 @@ class ImageRow(QStyledItemDelegate):
         top = place.top() + (place.height() - top_line.height() - lower.height()) // 2
         painter.setFont(option.font)
         painter.setPen(QColor(colors.text))
-        name = top_line.elidedText(index.data(), Qt.TextElideMode.ElideMiddle, place.width())
-        painter.drawText(place.left(), top + top_line.ascent(), name)
+        painter.drawText(place.left(), top + top_line.ascent(), shortened(index.data(), top_line, place.width()))
         painter.setFont(small)
         state = index.data(STATE)
         painter.setPen(QColor(colors.bad if state == "problem" else colors.muted))
@@ -226,6 +235,7 @@ class ImagesPanel(QWidget):
         self.none_fits = label("", "muted", wrap=True)
         self.clear_filter = button("Show all images", "link", "Clear the filter")
         self.footer = label("", "footer", wrap=True)
+        self.footer.setIndent(0)  # else its border would move the text away from what stands above
         self.count = label("", "muted")
         top = QVBoxLayout()
         top.setContentsMargins(_MARGIN, 2, _MARGIN, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from functools import partial
@@ -189,6 +190,8 @@ class LayersSection(Section):
                 self._channel_row.addWidget(label("Channels", "muted"))
                 self._channel_row.addStretch(1)
                 self._channels = [self._channel(at) for at in range(len(channels))]
+                for before, after in itertools.pairwise((self._gamma[0], *self._channels)):
+                    self.setTabOrder(before, after)  # else they would come last in the window
         for widget, channel in zip(self._channels, channels, strict=False):
             with QSignalBlocker(widget):
                 widget.setChecked(channel.visible)

@@ -83,6 +83,7 @@ class Banner(QFrame):
         close.setIconSize(QSize(14, 14))
         close.setToolTip("Close this message (Esc closes the newest)")
         close.setAccessibleName("Close this message")
+        close.setFixedHeight(icon.sizeHint().height())  # as high in its corner as the other one, and the first line
         close.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         close.clicked.connect(self.closed)
         top = QHBoxLayout()
@@ -180,7 +181,8 @@ class MessageStack(QWidget):
 
     def height_for(self, width: int) -> int:
         """Return how high the messages are at this width."""
-        return sum(banner.heightForWidth(width) + self._layout.spacing() for banner in self._banners)
+        between = self._layout.spacing() * max(0, len(self._banners) - 1)
+        return sum(banner.heightForWidth(width) for banner in self._banners) + between
 
     @Slot(object)
     def show_message(self, message: Message) -> None:

@@ -450,9 +450,7 @@ def importing(
             if key not in asked
         ]
         if not result.done and not result.failed:
-            hint = f"Files must be called like the images; say what they have behind that{options.using('suffix')}."
-            if importer.unmatched:
-                hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
+            hint = _why_nothing(importer)
             said = "holds nothing for the images of this folder."
             raise UserError(said, source, hint, ", ".join(importer.unmatched[:20]))
         if result.done:
@@ -465,6 +463,14 @@ def importing(
         result.notes.append(f"New classes: {_some(importer.book.added)}.")
     if importer.unmatched:
         result.notes.append(f"Not in this folder: {_some(importer.unmatched)}.")
+
+
+def _why_nothing(importer: Importer) -> str:
+    """Say what to do when a source has nothing for any image."""
+    hint = f"Files must be called like the images; say what they have behind that{importer.options.using('suffix')}."
+    if importer.unmatched:
+        return f"{hint} There is {importer.unmatched[0]}, and the image {importer.dataset.images[0].rel}."
+    return f"{hint} Or are they of another format than the chosen one?"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -12,13 +12,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from tests.app.kit import paint, saved
+from tests.app.kit import paint, saved, write_folder
 from tests.app.test_classes_window import LONG, agree, idle, ids_of, question, three_classes
+from tests.app.test_window_jobs import texts
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core.exchange import mask_of
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.model_info import read_model_info
 from unet_gui.core.palette import ClassInfo
 from unet_gui.core.project import Dataset
 
@@ -98,6 +100,26 @@ def test_a_class_that_nobody_removed_is_added_as_ever(
     QTest.keyClick(window, Qt.Key.Key_R)
     assert ids_of(window) == [0, 1, 2]
     assert told(window) == ["The model knows classes that were added here: band."]
+    idle(qtbot, window)
+
+
+@pytest.mark.parametrize("painted", [False, True], ids=["fresh", "painted on"])
+def test_a_folder_that_nobody_has_worked_on_takes_the_classes_of_the_model(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, model: Path, painted: bool
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=1))
+    window.session.active_class = 1
+    if painted:
+        paint(window.session, Rect(0, 0, 9, 9), 1)
+    window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, device="cpu"))
+    window.desk.shelf.use(model)
+    QTest.keyClick(window, Qt.Key.Key_R)
+    theirs = [info.name for info in read_model_info(model).classes]
+    names = [info.name for info in window.session.classes]
+    assert names == (["background", "object", "band"] if painted else theirs)
+    if not painted:
+        assert told(window) == []
+        assert f"The folder has the model's classes now: {', '.join(theirs)}." in texts(window)
     idle(qtbot, window)
 
 

@@ -55,6 +55,21 @@ def idle(qtbot: QtBot, window: MainWindow) -> None:
     qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
 
 
+@pytest.mark.parametrize("labels", [3, 0], ids=["trained", "nothing to learn from"])
+def test_segment_all_waits_for_the_first_model_of_the_folder(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, labels: int
+) -> None:
+    window = open_window(write_folder(tmp_path / "x", images=3, labels=labels))
+    window.actions_by_id["train"].trigger()
+    qtbot.waitUntil(lambda: bool(window.runner.pending("train")))
+    window.actions_by_id["segment"].trigger()
+    assert "Next: segmenting. It begins when “Training” is done." in texts(window)
+    idle(qtbot, window)
+    assert window.session.folder is not None
+    assert window.session.folder.book.predictions == labels
+    assert ("There is still no model" in texts(window)) == (not labels)
+
+
 def test_train_then_predict_then_segment_all(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "discs", images=5, labels=4)
     window = open_window(folder)

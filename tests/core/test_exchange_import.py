@@ -64,6 +64,18 @@ def test_what_has_nothing_for_this_folder_is_refused_and_nothing_written(tmp_pat
     assert not (dataset.state_dir / "project.json").exists()
 
 
+@pytest.mark.parametrize(("kind", "there"), [("masks", "coco"), ("labelme", "masks"), ("coco", "masks")])
+def test_where_files_are_of_another_format_that_is_asked(tmp_path: Path, kind: str, there: str) -> None:
+    dataset = folder(tmp_path, "a.png")
+    if there == "coco":
+        coco(tmp_path / "source" / "instances.json", [])
+    else:
+        mask(tmp_path / "source" / "a.png")
+    with pytest.raises(UserError) as caught:
+        import_labels(dataset, tmp_path / "source", kind)
+    assert "another format" in caught.value.hint
+
+
 def test_a_folder_that_is_open_elsewhere_is_left_alone(tmp_path: Path) -> None:
     dataset = folder(tmp_path)
     mask(tmp_path / "in/a.png")

@@ -208,16 +208,17 @@ class ModelDesk(QObject):
             return
         self.shelf.forget_lost()
         model, wishes = self.shelf.model, self.shelf.wishes
-        if model is None:
-            self._say_no_model()
-            return
-        if not self.shelf.teach_folder(model):
-            return
-        config = SegmentConfig(model=model, device=wishes.device, tta=wishes.tta, overwrite=overwrite)
-        only = refs[0].key if len(refs) == 1 else ""
-        revision = self._session.labels.revision if only == self._session.key and self._session.labels else -1
         before = [job.start.out for job in self._runner.pending("train") if isinstance(job.start, TrainJob)]
         after = before[-1] if before and not urgent else None
+        used = model or after
+        if used is None:
+            self._say_no_model()
+            return
+        if model is not None and not self.shelf.teach_folder(model):
+            return
+        config = SegmentConfig(model=used, device=wishes.device, tta=wishes.tta, overwrite=overwrite)
+        only = refs[0].key if len(refs) == 1 else ""
+        revision = self._session.labels.revision if only == self._session.key and self._session.labels else -1
         start = SegmentJob(dataset, list(refs), config, after)
         job = Job(kind, title, start, image=only, revision=revision, urgent=urgent)
         self._refs[job.id] = start.refs

@@ -87,6 +87,8 @@ class SegmentJob:
             yield TICK
         self.refs[:] = pages
         model = self.after if self.after is not None and self.after.exists() else self.config.model
+        if model == self.after and not model.exists():
+            raise UserError("There is still no model, as the training has left none. No image was segmented.")
         yield from segment(segment_items(self.dataset, pages), replace(self.config, model=model))
 
 

@@ -16,7 +16,7 @@ from unet_gui.app.panels.model import ModelFacts
 from unet_gui.app.session import Session
 from unet_gui.core.errors import UserError
 from unet_gui.core.model_info import read_model_info
-from unet_gui.core.palette import ClassInfo, color_of, distinct
+from unet_gui.core.palette import ClassInfo, color_of, default_classes, distinct
 
 
 class ModelShelf(QObject):
@@ -149,6 +149,11 @@ class ModelShelf(QObject):
             self.said.emit(Message.of(error, topic="model"))
             return False
         ours = self._session.classes
+        if self._is_fresh() and {info.id for info in ours} <= {info.id for info in theirs} and theirs != ours:
+            names = ", ".join(info.name for info in theirs)
+            self._session.set_classes(list(theirs))
+            self.said.emit(Message("info", f"The folder has the model's classes now: {names}.", topic="model"))
+            return True
         known = {info.id: info.name for info in ours}
         self._compare_names(theirs, known)
         new = [info for info in theirs if info.id not in known]
@@ -166,6 +171,16 @@ class ModelShelf(QObject):
             self._session.set_classes([*ours, *added])
             self.said.emit(Message("info", f"The model knows classes that were added here: {names}.", topic="model"))
         return True
+
+    def _is_fresh(self) -> bool:
+        """Whether nobody has worked on the folder: its made-up classes mean nothing yet."""
+        dataset = self._session.dataset
+        return (
+            dataset is not None
+            and dataset.classes == default_classes()
+            and not any(map(dataset.has_label, dataset.images))
+            and not any(document.dirty for document in self._session.documents())
+        )
 
     def _compare_names(self, theirs: Sequence[ClassInfo], known: dict[int, str]) -> None:
         """Warn where a number means something else to the model: its pixels come under the folder's name."""

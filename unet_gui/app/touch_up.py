@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
@@ -26,6 +26,9 @@ from unet_gui.core.whole import Patch
 
 STRIP = 1 << 22
 """Pixels written at once, so that a big image does not need its size again in masks."""
+
+SOON = 500
+"""Milliseconds after which it is said that something waits: of a small image nobody notices."""
 
 
 def _nothing() -> None:
@@ -273,7 +276,19 @@ class TouchUp(QObject):
         """Whether the prediction is still being read; then this is done when it is there, unless the image goes."""
         if self._session.reads_prediction:
             self._then = act
+            QTimer.singleShot(SOON, self, self._say_waiting)
         return self._session.reads_prediction
+
+    @Slot()
+    def _say_waiting(self) -> None:
+        if self._then is not _nothing:
+            text = "The prediction of this image is still being read. It goes on when it is there."
+            cancel = Offer("Cancel", self._wait_no_longer)
+            self._session.said.emit(Message("info", text, topic="reading", offers=(cancel,), image=self._session.key))
+
+    def _wait_no_longer(self) -> None:
+        self._then = _nothing
+        self._session.settled.emit("reading")
 
     @Slot(str)
     def _on_opening(self, _key: str) -> None:
@@ -302,7 +317,8 @@ class TouchUp(QObject):
             self._continue_in = ""
             self.next_doubtful()
         elif not self._session.reads_prediction:
-            act, self._then = self._then, _nothing
+            act = self._then
+            self._wait_no_longer()
             act()
 
     @Slot(object, object)

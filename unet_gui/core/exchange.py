@@ -476,6 +476,8 @@ def _nothing_to_read(dataset: Dataset, importer: Importer) -> UserError:
     hint = f"Files must be called like the images; say what they have behind that{importer.options.using('suffix')}."
     if importer.unmatched:
         hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
+    else:
+        hint += " Or are they of another format than the chosen one?"
     unmatched = ", ".join(importer.unmatched[:20])
     return UserError("holds nothing for the images of this folder.", importer.source, hint, unmatched)
 

@@ -143,7 +143,8 @@ class CocoImporter(Importer):
             return files[0]
         named = [path for path in files if path.name == NAME]
         if len(named) != 1:
-            raise LabelError(f"holds {len(files)} JSON files.", self.source, "Name the one to import.")
+            many = f"holds {len(files)} JSON files." if files else "holds no JSON file."
+            raise LabelError(many, self.source, "Name the one to import." if files else "Is another format meant?")
         return named[0]
 
     def has(self, ref: ImageRef) -> bool:

@@ -20,6 +20,7 @@ from unet_gui import __version__, cli_progress, interrupt
 from unet_gui.cli import main
 from unet_gui.core.cv import cv2
 from unet_gui.core.sample import write_sample
+from unet_gui.engine.checkpoint import checkpoint_path
 
 Capture = pytest.CaptureFixture[str]
 
@@ -475,7 +476,8 @@ def test_headless_train_and_segment_never_import_qt(sample: Path, model: Path, t
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_ctrl_c_leaves_a_state_to_go_on_from(sample: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_a_state_to_go_on_from(number: int, sample: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
     words = [sys.executable, "-m", "unet_gui", "train", str(sample), "--out", str(out), "--minutes", "5", "--json"]
     run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -483,11 +485,12 @@ def test_ctrl_c_leaves_a_state_to_go_on_from(sample: Path, tmp_path: Path) -> No
     for line in run.stdout:
         if json.loads(line)["kind"] == "checkpoint_saved" or json.loads(line).get("step", 0) >= 20:
             break
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "stopped" in err
     assert "Traceback" not in err
+    assert checkpoint_path(out).exists()
     assert main(["train", str(sample), "--out", str(out), "--epochs", "2", "--resume"]) == 0
     assert out.exists()
 
@@ -576,6 +579,17 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
         signal.raise_signal(signal.SIGINT)
     with interrupt.listening():
         interrupt.check()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of this kind are unknown there")
+def test_only_a_job_hears_sigterm() -> None:
+    usual = signal.getsignal(signal.SIGTERM)
+    with interrupt.listening(last=True):
+        assert signal.getsignal(signal.SIGTERM) is not usual
+        interrupt.at_once()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert signal.getsignal(signal.SIGTERM) == usual
 
 
 def test_demo_without_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

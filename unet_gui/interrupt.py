@@ -3,6 +3,8 @@
 Raised wherever the program happens to be, as Python does by itself, an interrupt tears an import in two, is swallowed
 by libraries that call back into Python, or ends the process from inside one. So it is noted, and a job is stopped
 between two of its events, which come several times a second. A second one is not so patient.
+
+A job hears ``SIGTERM``, too, with which a cluster takes a computer back: a training leaves a state to go on from.
 """
 
 from __future__ import annotations
@@ -23,16 +25,19 @@ def listening(last: bool = False) -> Iterator[None]:
     With ``last`` the program ends after the block, and an interrupt that comes then changes nothing of how it ends.
     """
     global _heard, _at_once, _listening
-    usual = signal.getsignal(signal.SIGINT)
-    if _listening or usual == signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+    if _listening or threading.current_thread() is not threading.main_thread():
         yield
         return
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = [number for number, handler in usual.items() if handler not in (signal.SIG_IGN, None)]
     _heard, _at_once, _listening = False, False, True
-    signal.signal(signal.SIGINT, _note)
+    for number in ours:
+        signal.signal(number, _note)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN if last else usual)
+        for number in ours:
+            signal.signal(number, signal.SIG_IGN if last and number == signal.SIGINT else usual[number])
         _listening = False
 
 
@@ -43,9 +48,14 @@ def check() -> None:
 
 
 def at_once() -> None:
-    """Raise KeyboardInterrupt from now on wherever the program is: all is imported, and nothing has to be put away."""
+    """Raise KeyboardInterrupt from now on wherever the program is: all is imported, and nothing has to be put away.
+
+    Nobody waits for that after a ``SIGTERM``, which ends the program.
+    """
     global _at_once
     _at_once = True
+    if signal.getsignal(signal.SIGTERM) is _note:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     check()
 
 

@@ -14,9 +14,11 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from tests.app.kit import drag, go_to, picture, write_folder
+from unet_gui.app import class_list
 from unet_gui.app.image_list import STATE
 from unet_gui.app.main_window import MainWindow
 from unet_gui.core import png
+from unet_gui.core.project import Dataset
 
 Open = Callable[[Path | None], MainWindow]
 
@@ -136,3 +138,26 @@ def test_what_could_not_be_read_is_tried_again_by_a_click(
     shown = window.session.document
     click(1)
     assert window.session.document is shown, "what is there is not read again"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("model", {"model": "x" * 5000}),
+        ("training", {"model": "a\0b", "begun": 1.0, "minutes": 1.0, "config": "{}"}),
+        ("gone_classes", [3, None]),
+    ],
+)
+def test_what_makes_no_sense_in_the_project_file_does_not_matter(
+    open_window: Open, tmp_path: Path, name: str, wrong: object
+) -> None:
+    folder = write_folder(tmp_path / "x", images=1)
+    dataset = Dataset.open(folder)
+    dataset.settings[name] = wrong
+    dataset.save()
+    window = open_window(folder)
+    assert window.session.dataset is not None
+    info = window.session.classes[1]
+    assert not class_list.is_gone(window.session.dataset, info)
+    class_list.note_gone(window.session.dataset, [info], 255)
+    assert class_list.is_gone(window.session.dataset, info)

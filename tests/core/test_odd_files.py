@@ -248,3 +248,16 @@ def test_tables_of_colours_of_8_and_16_bits(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / name, indices, photometric="palette", colormap=(table * scale).astype(np.uint16))
         with open_image(tmp_path / name) as source:
             np.testing.assert_array_equal(source.read(), table.T.astype(np.uint8)[indices])
+
+
+def test_a_table_of_more_colours_than_8_bits_can_tell(tmp_path: Path) -> None:
+    indices = np.arange(60 * 50, dtype=np.uint8).reshape(60, 50)
+    table = np.arange(3 * 256, dtype=np.uint16).reshape(3, 256)
+    tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=table)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        entry = file.pages[0].tags["ColorMap"].offset
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    struct.pack_into("<I", data, entry + 4, 3 * 341)
+    (tmp_path / "a.tif").write_bytes(data)
+    with open_image(tmp_path / "a.tif") as source:
+        assert source.read().shape == (60, 50, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_a_process_that_died_while_taking_over_stands_in_nobodys_way(path: Path)
     lock.release()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000])
 def test_a_lock_without_sense_counts_only_while_it_may_be_just_being_written(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text, "utf-8")
@@ -138,6 +139,28 @@ def test_a_lock_without_sense_counts_only_while_it_may_be_just_being_written(pat
     lock = FolderLock(path)
     assert lock.acquire() == ""
     lock.release()
+
+
+def test_a_number_that_no_process_has(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps({"host": socket.gethostname(), "pid": 10**30, "token": "x"}), "utf-8")
+    lock = FolderLock(path)
+    assert lock.acquire().startswith("process 1000")
+    assert lock.acquire(anyway=True) == ""
+    lock.release()
+
+
+def test_a_full_disk_leaves_no_lock_behind(path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    usual, heard = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, usual[1]))
+    try:
+        with pytest.raises(UserError, match="could not be saved"):
+            FolderLock(path).acquire()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+        signal.signal(signal.SIGXFSZ, heard)
+    assert not path.exists()
 
 
 def test_a_place_that_cannot_be_written(path: Path) -> None:

@@ -12,9 +12,10 @@ import torch
 from tests.engine.conftest import blobs, small, started
 from unet_gui.core.cv import cv2
 from unet_gui.core.describe import describe
+from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
 from unet_gui.core.project import Dataset
-from unet_gui.engine.checkpoint import checkpoint_path
+from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from unet_gui.engine.events import CheckpointSaved, Event, StepDone, TrainFinished, Validated, Warned
 from unet_gui.engine.model import Model
 from unet_gui.engine.train import train
@@ -47,6 +48,34 @@ def test_what_was_learned_from_is_not_held_back_later(make_folder: Callable[...,
     info = Model.load(out, "cpu").info.trained
     assert len(info["learned_from"]) == 16 - len(before)
     assert "same images as before" in " ".join(started(events).plan)
+
+
+@pytest.mark.parametrize(
+    ("where", "wrong"),
+    [
+        (("plan",), None),
+        (("config",), None),
+        (("held_back",), 5.0),
+        (("classes", 1), []),
+        (("trainer", "net"), {}),
+        (("trainer", "steps"), []),
+        (("clock",), {"elsewhere": 1}),
+        (("keeper", "outcome"), True),
+    ],
+)
+def test_a_state_that_makes_no_sense_is_told_in_words(
+    where: tuple[str | int, ...], wrong: object, make_folder: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    folder, out = make_folder(4), tmp_path / "m.safetensors"
+    list(train(folder, out, small(steps=2)))
+    state = inner = load_checkpoint(checkpoint_path(out))
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = wrong
+    save_checkpoint(checkpoint_path(out), state)
+    with pytest.raises(UserError, match="cannot be gone on from") as error:
+        list(train(folder, out, small(steps=4, resume=True)))
+    assert error.value.path == str(checkpoint_path(out))
 
 
 def test_a_model_says_whether_its_training_came_to_its_end(make_folder: Callable[..., Dataset]) -> None:

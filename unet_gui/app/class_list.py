@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from unet_gui.core.labels import UNLABELLED, Over
 from unet_gui.core.palette import MAX_CLASSES, ClassInfo, color_of, folded
@@ -40,16 +41,20 @@ def put_classes(dataset: Dataset, classes: Sequence[ClassInfo]) -> None:
 
 def note_gone(dataset: Dataset, classes: Sequence[ClassInfo], into: int) -> None:
     """Note that classes were taken off the list, for models that know them still; 255: their pixels are unlabelled."""
-    ids = {info.id for info in classes}
-    noted = dataset.settings.get(GONE)
-    others = [each for each in noted if each[:1] not in [[old] for old in ids]] if isinstance(noted, list) else []
+    ids = [[info.id] for info in classes]
+    others = [each for each in _gone(dataset) if each[:1] not in ids]
     dataset.settings[GONE] = [*others, *([info.id, info.name, into] for info in classes)]
 
 
 def is_gone(dataset: Dataset, info: ClassInfo) -> bool:
     """Whether somebody has taken this class off the list."""
+    return any(each[:2] == [info.id, info.name] for each in _gone(dataset))
+
+
+def _gone(dataset: Dataset) -> list[list[Any]]:
+    """Return what is noted of classes that are gone; the project file may hold anything."""
     noted = dataset.settings.get(GONE)
-    return any(each[:2] == [info.id, info.name] for each in noted) if isinstance(noted, list) else False
+    return [each for each in noted if isinstance(each, list)] if isinstance(noted, list) else []
 
 
 def new_class(classes: Sequence[ClassInfo], taken: int | None = None) -> ClassInfo | None:

@@ -110,5 +110,5 @@ def modified(path: Path) -> int:
     """Return when a file was written last, 0 when it is not there."""
     try:
         return path.stat().st_mtime_ns
-    except OSError:
+    except (OSError, ValueError):  # there is none, or it is no name of a file
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -62,7 +63,7 @@ class ModelShelf(QObject):
         self.model = None
         if dataset is not None and self.wishes.model:
             path = dataset.state_dir / self.wishes.model
-            self.model = path if path.is_file() else None
+            self.model = path if os.path.isfile(path) else None  # which may be no path at all
         self.refresh()
 
     def refresh(self) -> None:

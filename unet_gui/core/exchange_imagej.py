@@ -179,7 +179,7 @@ def _comment(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             said = json.loads(archive.comment or b"{}")
-    except (ValueError, zipfile.BadZipFile):  # somebody else's, or damaged
+    except (ValueError, RecursionError, zipfile.BadZipFile):  # somebody else's, or damaged
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -345,7 +345,7 @@ def _open_tiff(path: Path, page: int) -> ImageSource:
     def read(rect: Rect) -> np.ndarray:
         array = plane.read(rect)
         if colormap is not None:
-            return colormap[np.minimum(array, len(colormap) - 1)]
+            return colormap.take(array, axis=0, mode="clip")
         if space:
             return to_rgb(array, space)
         return np.bitwise_not(array, out=array) if inverted else array

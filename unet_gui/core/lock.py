@@ -131,10 +131,16 @@ class FolderLock:
 
 def _create(path: Path, text: str) -> bool:
     try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
+        file = open(path, "x", encoding="utf-8")  # noqa: SIM115 - what is there already is not ours to remove
     except FileExistsError:
         return False
+    try:
+        with file:
+            file.write(text)
+    except OSError:  # the disk is full: an empty one would be taken for another program's
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
     return True
 
 
@@ -142,7 +148,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     """Return who is named, None when the file is gone or cannot be understood."""
     try:
         owner = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return owner if isinstance(owner, dict) else None
 
@@ -162,7 +168,7 @@ def _who(owner: dict[str, Any]) -> str:
 def _gone(owner: dict[str, Any]) -> bool:
     """Whether the process certainly does not run any more; another computer's cannot be asked."""
     pid = owner.get("pid")
-    if owner.get("host") != socket.gethostname() or not isinstance(pid, int) or pid <= 0:
+    if owner.get("host") != socket.gethostname() or not isinstance(pid, int) or not 0 < pid < 2**31:
         return False
     if not _alive(pid) or _ended(pid):
         return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from unet_gui.core.errors import UserError
 from unet_gui.engine.checkpoint import checkpoint_path, load_checkpoint
 from unet_gui.engine.events import Event, Warned
 from unet_gui.engine.plan import Plan
@@ -37,6 +39,25 @@ def earlier(out: Path, config: TrainConfig) -> dict[str, Any] | None:
     """Return the state of the training to go on with, None where there is none."""
     path = checkpoint_path(out)
     return load_checkpoint(path) if config.resume and path.exists() else None
+
+
+@contextlib.contextmanager
+def understood(out: Path, state: dict[str, Any] | None) -> Iterator[None]:
+    """Say in words that a state cannot be gone on from, whatever is missing or of the wrong kind in it.
+
+    Raises
+    ------
+    UserError
+        Instead of what was set off.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError) as error:
+        of_device = isinstance(error, RuntimeError) and "state_dict" not in str(error)
+        if state is None or of_device:
+            raise
+        text = "cannot be gone on from: it is damaged, or of another version of this program."
+        raise UserError(text, checkpoint_path(out), "Train without --resume.", repr(error)) from error
 
 
 def begun(state: dict[str, Any]) -> Begun:

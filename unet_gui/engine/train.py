@@ -33,7 +33,7 @@ from unet_gui.engine.model import Model
 from unet_gui.engine.plan import DEFAULT_MINUTES, TUTORIAL_EPOCHS, Plan, network_words
 from unet_gui.engine.prepare import Prepared, prepare, suited
 from unet_gui.engine.recipe import TrainConfig
-from unet_gui.engine.resume import as_begun, begun, earlier, say_unheard
+from unet_gui.engine.resume import as_begun, begun, earlier, say_unheard, understood
 from unet_gui.engine.schedule import Clock
 from unet_gui.engine.teller import Teller
 from unet_gui.engine.together import Together, join
@@ -90,12 +90,16 @@ def train(dataset: Dataset, out: Path, config: TrainConfig) -> Generator[Event, 
     torch.backends.cudnn.deterministic = config.deterministic
     try:
         state = earlier(out, config)
+        before = None
         if state is not None:
-            yield from _quiet(say_unheard(config, state), together)
-            config = as_begun(config, state, Plan.from_json(state["plan"]))
-        before = begun(state) if state is not None else None
+            with understood(out, state):
+                late = list(say_unheard(config, state))
+                config = as_begun(config, state, Plan.from_json(state["plan"]))
+                before = begun(state)
+            yield from _quiet((event for event in late), together)
         prepared = yield from _quiet(prepare(dataset, config, device, together.count == 1, before), together)
-        run = Run(dataset, out, config, device, prepared, started, together, state)
+        with understood(out, state):
+            run = Run(dataset, out, config, device, prepared, started, together, state)
         try:
             yield from _quiet(run.events(), together)
         finally:

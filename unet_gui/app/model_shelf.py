@@ -180,7 +180,7 @@ class ModelShelf(QObject):
             dataset is not None
             and dataset.classes == default_classes()
             and not any(map(dataset.has_label, dataset.images))
-            and not any(document.dirty for document in self._session.documents())
+            and not any(document.dirty for document in self._session.saving.documents())
         )
 
     def _compare_names(self, theirs: Sequence[ClassInfo], known: dict[int, str]) -> None:

@@ -84,6 +84,8 @@ def test_an_image_of_which_a_part_can_be_read_is_shown_and_said(
     assert said.text.startswith("Only a part of “5.tif” can be read: it ")
     assert window.session.document is not None
     assert state(window, "5.tif") == ("problem", f"5.tif\n{said.text}")
+    window.images.model.thumbnails.failed.emit("5.tif", "“5.tif” has a damaged part.")  # which may come later
+    assert state(window, "5.tif") == ("problem", f"5.tif\n{said.text}"), "it stays said what can be read"
 
 
 def test_a_damaged_label_is_no_damaged_image(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ class ImageListModel(QAbstractListModel):
 
     @Slot(str, str)
     def _on_no_thumbnail(self, key: str, why: str) -> None:
-        if self._book is not None:
+        if self._book is not None and key not in self._book.damaged:  # who has opened it knows better why
             self._book.set_damaged(key, why)
 
     def ref(self, index: Index) -> ImageRef:

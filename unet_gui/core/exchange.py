@@ -38,10 +38,11 @@ from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
 from unet_gui.core.headers import explained, is_turned
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.measure import CsvExporter
 from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.project import Dataset, Status
-from unet_gui.core.store import UNLABELLED, write_label
+from unet_gui.core.store import write_label
 
 __all__ = [
     "EXPORTERS",
@@ -450,11 +451,7 @@ def importing(
             if key not in asked
         ]
         if not result.done and not result.failed:
-            hint = f"Files must be called like the images; say what they have behind that{options.using('suffix')}."
-            if importer.unmatched:
-                hint += f" There is {importer.unmatched[0]}, and the image {dataset.images[0].rel}."
-            said = "holds nothing for the images of this folder."
-            raise UserError(said, source, hint, ", ".join(importer.unmatched[:20]))
+            raise _nothing_for(dataset, importer)
         if result.done:
             dataset.save()  # what values and names mean must not be guessed the next time
     finally:
@@ -465,6 +462,14 @@ def importing(
         result.notes.append(f"New classes: {_some(importer.book.added)}.")
     if importer.unmatched:
         result.notes.append(f"Not in this folder: {_some(importer.unmatched)}.")
+
+
+def _nothing_for(dataset: Dataset, importer: Importer) -> UserError:
+    """Return the error for a source that has nothing for any image."""
+    left = importer.unmatched
+    hint = f"Files must be called like the images; say what they have behind that{importer.options.using('suffix')}."
+    hint += f" There is {left[0]}, and the image {dataset.images[0].rel}." if left else ""
+    return UserError("holds nothing for the images of this folder.", importer.source, hint, ", ".join(left[:20]))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -43,14 +43,8 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
         prob, doubt, apart = (
             out.with_name(out.stem + end) if wish else None for wish, end in zip(wanted, MAPS, strict=True)
         )
-        for written in (out, prob, doubt, apart):
-            if written is None:
-                continue
-            if taken.setdefault(_same_file(written), path) is not path:
-                raise UserError("Several results would be one file.", written, "Segment these images one by one.")
-            if real_path(written) in precious:
-                what = precious[real_path(written)]
-                raise UserError(f"The result would overwrite {what}.", written, "Choose another folder with --out.")
+        for written in filter(None, (out, prob, doubt, apart)):
+            _claim(written, path, taken, precious)
         beside = not arguments.suffix and real_path(out.parent) == real_path(path.parent)
         among = among or (beside and not out.exists())
         if beside and out.exists() and not arguments.overwrite:
@@ -68,6 +62,15 @@ def segment_items(arguments: argparse.Namespace) -> list[SegmentItem]:
     if note := channels_beyond(most, _channels_of(arguments.model)):
         talk(f"note: {note}")
     return items
+
+
+def _claim(written: Path, image: Path, taken: dict[str, Path], precious: dict[Path, str]) -> None:
+    """Note that a file is written for this image; raise UserError where it is another one's, or may not be replaced."""
+    if taken.setdefault(_same_file(written), image) is not image:
+        raise UserError("Several results would be one file.", written, "Segment these images one by one.")
+    if real_path(written) in precious:
+        what = precious[real_path(written)]
+        raise UserError(f"The result would overwrite {what}.", written, "Choose another folder with --out.")
 
 
 def _pages_and_channels(path: Path) -> tuple[int, int]:

@@ -239,9 +239,9 @@ def test_contrast_of_a_folder_is_its_own(qtbot: QtBot, open_window: Open, tmp_pa
     window = open_window(write_folder(tmp_path / "x"))
     display = window.stage.canvas.display
     window.layers.display_changed.emit(display)
-    assert window.link.contrast.windowed
+    assert window.link.contrast_desk.now.windowed
     opened(qtbot, window, write_folder(tmp_path / "y"))
-    assert window.link.contrast == Contrast()
+    assert window.link.contrast_desk.now == Contrast()
     go_to(qtbot, window.session, 1)
     paint(window.session, Rect(1, 1, 2, 2), int(truth(0).max()))
     assert window.session.labels.shape == SHAPE  # type: ignore[union-attr]

@@ -5,28 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 from PySide6.QtCore import QObject, QTimer, Slot
 from PySide6.QtGui import QColor
 
 from unet_gui.app import theme, words
 from unet_gui.app.actions import ActionTable
-from unet_gui.app.canvas.display import Display, is_large, lit_display
 from unet_gui.app.canvas.layers import LayerSettings
 from unet_gui.app.canvas.overlay import CanvasStyle
 from unet_gui.app.canvas.tools import TOOL_BY_ID
-from unet_gui.app.chores import Chores
 from unet_gui.app.contrast import Contrast
-from unet_gui.app.document import Document
+from unet_gui.app.contrast_desk import ContrastDesk
 from unet_gui.app.messages import Message, Offer
 from unet_gui.app.panels.classes import ClassesSection
 from unet_gui.app.panels.layers import LayersSection
 from unet_gui.app.panels.stage import Stage
 from unet_gui.app.panels.status_bar import StatusLine
+from unet_gui.app.pointer_facts import PointerFacts
 from unet_gui.app.session import Session
 from unet_gui.core.geometry import Rect
-from unet_gui.core.images import ImageRef, ImageSource
+from unet_gui.core.images import ImageRef
 from unet_gui.core.labels import UNLABELLED
+from unet_gui.core.palette import name_of
 from unet_gui.core.text import in_words, percent
 
 OPENING_MS = 400
@@ -44,10 +43,12 @@ VIEW_ACTIONS = {
 
 
 class CanvasLink(QObject):
-    """Keeps canvas, chips, class list, layers and the pointer's facts in step with the session.
+    """Keeps canvas, chips, class list and layers in step with the session.
 
     Attributes
     ----------
+    contrast_desk : ContrastDesk
+        How images are shown, from one to the next.
     painting_tool : str
         The tool used last that paints: the eraser gives way to it.
     """
@@ -71,20 +72,17 @@ class CanvasLink(QObject):
         self._status = status
         self._actions = actions
         self.painting_tool = "brush"
-        self._contrast = Contrast()
-        self._range = (0.0, 255.0)
-        self._unlit = False  # the image is shown before anybody knows whether it is dark
+        self.contrast_desk = ContrastDesk(session, self._canvas, layers, self)
         self._slow = False  # an image is being waited for, and this is said
-        self._pointer: tuple[int, int] | None = None
         self._ref: ImageRef | None = None  # of the image on the canvas
         self._left: tuple[ImageRef, str] | None = None  # the shape in progress that was told of last, and its tool
         self._opening = QTimer(self)
         self._opening.setSingleShot(True)
         self._opening.setInterval(OPENING_MS)
         self._opening.timeout.connect(self._on_slow)
-        self._probe = Chores(1, self)  # a value under the pointer may have to be read from disk
         self._canvas.set_target(session)
         self._connect()
+        self._pointer = PointerFacts(session, self._canvas, status, self)
         self.set_style()
         self._on_layers(layers.settings)
         self._on_active_class(session.active_class)
@@ -108,25 +106,17 @@ class CanvasLink(QObject):
         canvas.steps_changed.connect(self._on_steps)
         canvas.brush_changed.connect(self._on_brush)
         canvas.view_changed.connect(self._on_view)
-        canvas.display_changed.connect(self._on_display)
-        canvas.seen.connect(self._on_seen)
         canvas.layers_changed.connect(self._on_layers)
         self._stage.chips.option_chosen.connect(self._on_option)
-        canvas.cursor_moved.connect(self._on_pointer)
-        canvas.cursor_left.connect(self._on_pointer_left)
-        canvas.message.connect(self._on_canvas_said)
+        canvas.message.connect(self._status.say)
         canvas.failed.connect(self._on_canvas_failed)
         self._classes.chosen.connect(self._on_class_chosen)
         self._classes.hidden_changed.connect(self._on_hidden)
         self._layers.settings_changed.connect(self._on_layers)
-        self._layers.display_changed.connect(self._on_display_wanted)
-        self._layers.auto_wanted.connect(self._on_auto)
-        self._layers.reset_wanted.connect(self._on_reset)
-        self._probe.done.connect(self._on_value)
 
     def close(self) -> None:
         """End what runs in the background."""
-        self._probe.close()
+        self._pointer.close()
         self._canvas.shutdown()
 
     def set_style(self) -> None:
@@ -165,21 +155,15 @@ class CanvasLink(QObject):
             self._canvas.set_image(None)
             self._ref = None
             self._status.set_image("")
-            self._forget_pointer()
             return
         info = document.source.info
-        shown = self._shown(document)
-        self._range = _value_range(document.source, document.display, shown)
+        shown = self.contrast_desk.display_of(document)
         place = self._canvas.place if document.ref == self._ref else None
         self._canvas.set_image(document.source, shown)
         if place is not None:  # only the label was read again
             self._canvas.zoom_to(place[0])
             self._canvas.center_on(*place[1])
-        self._unlit = info.dtype == "uint8" and is_large(document.source)
-        if self._contrast.auto and document.own is None:  # it was read before that was wanted
-            self._canvas.auto_contrast()
-            document.own = self._canvas.display
-        self._show_auto()
+        self.contrast_desk.on_shown(document)
         self._canvas.set_label(document.labels)
         self._ref = document.ref
         self._on_steps()
@@ -187,16 +171,14 @@ class CanvasLink(QObject):
             self._on_shape_left(tool)
         depth = {"uint8": "8-bit", "uint16": "16-bit", "float32": "32-bit float"}.get(info.dtype, info.dtype)
         self._status.set_image(f"{in_words(document.key)} · {info.width}×{info.height} · {depth}")
-        self._forget_pointer()
 
     @Slot()
     def _on_prediction(self) -> None:
         self._canvas.set_prediction(self._session.prediction)
-        self._show_pointed()
 
     @Slot()
     def _on_folder(self) -> None:
-        self.set_contrast(Contrast())  # the next folder's values mean something else
+        self.contrast_desk.keep(Contrast())  # the next folder's values mean something else
         self._classes.show_all()
         self._session.settled.emit("shape")
 
@@ -285,10 +267,6 @@ class CanvasLink(QObject):
         ring = TOOL_BY_ID[self._canvas.tool].ring
         self._stage.chips.set_size(size, self._canvas.brush.on_screen, ring)
 
-    @Slot(str)
-    def _on_canvas_said(self, text: str) -> None:
-        self._status.say(text)
-
     @Slot()
     def _show_option(self) -> None:
         self._stage.chips.set_option(self._canvas.tool, self._canvas.options)  # a tool may have changed its own
@@ -313,116 +291,20 @@ class CanvasLink(QObject):
         if settings != now:
             self._on_layers(settings)
 
-    @Slot(object)
-    def _on_display(self, display: Display) -> None:
-        self._layers.set_display(display, self._range)
-
-    @property
-    def contrast(self) -> Contrast:
-        """How the images of this folder are shown."""
-        return self._contrast
-
-    def set_contrast(self, contrast: Contrast) -> None:
-        """Show the next images this way."""
-        self._contrast = contrast
-        self._session.auto_contrast = contrast.auto
-        self._show_auto()
-
-    def _show_auto(self) -> None:
-        """Tell in the panel whether this image, and so the next ones, have a contrast window of their own."""
-        document, kept = self._session.document, self._contrast
-        own = False
-        if document is not None:
-            dtype = document.source.info.dtype
-            by_hand = kept.windowed and kept.dtype == dtype
-            own = not by_hand and (dtype != "uint8" or not document.display.is_plain)
-        self._layers.set_auto(kept.auto or own)
-
-    def _shown(self, document: Document) -> Display:
-        """Return how an image is to be shown."""
-        first = (document.own if self._contrast.auto else None) or document.display
-        return self._contrast.of(document.source.info.dtype, first)
-
-    @Slot()
-    def _on_seen(self) -> None:
-        """Find out whether a large image is dark, now that all of it has been read."""
-        document = self._session.document
-        if document is None or not self._unlit:
-            return
-        self._unlit = False
-        document.display = lit_display(document.source, document.display)
-        self._canvas.display = self._shown(document)
-        self._show_auto()
-
-    @Slot(object)
-    def _on_display_wanted(self, display: Display) -> None:
-        source = self._session.source
-        if source is not None:  # the next images of this kind are shown the same way
-            self.set_contrast(self._contrast.chosen(source.info.dtype, self._canvas.display, display))
-        self._canvas.display = display
-
-    @Slot()
-    def _on_auto(self) -> None:
-        self.set_contrast(Contrast(auto=True))
-        self._canvas.auto_contrast()
-        source = self._session.source
-        if source is not None:  # which channels show, and in which colours, stays
-            self.set_contrast(Contrast(True, source.info.dtype, self._canvas.display, windowed=False))
-        if self._session.document is not None:
-            self._session.document.own = self._canvas.display
-
-    @Slot()
-    def _on_reset(self) -> None:
-        """Show this image and the next ones as at first; which channels show, and in which colours, stays."""
-        document = self._session.document
-        if document is None:
-            self.set_contrast(Contrast())
-            return
-        self.set_contrast(Contrast(False, document.source.info.dtype, self._canvas.display, windowed=False))
-        self._canvas.display = self._shown(document)
-
     @Slot()
     def _on_view(self) -> None:
         zoom = self._canvas.zoom
         self._status.zoom.setText(percent(zoom) if self._session.document else "")
 
-    # --- pointer ---------------------------------------------------------------------------------------------------
-
-    @Slot(float, float)
-    def _on_pointer(self, x: float, y: float) -> None:
-        document = self._session.document
-        if document is None:
-            return
-        column, row = int(np.floor(x)), int(np.floor(y))
-        h, w = document.labels.shape
-        if not (0 <= column < w and 0 <= row < h):
-            self._on_pointer_left()
-            return
-        self._pointer = (column, row)
-        self._status.place.setText(f"x {column}  y {row}")
-        self._show_pointed()
-        if not self._probe.waiting:
-            self._ask_value(document.source, column, row)
-
-    def _show_pointed(self) -> None:
-        """Name the class under the pointer; it changes also under one that rests."""
-        document = self._session.document
-        if document is None or self._pointer is None:
-            return
-        column, row = self._pointer
-        said = self._name(int(document.labels.ids[row, column]))
-        if document.prediction is not None:
-            said += f" / {self._name(int(document.prediction[row, column]))}"
-        self._status.set_class_name(said)
+    # --- what is painted -------------------------------------------------------------------------------------------
 
     @Slot(object)
     def _on_label(self, rect: Rect) -> None:
         self._canvas.mark(None)  # somebody has done something about it
-        self._show_pointed()
         painted, labels = self._session.active_class, self._session.labels
         if self._classes.is_hidden(painted) and labels is not None and (labels.ids[rect.slices] == painted).any():
             self._classes.show_class(painted)  # painting would look like erasing
-            self._on_canvas_said(f"“{self._name(painted)}” was hidden; it is shown again")
+            self._status.say(f"“{name_of(self._session.classes, painted)}” was hidden; it is shown again")
         self._uncover(rect)
 
     def _uncover(self, rect: Rect) -> None:
@@ -430,52 +312,8 @@ class CanvasLink(QObject):
         layers = self._canvas.layers
         if not layers.difference and self._canvas.is_of_prediction(rect):
             self._on_layers(replace(layers, split=None, label=True))
-            self._on_canvas_said("Split view off: paint does not show on the prediction's side")
+            self._status.say("Split view off: paint does not show on the prediction's side")
         elif layers.hides_label:
             opacity = layers.label_opacity or LayerSettings.label_opacity
             self._on_layers(replace(layers, label=True, label_opacity=opacity))
-            self._on_canvas_said("The label was hidden; it is shown again")
-
-    def _ask_value(self, source: ImageSource, column: int, row: int) -> None:
-        self._probe.give((source, column, row), lambda: source.read(Rect(column, row, 1, 1)))
-
-    def _name(self, class_id: int) -> str:
-        if class_id == UNLABELLED:
-            return "unlabelled"
-        return next((info.name for info in self._session.classes if info.id == class_id), f"class {class_id}")
-
-    @Slot(object, object)
-    def _on_value(self, tag: tuple[ImageSource, int, int], pixel: np.ndarray) -> None:
-        source, column, row = tag
-        if source is not self._session.source or self._pointer is None:
-            return
-        if self._pointer != (column, row):
-            self._ask_value(source, *self._pointer)
-        self._status.value.setText(", ".join(f"{value:g}" for value in np.ravel(pixel)))
-
-    @Slot()
-    def _on_pointer_left(self) -> None:
-        self._forget_pointer()
-
-    def _forget_pointer(self) -> None:
-        self._pointer = None
-        for widget in (self._status.place, self._status.value):
-            widget.setText("")
-        self._status.set_class_name("")
-
-
-def _value_range(source: ImageSource, display: Display, shown: Display) -> tuple[float, float]:
-    """Return the values that the contrast sliders go through: all of 8 bit, else what is there and some room.
-
-    ``display`` is how the image shows by itself, ``shown`` how it does: with a window kept from another image, perhaps.
-    """
-    if source.dtype == np.uint8:
-        return 0.0, 255.0
-    first = display.channels[0]
-    spread = max(first.high - first.low, 1e-6)
-    low = min(first.low - spread, *(channel.low for channel in shown.channels))
-    high = max(first.high + 2 * spread, *(channel.high for channel in shown.channels))
-    if source.dtype.kind in "ui":
-        bounds = np.iinfo(source.dtype)
-        return max(float(bounds.min), low), min(float(bounds.max), high)
-    return low, high
+            self._status.say("The label was hidden; it is shown again")

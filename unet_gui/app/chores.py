@@ -63,10 +63,10 @@ class Chores(QObject):
         self._pool.setExpiryTimeout(2000)
         self._ended.connect(self._on_ended, Qt.ConnectionType.QueuedConnection)
 
-    def give(self, tag: Any, work: Callable[[], Any], priority: int = 0) -> None:
+    def give(self, tag: Any, work: Callable[[], Any]) -> None:
         """Have ``work`` done in a thread. ``tag`` comes back with its result."""
         self.waiting += 1
-        self._pool.start(_Chore(self, tag, work), priority)
+        self._pool.start(_Chore(self, tag, work))
 
     def close(self, finish: bool = False) -> None:
         """Wait for what has begun and report it. What has not begun is dropped, or done as well with ``finish``."""

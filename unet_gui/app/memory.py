@@ -41,7 +41,7 @@ class Memory(QObject):
         if kept.get("tool") in TOOL_BY_ID:
             self._canvas.set_tool(kept["tool"])
         if "contrast" in kept:
-            self._link.set_contrast(Contrast.from_json(kept["contrast"]))
+            self._link.contrast_desk.keep(Contrast.from_json(kept["contrast"]))
 
     @Slot()
     def _size_brush(self) -> None:
@@ -67,6 +67,6 @@ class Memory(QObject):
             "class": session.active_class,
             "brush": self._canvas.brush.size,
             "tool": self._link.painting_tool,
-            "contrast": self._link.contrast.to_json(),
+            "contrast": self._link.contrast_desk.now.to_json(),
         }
         self._settings.set_left(session.folder.opened.folder, state)

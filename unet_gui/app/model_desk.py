@@ -141,16 +141,8 @@ class ModelDesk(QObject):
             return
         init = model if wishes.start_from and model and model.suffix == ".safetensors" else None
         out = folder / f"{self.shelf.new_name()}.safetensors"
-        epochs = None if wishes.recipe != "tutorial" else 40
-        minutes = wishes.minutes if wishes.recipe != "tutorial" else None
-        config = TrainConfig(
-            recipe=wishes.recipe,
-            minutes=minutes,
-            epochs=epochs,
-            device=wishes.device,
-            score=wishes.score,
-            init=init,
-        )
+        minutes = wishes.minutes if wishes.recipe != "tutorial" else None  # whose budget is passes over the images
+        config = TrainConfig(recipe=wishes.recipe, minutes=minutes, device=wishes.device, score=wishes.score, init=init)
         self._begin_training(out, config)
 
     def offer_cut_training(self) -> None:

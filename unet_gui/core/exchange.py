@@ -38,11 +38,12 @@ from unet_gui.core.exchange_yolo import YoloExporter, YoloImporter
 from unet_gui.core.headers import explained, is_turned
 from unet_gui.core.images import ImageRef
 from unet_gui.core.label_stack import StackWriter
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.listing import real_path
 from unet_gui.core.measure import CsvExporter
 from unet_gui.core.own_files import OwnFiles
 from unet_gui.core.project import Dataset, Status
-from unet_gui.core.store import UNLABELLED, write_label
+from unet_gui.core.store import write_label
 
 __all__ = [
     "EXPORTERS",

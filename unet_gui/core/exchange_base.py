@@ -298,13 +298,12 @@ class ClassBook:
             self.added += [info.name for info in self._dataset.classes]
             self._fresh = False
 
-    def know(self, ids: Ids, colors: dict[int, str] | None = None, names: dict[int, str] | None = None) -> None:
-        """Add the classes of all ids of a label that has no names for them."""
+    def know(self, ids: Ids) -> None:
+        """Add the classes of all ids of a label, which has no names for them."""
         for class_id in present(ids).tolist():
             if class_id != UNLABELLED and all(info.id != class_id for info in self._dataset.classes):
-                name = (names or {}).get(class_id, f"class {class_id}")
-                color = (colors or {}).get(class_id, color_of(class_id))
-                (info,) = distinct([ClassInfo(class_id, name, color)], self._dataset.classes)
+                new = ClassInfo(class_id, f"class {class_id}", color_of(class_id))
+                (info,) = distinct([new], self._dataset.classes)
                 self._add([*self._dataset.classes, info], info.name)
 
     def _add(self, classes: list[ClassInfo], name: str) -> None:

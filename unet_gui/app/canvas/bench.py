@@ -13,7 +13,7 @@ from unet_gui.app.canvas.target import EditTarget
 from unet_gui.app.canvas.tool import Brush, Clip, Options, Overlay
 from unet_gui.core.geometry import EMPTY, Rect
 from unet_gui.core.labels import UNLABELLED
-from unet_gui.core.palette import ClassInfo
+from unet_gui.core.palette import ClassInfo, name_of
 
 
 class Bench:
@@ -85,10 +85,7 @@ class Bench:
 
     def class_name(self, class_id: int) -> str:
         """Return what the person calls a class."""
-        if class_id == UNLABELLED:
-            return "unlabelled"
-        found = self._classes.get(class_id)
-        return found.name if found else f"class {class_id}"
+        return name_of(self._classes.values(), class_id)
 
     @property
     def class_ids(self) -> list[int]:

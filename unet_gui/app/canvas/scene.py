@@ -81,10 +81,10 @@ class Scene(QObject):
         self._spare = _new_frame(1, 1)
         self._placed = (0.0, 0, 0)  # zoom, left and top of the view for which the frame was composed
         self._stale = QRegion()
-        self._chores = QTimer(self)
-        self._chores.setSingleShot(True)
-        self._chores.setInterval(0)
-        self._chores.timeout.connect(self._prepare_levels)
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(0)
+        self._idle.timeout.connect(self._prepare_levels)
 
     @property
     def source(self) -> ImageSource | None:
@@ -99,7 +99,7 @@ class Scene(QObject):
     @property
     def is_complete(self) -> bool:
         """Whether all that is in view has been read and painted at its full quality."""
-        return self.tiles.is_complete(self.view) and not self._chores.isActive() and self._stale.isEmpty()
+        return self.tiles.is_complete(self.view) and not self._idle.isActive() and self._stale.isEmpty()
 
     def visible_rect(self) -> Rect:
         """Return the image pixels in view."""
@@ -174,9 +174,9 @@ class Scene(QObject):
         self._stale = self._stale.united(QRegion(self._frame.rect()).subtracted(QRegion(to_qrect(stays))))
         self._stale = self._stale.intersected(self._frame.rect())
 
-    def refresh(self, layer: ClassLayer, rect: Rect) -> None:
-        """Take note that ids of a layer changed (image pixels)."""
-        layer.refresh(rect, self.view)
+    def refresh(self, rect: Rect) -> None:
+        """Take note that ids of the label changed (image pixels)."""
+        self.label.refresh(rect, self.view)
         self.mark(rect)
 
     def mark(self, rect: Rect) -> None:
@@ -198,7 +198,7 @@ class Scene(QObject):
             finally:
                 painter.end()
             if self._levels_missing():
-                self._chores.start()
+                self._idle.start()
         return self._frame
 
     def overview(self) -> QImage | None:
@@ -211,7 +211,7 @@ class Scene(QObject):
 
     def stop(self) -> None:
         """Stop what goes on in the background."""
-        self._chores.stop()
+        self._idle.stop()
         self.tiles.stop()
 
     def _mark_screen(self, rect: Rect) -> None:
@@ -293,4 +293,4 @@ class Scene(QObject):
                 self.mark(layer.prepare(self.view))
                 break
         if self._levels_missing():
-            self._chores.start()
+            self._idle.start()

@@ -129,7 +129,7 @@ class CanvasSurface(QWidget):
 
     def refresh(self, rect: Rect) -> None:
         """Paint the label again where it changed (image pixels)."""
-        self._scene.refresh(self._scene.label, rect)
+        self._scene.refresh(rect)
 
     def is_of_prediction(self, rect: Rect) -> bool:
         """Whether all that is in view of these image pixels lies on the prediction's side of the divider."""

@@ -224,14 +224,7 @@ class ImagesPanel(QWidget):
         self.model = ImageListModel(self)
         tip = "Part of a name, or: done, partial, untouched, predicted, problem (Ctrl+L)"
         self.field = search_field("Filter images", "Filter by name or status", tip)
-        self.list = ImageView()
-        self.list.setModel(self.model)
-        self.list.setItemDelegate(ImageRow(self.list))
-        self.list.setMouseTracking(True)
-        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.list.setAccessibleName("Images")
+        self.list = self._make_list()
         self.none_fits = label("", "muted", wrap=True)
         self.clear_filter = button("Show all images", "link", "Clear the filter")
         self.footer = label("", "footer", wrap=True)
@@ -262,6 +255,17 @@ class ImagesPanel(QWidget):
         self.list.installEventFilter(self)
         self.list.selectionModel().currentChanged.connect(self._on_current)
         self.list.clicked.connect(self._on_clicked)
+
+    def _make_list(self) -> ImageView:
+        view = ImageView()
+        view.setModel(self.model)
+        view.setItemDelegate(ImageRow(view))
+        view.setMouseTracking(True)
+        view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        view.setAccessibleName("Images")
+        return view
 
     def set_folder(self, dataset: Dataset | None, book: StatusBook | None) -> None:
         """Show the images of another folder, or none."""

@@ -33,8 +33,6 @@ MOST = 4
 _ICONS = {"info": "info", "good": "check", "warning": "warning", "error": "warning"}
 _NAMES = {"info": "Information", "good": "Done", "warning": "Warning", "error": "Error"}
 _ROLES = {"info": "accent", "good": "good", "warning": "attention", "error": "bad"}
-
-
 _ASKING = 3
 _MARGIN, _INDENT = 7, 40
 """Pixels around a message, and before its buttons."""
@@ -46,6 +44,27 @@ def _weight(message: Message) -> int:
     if message.offers and message.kind in ("warning", "error"):
         return _ASKING + bad
     return 0 if message.passes else 1 + bad
+
+
+def _mark(kind: str) -> QToolButton:
+    """Return the picture that says what kind a message is of."""
+    icon = QToolButton()
+    icon.setIcon(theme.icon(_ICONS[kind], _ROLES[kind]))
+    icon.setIconSize(QSize(18, 18))
+    icon.setAccessibleName(_NAMES[kind])
+    icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    icon.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+    return icon
+
+
+def _close_button() -> QToolButton:
+    close = QToolButton()
+    close.setIcon(theme.icon("close", "muted"))
+    close.setIconSize(QSize(14, 14))
+    close.setToolTip("Close this message (Esc closes the newest)")
+    close.setAccessibleName("Close this message")
+    close.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return close
 
 
 class Banner(QFrame):
@@ -69,26 +88,15 @@ class Banner(QFrame):
         text = in_words(message.text)
         self.setAccessibleName(text)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        icon = QToolButton()
-        icon.setIcon(theme.icon(_ICONS[message.kind], _ROLES[message.kind]))
-        icon.setIconSize(QSize(18, 18))
-        icon.setAccessibleName(_NAMES[message.kind])
-        icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        icon.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._text = label(text, wrap=True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        close = QToolButton()
-        close.setIcon(theme.icon("close", "muted"))
-        close.setIconSize(QSize(14, 14))
-        close.setToolTip("Close this message (Esc closes the newest)")
-        close.setAccessibleName("Close this message")
-        close.setFixedHeight(icon.sizeHint().height())  # as high in its corner as the other one, and the first line
-        close.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        mark, close = _mark(message.kind), _close_button()
+        close.setFixedHeight(mark.sizeHint().height())  # as high in its corner as the other one, and the first line
         close.clicked.connect(self.closed)
         top = QHBoxLayout()
         top.setSpacing(6)
-        top.addWidget(icon, 0, Qt.AlignmentFlag.AlignTop)
+        top.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
         top.addWidget(self._text, 1)
         top.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         layout = QVBoxLayout(self)

@@ -98,13 +98,7 @@ class ModelSection(Section):
         super().__init__("Model", self.why, self._settings, parent=parent)
         self._plan = ""
         self._models: list[ModelFacts] = []
-        self.combo = QComboBox()
-        unwheeled(self.combo)
-        self.combo.setAccessibleName("Model")
-        self.combo.setToolTip("The model that predicts; trained ones are kept in the folder's .unet-gui/models")
-        self.combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.combo.setMinimumContentsLength(8)
+        self.combo = self._make_combo()
         self._kind = label("", "")
         self._score = label("", "")
         self._validation = Elided("", "muted")
@@ -135,14 +129,7 @@ class ModelSection(Section):
         self.body.addLayout(facts)
         self.body.addWidget(self._hint)
         self.body.addWidget(self.curves)
-        buttons = row(self.train_button, self.stop_button, self.segment_button)
-        buttons.setContentsMargins(12, 10, 12, 10)
-        for at in range(3):
-            buttons.setStretch(at, 1)
-        self.button_bar = QWidget()
-        self.button_bar.setProperty("role", "bar")
-        self.button_bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.button_bar.setLayout(buttons)
+        self.button_bar = self._make_button_bar()
         self._live_action = actions["live"]
         self.live_box.clicked.connect(self._live_action.trigger)
         self._settings.clicked.connect(self.settings_wanted)
@@ -150,6 +137,27 @@ class ModelSection(Section):
         self.why.clicked.connect(lambda: self.plan_wanted.emit(self._plan))
         self.combo.activated.connect(self._on_chosen)
         self.set_models([], None)
+
+    def _make_combo(self) -> QComboBox:
+        combo = QComboBox()
+        unwheeled(combo)
+        combo.setAccessibleName("Model")
+        combo.setToolTip("The model that predicts; trained ones are kept in the folder's .unet-gui/models")
+        combo.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        combo.setMinimumContentsLength(8)
+        return combo
+
+    def _make_button_bar(self) -> QWidget:
+        buttons = row(self.train_button, self.stop_button, self.segment_button)
+        buttons.setContentsMargins(12, 10, 12, 10)
+        for at in range(3):
+            buttons.setStretch(at, 1)
+        bar = QWidget()
+        bar.setProperty("role", "bar")
+        bar.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        bar.setLayout(buttons)
+        return bar
 
     def set_models(self, models: list[ModelFacts], current: Path | None) -> None:
         """Show these models, the newest first."""

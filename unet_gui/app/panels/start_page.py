@@ -64,17 +64,9 @@ class StartPage(QWidget):
         around.addStretch(2)
         around.addLayout(middle)
         around.addStretch(3)
-        area = QScrollArea()  # on a low screen
-        area.setProperty("role", "start")
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        area.setWidget(inside)
-        area.setMinimumWidth(inside.minimumSizeHint().width())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area)
+        layout.addWidget(_scrolling(inside))
         self.set_recent([])
         self.set_busy("")
 
@@ -114,3 +106,16 @@ class StartPage(QWidget):
         """Say what is being opened."""
         self._busy.set_text(text)
         self._busy.setVisible(bool(text))
+
+
+def _scrolling(inside: QWidget) -> QScrollArea:
+    """Return what shows a widget also on a low screen."""
+    area = QScrollArea()
+    area.setProperty("role", "start")
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(inside)
+    area.setMinimumWidth(inside.minimumSizeHint().width())
+    return area

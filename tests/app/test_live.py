@@ -113,6 +113,22 @@ def test_it_rests_when_it_has_learned_and_goes_on_with_the_next_stroke(
     assert not window.desk.training
 
 
+def test_a_large_image_is_predicted_when_that_is_asked_for(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LARGEST", 100)
+    window = on_cpu(open_window(write_folder(tmp_path / "discs", images=2, labels=1)))
+    predicted: list[str] = []
+    window.runner.started.connect(lambda job: job.kind == "predict" and predicted.append(job.image))
+    window.actions_by_id["live"].trigger()
+    qtbot.waitUntil(lambda: "R predicts this large image" in said(window), timeout=SECONDS)
+    assert not predicted
+    window.actions_by_id["predict"].trigger()
+    qtbot.waitUntil(lambda: window.session.prediction is not None, timeout=SECONDS)
+    window.actions_by_id["live"].trigger()
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
+
+
 def test_a_long_round_is_cut_for_a_new_stroke(
     qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

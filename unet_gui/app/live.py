@@ -130,7 +130,9 @@ class LiveLearning(QObject):
             return
         self._fresh = self._cut = False
         self._begun, self._learning = time.monotonic(), 0.0
-        self.told.emit("Learning what you painted…")
+        document = self._session.document
+        large = self._rounds and document is not None and document.labels.ids.size > LARGEST
+        self.told.emit("Learning what you painted…" + " R predicts this large image." * bool(large))
         self._desk.learn(self._out, self._seconds, self._init if self._init != Path() else None)
 
     @Slot()

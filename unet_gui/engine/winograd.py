@@ -86,8 +86,8 @@ class WinogradRelu(nn.Module):
         out = torch.empty(count, h, w, self.conv.out_channels)
         columns = _even(-(-w // 4), BLOCK)
         rows = _even(-(-h // 4), BLOCK // columns)
-        work = itertools.product(range(count), range(0, h, 4 * rows), range(0, w, 4 * columns))
-        lanes = torch.get_num_threads()
+        corners = list(itertools.product(range(count), range(0, h, 4 * rows), range(0, w, 4 * columns)))
+        work, lanes = iter(corners), min(torch.get_num_threads(), len(corners))
         if lanes == 1:
             self._take_through(x, out, work, (rows, columns))
         else:

@@ -448,8 +448,8 @@ def test_the_menu_of_lists_and_colours(qtbot: QtBot, open_window: Open, tmp_path
     assert menu is not None
     texts = [action.text() for action in menu.actions() if action.text()]
     assert texts == [
-        "Import a list of classes…",
-        "Save the list of classes…",
+        "Import classes…",
+        "Save list of classes…",
         "Colours of Okabe–Ito",
         "Colours of tab20",
         "My colours",

@@ -121,7 +121,7 @@ def test_nothing_is_said_of_images_that_nobody_has_looked_at(
         book.scan(dataset.images)
     assert [row.data(STATE) for row in rows].count("untouched") == 6
     assert "6\xa0untouched" in panel.footer.text()
-    assert told[-1] == (0, 11)
+    assert (0, 11) in told
     book.close()
 
 

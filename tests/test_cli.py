@@ -50,6 +50,7 @@ def test_version_and_wrong_use(capsys: Capture) -> None:
     assert __version__ in capsys.readouterr().out
     assert main(["train"]) == 2
     assert "usage" in capsys.readouterr().err
+    assert main(["no name of a file" * 500, "x"]) == 2
 
 
 def test_train_segment_evaluate_say_what_they_did(sample: Path, model: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -44,7 +44,7 @@ def _run(argv: Sequence[str] | None) -> int:
             stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version")):
-        if len(words) > 1 and not words[0].startswith("-") and not Path(words[0]).exists():
+        if len(words) > 1 and not words[0].startswith("-") and not os.path.exists(words[0]):
             near = difflib.get_close_matches(words[0].lower(), COMMANDS, 1)
             hint = f"Did you mean {near[0]}?" if near else "unet-gui --help lists the commands."
             talk(f"unet-gui: There is no command or folder called “{words[0]}”. {hint}")

@@ -117,25 +117,29 @@ def test_another_computer_is_believed(path: Path) -> None:
     assert path.exists(), "it is not ours any more"
 
 
-def test_a_process_that_died_while_taking_over_stands_in_nobodys_way(path: Path) -> None:
+@pytest.mark.parametrize("date", [1e9, 4e9], ids=["long ago", "of a clock that was wrong"])
+def test_a_process_that_died_while_taking_over_stands_in_nobodys_way(path: Path, date: float) -> None:
     child = hold(path)
     child.kill()
     child.communicate()
     guard = path.with_name("lock.guard")
     guard.touch()
-    os.utime(guard, (1e9, 1e9))
+    os.utime(guard, (date, date))
     lock = FolderLock(path)
     assert lock.acquire() == ""
     assert not guard.exists()
     lock.release()
 
 
+@pytest.mark.parametrize("date", [1e9, 4e9], ids=["long ago", "of a clock that was wrong"])
 @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000])
-def test_a_lock_without_sense_counts_only_while_it_may_be_just_being_written(path: Path, text: str) -> None:
+def test_a_lock_without_sense_counts_only_while_it_may_be_just_being_written(
+    path: Path, text: str, date: float
+) -> None:
     path.parent.mkdir()
     path.write_text(text, "utf-8")
     assert FolderLock(path).acquire() == "another program"
-    os.utime(path, (1e9, 1e9))
+    os.utime(path, (date, date))
     lock = FolderLock(path)
     assert lock.acquire() == ""
     lock.release()

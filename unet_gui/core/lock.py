@@ -112,14 +112,14 @@ class FolderLock:
         """
         guard = self.path.with_name(self.path.name + ".guard")
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - guard.stat().st_mtime > _GUARD_SECONDS:
+            if _age(guard) > _GUARD_SECONDS:
                 guard.unlink()  # of a process that died within these few lines
         if not _create(guard, ""):
             return False
         try:
             with contextlib.suppress(*_BUSY):
                 owner = _read(self.path)
-                if owner is None and time.time() - self.path.stat().st_mtime < _WRITE_SECONDS:
+                if owner is None and _age(self.path) < _WRITE_SECONDS:
                     return False  # its owner has made it and not yet written who it is
                 if owner is None or _gone(owner) or owner.get("token") == taken:
                     self.path.unlink()
@@ -127,6 +127,11 @@ class FolderLock:
             with contextlib.suppress(*_BUSY):
                 guard.unlink()
         return True
+
+
+def _age(path: Path) -> float:
+    """Return how many seconds a file's time is away from now: a clock that was wrong may have made it in the future."""
+    return abs(time.time() - path.stat().st_mtime)
 
 
 def _create(path: Path, text: str) -> bool:

@@ -19,6 +19,7 @@ from unet_gui.app.touch_up import TouchUp
 from unet_gui.core.errors import LabelError
 from unet_gui.core.geometry import Rect
 from unet_gui.core.images import ImageRef
+from unet_gui.core.labels import UNLABELLED
 from unet_gui.core.project import Dataset
 
 SHAPE = (200, 300)
@@ -199,4 +200,25 @@ def test_done_waits_for_the_prediction(
         qtbot.waitUntil(lambda: session.document is not None and not session.reads_prediction, timeout=LONG)
         assert done == (["1.png"] if then == "read" else [])
         assert seek.ear.heard("no prediction to take over") == (then == "damaged")
+        saved(qtbot, session)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_waits_for_a_large_prediction_says_so_and_can_be_cancelled(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    with seeker(qtbot, tmp_path / "x", 10, 100) as seek:
+        session, settled = seek.session, []
+        session.settled.connect(settled.append)
+        with slow_reading(seek, monkeypatch, 1):
+            seek.touch_up.take_over()
+            qtbot.waitUntil(lambda: seek.ear.heard("is still being read"), timeout=LONG)
+            settled.clear()
+            if cancelled:
+                seek.ear.messages[-1].offers[0].act()
+                assert settled == ["reading"]
+        qtbot.waitUntil(lambda: not session.reads_prediction, timeout=LONG)
+        assert "reading" in settled
+        assert session.labels is not None
+        assert bool((session.labels.ids == UNLABELLED).all()) == cancelled
         saved(qtbot, session)

@@ -265,7 +265,7 @@ def test_what_is_offered_holds_when_the_label_was_read_again(qtbot: QtBot, tmp_p
         if gone:
             session.set_classes(session.classes[1:])
         session.reopen()
-        qtbot.waitUntil(lambda: session.document is not None)
+        qtbot.waitUntil(lambda: session.document is not None and not session.reads_prediction)
         assert session.document is not before
         ear.messages.clear()
         offer.act()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app import words
 from unet_gui.app.chores import Chores
@@ -26,6 +26,9 @@ from unet_gui.core.whole import Patch
 
 STRIP = 1 << 22
 """Pixels written at once, so that a big image does not need its size again in masks."""
+
+SOON = 500
+"""Milliseconds after which it is said that something waits: of a small image nobody notices."""
 
 
 def _nothing() -> None:
@@ -80,7 +83,7 @@ class TouchUp(QObject):
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_places)
         self._chores.failed.connect(self._on_no_places)
-        session.image_opening.connect(self._on_opening)
+        session.image_opening.connect(self._wait_no_longer)
         session.prediction_changed.connect(self._on_prediction)
         session.prediction_written.connect(self._on_predicted)
         session.folder_changed.connect(self._on_folder)
@@ -176,7 +179,7 @@ class TouchUp(QObject):
         what = (
             f"{share} of it was unlabelled and took the prediction" if open_pixels < size else "it took the prediction"
         )
-        undo = Offer("Go back", functools.partial(self._go_back, document.key))
+        undo = Offer("Go back", functools.partial(self._session.open_image, document.ref))
         text = f"“{document.key}” is done: {what}."
         self._session.said.emit(Message("info", text, topic="touch-up", offers=(undo,), passing=True))
         self._finish(document)
@@ -196,9 +199,6 @@ class TouchUp(QObject):
             here = labels is None or not count_unlabelled(labels.ids)
             text = "Every image is done." if here else "Every other image is done."
             self._session.said.emit(Message("good", text, topic="touch-up", passing=True))
-
-    def _go_back(self, key: str) -> None:
-        self._session.open_image(ImageRef.parse(key))
 
     def _ask(self, document: Document, open_pixels: int) -> None:
         share = _share(open_pixels / document.labels.ids.size)
@@ -273,11 +273,20 @@ class TouchUp(QObject):
         """Whether the prediction is still being read; then this is done when it is there, unless the image goes."""
         if self._session.reads_prediction:
             self._then = act
+            QTimer.singleShot(SOON, self, self._say_waiting)
         return self._session.reads_prediction
 
-    @Slot(str)
-    def _on_opening(self, _key: str) -> None:
+    @Slot()
+    def _say_waiting(self) -> None:
+        if self._then is not _nothing:
+            text = "The prediction of this image is still being read. It goes on when it is there."
+            cancel = Offer("Cancel", self._wait_no_longer)
+            self._session.said.emit(Message("info", text, topic="reading", offers=(cancel,), image=self._session.key))
+
+    @Slot()
+    def _wait_no_longer(self) -> None:
         self._then = _nothing
+        self._session.settled.emit("reading")
 
     @Slot()
     def _on_folder(self) -> None:
@@ -302,7 +311,8 @@ class TouchUp(QObject):
             self._continue_in = ""
             self.next_doubtful()
         elif not self._session.reads_prediction:
-            act, self._then = self._then, _nothing
+            act = self._then
+            self._wait_no_longer()
             act()
 
     @Slot(object, object)

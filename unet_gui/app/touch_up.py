@@ -83,7 +83,7 @@ class TouchUp(QObject):
         self._chores = Chores(1, self)
         self._chores.done.connect(self._on_places)
         self._chores.failed.connect(self._on_no_places)
-        session.image_opening.connect(self._on_opening)
+        session.image_opening.connect(self._wait_no_longer)
         session.prediction_changed.connect(self._on_prediction)
         session.prediction_written.connect(self._on_predicted)
         session.folder_changed.connect(self._on_folder)
@@ -179,7 +179,7 @@ class TouchUp(QObject):
         what = (
             f"{share} of it was unlabelled and took the prediction" if open_pixels < size else "it took the prediction"
         )
-        undo = Offer("Go back", functools.partial(self._go_back, document.key))
+        undo = Offer("Go back", functools.partial(self._session.open_image, document.ref))
         text = f"“{document.key}” is done: {what}."
         self._session.said.emit(Message("info", text, topic="touch-up", offers=(undo,), passing=True))
         self._finish(document)
@@ -199,9 +199,6 @@ class TouchUp(QObject):
             here = labels is None or not count_unlabelled(labels.ids)
             text = "Every image is done." if here else "Every other image is done."
             self._session.said.emit(Message("good", text, topic="touch-up", passing=True))
-
-    def _go_back(self, key: str) -> None:
-        self._session.open_image(ImageRef.parse(key))
 
     def _ask(self, document: Document, open_pixels: int) -> None:
         share = _share(open_pixels / document.labels.ids.size)
@@ -286,6 +283,7 @@ class TouchUp(QObject):
             cancel = Offer("Cancel", self._wait_no_longer)
             self._session.said.emit(Message("info", text, topic="reading", offers=(cancel,), image=self._session.key))
 
+    @Slot()
     def _wait_no_longer(self) -> None:
         self._then = _nothing
         self._session.settled.emit("reading")
@@ -293,6 +291,7 @@ class TouchUp(QObject):
     @Slot(str)
     def _on_opening(self, _key: str) -> None:
         self._then = _nothing
+        self._session.settled.emit("reading")
 
     @Slot()
     def _on_folder(self) -> None:

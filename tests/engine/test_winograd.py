@@ -51,35 +51,6 @@ def test_without_bias_nothing_is_added() -> None:
     assert not WinogradRelu(conv)(torch.zeros(1, 4, 20, 20)).any()
 
 
-def test_shared_by_threads_it_is_the_same_to_the_last_bit() -> None:
-    torch.manual_seed(1)
-    conv = WinogradRelu(nn.Conv2d(16, 16, 3, padding=1).requires_grad_(False))
-    x = torch.randn(2, 16, 90, 130)
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            with torch.inference_mode():
-                found.append(conv(x))
-            assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
-
-
-def test_a_fault_in_a_thread_is_not_lost() -> None:
-    conv = WinogradRelu(nn.Conv2d(16, 16, 3, padding=1).requires_grad_(False))
-    conv.bias = torch.zeros(3)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        with pytest.raises(RuntimeError), torch.inference_mode():
-            conv(torch.randn(1, 16, 90, 130))
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("arch", [Arch.tutorial(), Arch.plain(3, 4, 64, 2), Arch.plain(1, 2, 32, 3, stem=2)])
 def test_whole_networks(arch: Arch) -> None:
     torch.manual_seed(0)

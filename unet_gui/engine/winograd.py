@@ -12,21 +12,18 @@ taken through all of it, so that what lies between stays in the processor's cach
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unet_gui.engine.lanes import Lanes
 from unet_gui.engine.unet import DoubleConv, UNet
 
 FEWEST_CHANNELS = 64
 """Of input and output; with fewer the plain convolution is as fast."""
 FEWEST_PRODUCTS = 300e6
 """Of weights and pixels, in a map of one image; for less it is not worth while to begin."""
-BLOCK = 64
+BLOCK = 128
 """Tiles taken through at once."""
 
 G = torch.tensor(
@@ -86,52 +83,17 @@ class WinogradRelu(nn.Module):
         out = torch.empty(count, h, w, self.conv.out_channels)
         columns = _even(-(-w // 4), BLOCK)
         rows = _even(-(-h // 4), BLOCK // columns)
-        corners = list(itertools.product(range(count), range(0, h, 4 * rows), range(0, w, 4 * columns)))
-        work, lanes = iter(corners), min(torch.get_num_threads(), len(corners))
-        if lanes == 1:
-            self._take_through(x, out, work, (rows, columns))
-        else:
-            self._share(x, out, _Shared(work), (rows, columns), lanes)
+        block = _Block((rows, columns), x.shape[3], out.shape[3])
+        for i, top, left in itertools.product(range(count), range(0, h, 4 * rows), range(0, w, 4 * columns)):
+            block.load(x[i], top, left)
+            block.compute(self.turned, self.bias)
+            block.store(out[i, top : top + block.height, left : left + block.width])
         return out.permute(0, 3, 1, 2)
-
-    def _share(
-        self, x: Tensor, out: Tensor, work: Iterator[tuple[int, int, int]], shape: tuple[int, int], lanes: int
-    ) -> None:
-        """Let each core take the next block that is left: they wait for each other once, not at each step of each."""
-        pool = Lanes(lanes)
-        try:
-            for done in [pool.submit(self._take_through, x, out, work, shape) for _ in range(lanes)]:
-                done.result()
-        finally:
-            pool.close()
-
-    def _take_through(
-        self, x: Tensor, out: Tensor, work: Iterator[tuple[int, int, int]], shape: tuple[int, int]
-    ) -> None:
-        """Compute the blocks of tiles with these corners, as long as there are any."""
-        with torch.inference_mode():
-            block = _Block(shape, x.shape[3], out.shape[3])
-            for i, top, left in work:
-                block.load(x[i], top, left)
-                block.compute(self.turned, self.bias)
-                block.store(out[i, top : top + block.height, left : left + block.width])
 
 
 def _even(count: int, most: int) -> int:
     """Return the size of parts of at most this size, such that they are alike."""
     return -(-count // -(-count // most))
-
-
-class _Shared(Iterator[tuple[int, int, int]]):
-    """Corners of blocks that several threads take from."""
-
-    def __init__(self, corners: Iterator[tuple[int, int, int]]) -> None:
-        self._corners = corners
-        self._lock = threading.Lock()
-
-    def __next__(self) -> tuple[int, int, int]:
-        with self._lock:
-            return next(self._corners)
 
 
 class _Block:

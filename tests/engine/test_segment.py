@@ -247,6 +247,28 @@ def test_a_large_image_between_small_ones(tmp_path: Path, tiny_model: Path, monk
     assert [e.item for e in events if isinstance(e, ImageDone)] == list(range(24))
 
 
+def test_what_is_written_is_told_while_a_large_image_is_computed(tmp_path: Path, tiny_model: Path) -> None:
+    paths = [tmp_path / "small.png", tmp_path / "large.png"]
+    for path, side in zip(paths, (64, 600), strict=True):
+        cv2.imwrite(str(path), blobs(1, (side, side))[0])
+    items, told = items_for(paths, tmp_path / "out"), []
+    written = threading.Event()
+    real = segment_module._Run._write
+
+    def write(self: object, item: SegmentItem, *rest: object) -> None:
+        real(self, item, *rest)  # type: ignore[arg-type]
+        written.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment_module._Run, "_write", write)
+        for event in segment(items, SegmentConfig(tiny_model, tile=64, device="cpu")):
+            if isinstance(event, TileDone) and event.item == 1:
+                written.wait()
+            if isinstance(event, (TileDone, ImageDone)):
+                told.append((type(event), event.item))
+    assert told.index((ImageDone, 0)) < len(told) - 20, "not only when the large one is done"
+
+
 def test_maps(pictures: list[Path], tmp_path: Path, tiny_model: Path) -> None:
     out = tmp_path / "out"
     item = SegmentItem(pictures[0], 0, out / "m.png", out / "p.tif", out / "u.png")

@@ -300,7 +300,8 @@ class _Run:
             with contextlib.closing(ready):
                 if isinstance(ready.pixels, ImageSource) and job.item.pages <= 1:
                     files = Files(job.item, self.config, self.classes, self.maker)
-                prediction = yield from self.predictor.predict(ready.pixels, job.number, ready.stats, files)
+                steps = self.predictor.predict(ready.pixels, job.number, ready.stats, files)
+                prediction = yield from self._telling(steps)
         except (UserError, OSError, MemoryError) as error:
             if files is not None:
                 files.abort()
@@ -311,6 +312,22 @@ class _Run:
                 files.abort()
             raise
         yield from self._hand_over(job, prediction, files)
+
+    def _telling(self, steps: Generator[Event, None, Prediction]) -> Generator[Event, None, Prediction]:
+        """Pass on what a prediction tells, and what is on the disk meanwhile: a large image takes minutes."""
+        with contextlib.closing(steps):
+            while True:
+                try:
+                    event = next(steps)
+                except StopIteration as stop:
+                    prediction: Prediction = stop.value
+                    return prediction
+                yield event
+                yield from self._settle_written()
+
+    def _settle_written(self) -> Iterator[Event]:
+        while self.waiting and self.waiting[0][1].done():
+            yield from self._settle()
 
     def _hand_over(self, job: _Job, prediction: Prediction, files: Files | None) -> Iterator[Event]:
         """Have it written; tell of what is on the disk by now."""

@@ -42,7 +42,9 @@ def test_names_of_classes(qtbot: QtBot, open_window: Open, tmp_path: Path) -> No
     window.class_desk.choose(QPoint())
     assert NAME in shown(menu_of(window))
     chips._choose_over()
-    assert f"Only {NAME}" in shown(menu_of(window))
+    rules = shown(menu_of(window))
+    assert f"Only {NAME}" in rules
+    assert sum("nlabelled" in rule for rule in rules) == 1, "no rule is there twice"
     chips._choose_classes(frozenset({ground.id}))
     assert f"Paint over: {NAME}" in shown([chips.over_chip.text()])
     window.classes._on_menu(window.classes.list.visualItemRect(window.classes.list.item(1)).center())

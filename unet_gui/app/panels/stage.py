@@ -172,7 +172,10 @@ class Chips(QWidget):
         self._rule(menu, "Unlabelled pixels only", Over.UNLABELLED)
         menu.addSeparator()
         chosen = self._over.classes if self._over.mode == "classes" else frozenset()
-        for class_id, name in [*((info.id, info.name) for info in self._classes), (UNLABELLED, "unlabelled")]:
+        rows = [(info.id, info.name) for info in self._classes]
+        if chosen:  # alone it is the rule above
+            rows.append((UNLABELLED, "unlabelled"))
+        for class_id, name in rows:
             action = menu.addAction(keyless(f"Only {name}" if not chosen else name))
             action.setCheckable(True)
             action.setChecked(class_id in chosen)

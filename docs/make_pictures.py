@@ -45,7 +45,7 @@ def pictures(d: Driver) -> None:
     d.shot("paint")
     idle(d)
 
-    d.ui(lambda: window.desk.set_wishes(replace(window.desk.wishes, minutes=1.0)))
+    d.ui(lambda: window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, minutes=1.0)))
     d.key("ctrl+t")
     d.until(lambda: window.desk.training, "training")
     seen: list[object] = []
@@ -60,6 +60,7 @@ def pictures(d: Driver) -> None:
     wait_for_image(d, NEXT)
     d.until(lambda: window.session.prediction is not None, "the prediction is there")
     d.key("ctrl+f")
+    d.ui(window.stage.messages.clear)  # what was said of the training, over the picture
     d.shot("window")
     d.key("t")
     d.until(lambda: (window.session.labels.ids != 255).all(), "taken over")

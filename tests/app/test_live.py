@@ -150,6 +150,23 @@ def test_a_long_round_is_cut_for_a_new_stroke(
     assert "stopped" not in texts(window)
 
 
+def test_rounds_are_not_short_beside_the_reading_of_the_labels(
+    qtbot: QtBot, open_window: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PREPARED", 100)
+    window = on_cpu(open_window(write_folder(tmp_path / "discs", images=2, labels=1)))
+    rounds = rounds_of(window)
+    window.actions_by_id["live"].trigger()
+    qtbot.waitUntil(lambda: len(rounds) == 1 and bool(window.live._learning), timeout=SECONDS)
+    least = window.live._least
+    paint(window.session, Rect(0, 0, 5, 5), 1)
+    qtbot.waitUntil(lambda: len(rounds) == 2, timeout=SECONDS)
+    assert least > live.FIRST_SECONDS
+    assert rounds[1].config.minutes == pytest.approx(least / 60)
+    window.actions_by_id["live"].trigger()
+    qtbot.waitUntil(lambda: not window.runner.busy, timeout=SECONDS)
+
+
 def test_it_begins_with_the_model_in_use(qtbot: QtBot, open_window: Open, tmp_path: Path) -> None:
     window = on_cpu(open_window(write_folder(tmp_path / "discs", images=3, labels=2)))
     window.desk.shelf.set_wishes(replace(window.desk.shelf.wishes, minutes=0.03))

@@ -24,7 +24,7 @@ from unet_gui.engine.events import TrainStarted
 
 FIRST_SECONDS, LONGEST_SECONDS = 15.0, 120.0
 """Of a round after something new was painted, and of the last one before it rests."""
-PREPARED = 2
+PREPARED = 3
 """A round is at least so many times as long as reading the labels takes."""
 QUIET_MS = 1500
 """Nothing is painted for so long before a round is cut, so that the next one learns the whole of it."""
@@ -70,7 +70,7 @@ class LiveLearning(QObject):
         super().__init__(parent)
         self._session, self._desk, self._runner, self._drawing = session, desk, runner, drawing
         self._out, self._init = Path(), Path()
-        self._seconds, self._rounds = 0.0, 0
+        self._seconds, self._least, self._rounds = 0.0, 0.0, 0
         self._fresh = False  # something was painted that the present round does not know of
         self._cut = False  # the present round is being stopped for that
         self._begun = self._learning = 0.0  # when the round was asked for, and began to learn
@@ -118,7 +118,8 @@ class LiveLearning(QObject):
         assert shelf.folder is not None
         self._out = shelf.folder / f"{shelf.base_name()}-live.safetensors"
         self._init = shelf.model if shelf.model is not None and _is_fast(shelf.model) else Path()
-        self._seconds, self._rounds, self._cut = FIRST_SECONDS, 0, False
+        self._seconds = self._least = FIRST_SECONDS
+        self._rounds = 0
         self._desk.set_live(True)
         self.changed.emit(True)
         self._learn()
@@ -145,7 +146,7 @@ class LiveLearning(QObject):
             if not self._desk.waits_for_labels:
                 self._learn()
         elif self._fresh and not self._cut:
-            left = FIRST_SECONDS - (time.monotonic() - self._learning) if self._learning else FIRST_SECONDS
+            left = self._least - (time.monotonic() - self._learning) if self._learning else self._least
             if left > 0 or self._drawing():
                 self._later.start(max(SOON_MS, int(left * 1000)))
             else:
@@ -176,7 +177,7 @@ class LiveLearning(QObject):
     def _on_progressed(self, job: Job, event: object) -> None:
         if is_round(job) and isinstance(event, TrainStarted):
             self._learning = time.monotonic()
-            self._seconds = max(self._seconds, PREPARED * (self._learning - self._begun))
+            self._least = max(FIRST_SECONDS, PREPARED * (self._learning - self._begun))
 
     @Slot(object, object)
     def _on_finished(self, job: Job, _result: object) -> None:
@@ -200,7 +201,8 @@ class LiveLearning(QObject):
             self._rounds += 1
             self._predict()
         longest = self._seconds >= LONGEST_SECONDS
-        self._seconds = FIRST_SECONDS if self._fresh else min(2 * self._seconds, LONGEST_SECONDS)
+        longer = max(self._least, min(2 * self._seconds, LONGEST_SECONDS))
+        self._seconds = self._least if self._fresh else longer
         if longest and not self._fresh:
             self._rest("It has learned what you painted, and goes on when you paint.")
         else:
@@ -217,7 +219,7 @@ class LiveLearning(QObject):
 
     def _rest(self, text: str) -> None:
         """Wait until something is painted."""
-        self._seconds = FIRST_SECONDS
+        self._seconds = self._least
         self.told.emit(text)
         if self._fresh:
             self._later.start(QUIET_MS)

@@ -74,9 +74,8 @@ def test_what_is_painted_is_learned_and_shown_until_it_is_switched_off(
     assert window.live.on
     before = len(rounds)
     drag(window, (60, 50), (70, 50))
-    qtbot.waitUntil(lambda: len(rounds) > before, timeout=SECONDS)
-    assert rounds[-1].config.init == model, "a round goes on from the one before"
-    assert (window.session.unsaved()) == [], "and knows what was painted"
+    qtbot.waitUntil(lambda: len(rounds) > before and not window.session.unsaved(), timeout=SECONDS)
+    assert rounds[-1].config.init == model, "a round goes on from the one before, and knows what was painted"
     go_to(qtbot, window.session, 1)
     qtbot.waitUntil(lambda: window.session.prediction is not None, timeout=SECONDS)
     assert window.model_section.stop_button.isVisible()
@@ -88,6 +87,7 @@ def test_what_is_painted_is_learned_and_shown_until_it_is_switched_off(
     assert not window.model_section.live_box.isChecked()
     assert window.model_section.train_button.isVisible()
     assert said(window) == ""
+    assert len(window.model_section.curves.loss) > 1, "the curve of all rounds stays"
     assert set(progress) <= {"Learning", "Predicting 0.png", "Predicting 1.png"}
     assert "training" not in (window.session.dataset.settings if window.session.dataset else {})
 

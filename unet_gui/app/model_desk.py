@@ -107,7 +107,8 @@ class ModelDesk(QObject):
     def set_live(self, on: bool) -> None:
         """Take trainings for rounds of live learning from now on, or no longer."""
         self.live, self._seconds, self._earlier = on, 0.0, 0.0
-        self.training_changed.emit(self.training)
+        if on or not self.training:  # the last round is told of when it ends
+            self.training_changed.emit(on)
 
     def learn(self, out: Path, seconds: float, init: Path | None) -> None:
         """Save the labels, then train a round of live learning."""

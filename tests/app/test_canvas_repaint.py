@@ -27,6 +27,19 @@ def driver(qtbot: QtBot, tmp_path: Path) -> Iterator[Driver]:
     made.close()
 
 
+def composed_by(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> list[Rect]:
+    """Return a list of what is composed from now on."""
+    composed: list[Rect] = []
+    compose = driver.view._scene._compose
+
+    def note(painter: QPainter, rect: Rect) -> None:
+        composed.append(rect)
+        compose(painter, rect)
+
+    monkeypatch.setattr(driver.view._scene, "_compose", note)
+    return composed
+
+
 class _PaintWatcher(QObject):
     """Notes which parts of a widget are painted."""
 
@@ -65,14 +78,7 @@ def test_panning_moves_the_picture_and_composes_only_what_comes_into_view(
     driver.view.zoom_to(zoom)
     driver.view.center_on(400, 300)
     driver.screen()
-    composed: list[Rect] = []
-    compose = driver.view._scene._compose
-
-    def note(painter: QPainter, rect: Rect) -> None:
-        composed.append(rect)
-        compose(painter, rect)
-
-    monkeypatch.setattr(driver.view._scene, "_compose", note)
+    composed = composed_by(driver, monkeypatch)
     for dx, dy in ((7, 0), (-20, 11), (0, -30), (25, 25)):
         composed.clear()
         driver.view.pan_by(dx / zoom, dy / zoom)
@@ -86,14 +92,7 @@ def test_panning_moves_the_picture_and_composes_only_what_comes_into_view(
 def test_a_stroke_repaints_its_own_place_only(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     driver.view.zoom_to(1)
     driver.settle()
-    composed: list[Rect] = []
-    compose = driver.view._scene._compose
-
-    def note(painter: QPainter, rect: Rect) -> None:
-        composed.append(rect)
-        compose(painter, rect)
-
-    monkeypatch.setattr(driver.view._scene, "_compose", note)
+    composed = composed_by(driver, monkeypatch)
     watcher = _PaintWatcher()
     driver.view.installEventFilter(watcher)
     driver.view.set_brush_size(20)

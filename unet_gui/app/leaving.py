@@ -12,7 +12,7 @@ from PySide6.QtGui import QGuiApplication
 from unet_gui.app.canvas.view import CanvasView
 from unet_gui.app.dialogs.desk import DialogDesk
 from unet_gui.app.jobs import Job, JobRunner
-from unet_gui.app.live import is_round
+from unet_gui.app.model_jobs import is_round
 from unet_gui.app.session import Session
 from unet_gui.core.text import in_words
 

@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from unet_gui.app.jobs import Job, JobError, JobRunner
 from unet_gui.app.model_desk import ModelDesk
-from unet_gui.app.model_jobs import TrainJob
+from unet_gui.app.model_jobs import is_round
 from unet_gui.app.session import Session
 from unet_gui.core.errors import NothingToLearn, UserError
 from unet_gui.core.model_info import read_model_info
@@ -69,7 +69,8 @@ class LiveLearning(QObject):
     ) -> None:
         super().__init__(parent)
         self._session, self._desk, self._runner, self._drawing = session, desk, runner, drawing
-        self._out, self._init = Path(), Path()
+        self._out = Path()
+        self._init: Path | None = None
         self._seconds, self._least, self._rounds = 0.0, 0.0, 0
         self._fresh = False  # something was painted that the present round does not know of
         self._cut = False  # the present round is being stopped for that
@@ -117,7 +118,7 @@ class LiveLearning(QObject):
         shelf = self._desk.shelf
         assert shelf.folder is not None
         self._out = shelf.folder / f"{shelf.base_name()}-live.safetensors"
-        self._init = shelf.model if shelf.model is not None and _is_fast(shelf.model) else Path()
+        self._init = shelf.model if shelf.model is not None and _is_fast(shelf.model) else None
         self._seconds = self._least = FIRST_SECONDS
         self._rounds = 0
         self._desk.set_live(True)
@@ -134,7 +135,7 @@ class LiveLearning(QObject):
         document = self._session.document
         large = self._rounds and document is not None and document.labels.ids.size > LARGEST
         self.told.emit("Learning what you painted…" + " R predicts this large image." * bool(large))
-        self._desk.learn(self._out, self._seconds, self._init if self._init != Path() else None)
+        self._desk.learn(self._out, self._seconds, self._init)
 
     @Slot()
     def _look(self) -> None:
@@ -228,11 +229,6 @@ class LiveLearning(QObject):
     def _on_training(self, training: bool) -> None:
         if not training:  # while it is on this is told only when labels could not be saved
             self.stop()
-
-
-def is_round(job: Job) -> bool:
-    """Whether a job is a round of live learning."""
-    return isinstance(job.start, TrainJob) and job.start.live
 
 
 def _is_fast(model: Path) -> bool:

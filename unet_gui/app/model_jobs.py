@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from unet_gui.app.jobs import Job
 from unet_gui.app.warm_start import import_quietly
 from unet_gui.core.errors import UserError
 from unet_gui.core.images import ImageRef
@@ -56,6 +57,11 @@ class TrainJob:
         from unet_gui.engine.train import train
 
         return train(dataset, self.out, self.config)
+
+
+def is_round(job: Job) -> bool:
+    """Whether a job is a round of live learning."""
+    return isinstance(job.start, TrainJob) and job.start.live
 
 
 @dataclass(frozen=True, eq=False)

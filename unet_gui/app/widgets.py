@@ -182,6 +182,17 @@ def tool_button(action: QAction, icon_size: int = 18) -> QToolButton:
     return widget
 
 
+def close_button(name: str, tip: str) -> QToolButton:
+    """Return the cross that closes something."""
+    widget = QToolButton()
+    widget.setIcon(theme.icon("close", "muted"))
+    widget.setIconSize(QSize(14, 14))
+    widget.setToolTip(tip)
+    widget.setAccessibleName(name)
+    widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return widget
+
+
 def row(*widgets: QWidget | int, spacing: int = 8) -> QHBoxLayout:
     """Return widgets side by side; an int is a stretch."""
     layout = QHBoxLayout()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from unet_gui.app import theme
 from unet_gui.app.actions import ActionTable
-from unet_gui.app.widgets import Mark, action_button, heading, label, row
+from unet_gui.app.widgets import Mark, action_button, close_button, heading, label, row
 
 STEPS = (
     ("paint", "Paint", "Choose a class (number keys) and paint a little of each with the brush (B)."),
@@ -32,12 +31,7 @@ class Guide(QFrame):
         self.setAccessibleName("First steps")
         self._done: set[str] = set()
         self._marks: dict[str, QLabel] = {}
-        close = QToolButton()
-        close.setIcon(theme.icon("close", "muted"))
-        close.setIconSize(QSize(14, 14))
-        close.setToolTip("Close; Help ▸ Show first steps brings it back")
-        close.setAccessibleName("Close the first steps")
-        close.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        close = close_button("Close the first steps", "Close; Help ▸ Show first steps brings it back")
         close.clicked.connect(self.closed)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 10)

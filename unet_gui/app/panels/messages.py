@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from unet_gui.app import theme
 from unet_gui.app.messages import Message
-from unet_gui.app.widgets import button, keyless, label
+from unet_gui.app.widgets import button, close_button, keyless, label
 from unet_gui.core.text import in_words
 
 PASSING_MS = 6000
@@ -57,16 +57,6 @@ def _mark(kind: str) -> QToolButton:
     return icon
 
 
-def _close_button() -> QToolButton:
-    close = QToolButton()
-    close.setIcon(theme.icon("close", "muted"))
-    close.setIconSize(QSize(14, 14))
-    close.setToolTip("Close this message (Esc closes the newest)")
-    close.setAccessibleName("Close this message")
-    close.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return close
-
-
 class Banner(QFrame):
     """One message.
 
@@ -91,7 +81,10 @@ class Banner(QFrame):
         self._text = label(text, wrap=True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        mark, close = _mark(message.kind), _close_button()
+        mark, close = (
+            _mark(message.kind),
+            close_button("Close this message", "Close this message (Esc closes the newest)"),
+        )
         close.setFixedHeight(mark.sizeHint().height())  # as high in its corner as the other one, and the first line
         close.clicked.connect(self.closed)
         top = QHBoxLayout()
